@@ -1,0 +1,161 @@
+"""Laws of the hash encoding, against a slow reference and by adjoints."""
+
+import numpy as np
+import pytest
+
+from neuron_core.kernels import hashgrid
+from neuron_core.kernels.hashgrid import PRIME_Y, PRIME_Z, HashGridSpec
+
+SPECS = [
+    HashGridSpec(levels=4, features=2, table_size_log2=10, base_resolution=4, finest_resolution=50),
+    HashGridSpec(levels=3, features=4, table_size_log2=9, base_resolution=3, finest_resolution=21),
+    HashGridSpec(levels=1, features=2, table_size_log2=12, base_resolution=8, finest_resolution=8),
+]
+BORDERS = np.array([[0, 0, 0], [1, 1, 1], [1, 0, 0.5], [0.25, 1, 0], [0, 1, 1]], np.float32)
+
+
+def some_points(count: int, seed: int = 0) -> np.ndarray:
+    random = np.random.default_rng(seed).random((count - len(BORDERS), 3), dtype=np.float32)
+    return np.concatenate([BORDERS, random])
+
+
+def some_tables(spec: HashGridSpec, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(spec.table_shape).astype(np.float32)
+
+
+def encoded(spec: HashGridSpec, points: np.ndarray, tables: np.ndarray) -> np.ndarray:
+    out = np.full((len(points), spec.width), np.nan, np.float32)
+    hashgrid.encode(spec, points, tables, out)
+    return out
+
+
+def slow_encode(spec: HashGridSpec, points: np.ndarray, tables: np.ndarray) -> np.ndarray:
+    """One corner at a time, in double precision."""
+    out = np.zeros((len(points), spec.levels, spec.features))
+    for level, resolution in enumerate(spec.resolutions):
+        for index, point in enumerate(points.astype(np.float64)):
+            cell = np.minimum((point * resolution).astype(int), resolution - 1)
+            for corner in np.ndindex(2, 2, 2):
+                x, y, z = (int(v) for v in cell + corner)
+                side = resolution + 1
+                row = x + side * (y + side * z)
+                if side**3 > spec.table_size:
+                    row = (x ^ (y * PRIME_Y) ^ (z * PRIME_Z)) % spec.table_size
+                weight = np.prod(1 - np.abs(point * resolution - (x, y, z)))
+                out[index, level] += weight * tables[level, row]
+    return out.reshape(len(points), -1)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_encoding_equals_the_slow_reference_inside_and_on_borders(spec: HashGridSpec) -> None:
+    points, tables = some_points(60), some_tables(spec)
+    np.testing.assert_allclose(encoded(spec, points, tables), slow_encode(spec, points, tables), atol=2e-5)
+
+
+def test_specs_hold_dense_and_hashed_levels() -> None:
+    kinds = {spec.is_dense(level) for spec in SPECS[:1] for level in range(spec.levels)}
+    assert kinds == {True, False}
+
+
+def test_constant_tables_encode_to_the_constant_and_have_no_slope() -> None:
+    spec = SPECS[0]
+    points, tables = some_points(50), np.full(spec.table_shape, 3.5, np.float32)
+    np.testing.assert_allclose(encoded(spec, points, tables), 3.5, rtol=1e-6)
+    slopes = np.empty((50, 3), np.float32)
+    hashgrid.encode_point_gradient(spec, points, tables, np.ones((50, spec.width), np.float32), slopes)
+    np.testing.assert_allclose(slopes, 0.0, atol=1e-4)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_backward_is_the_adjoint_of_encode(spec: HashGridSpec) -> None:
+    points, tables = some_points(5000), some_tables(spec)
+    gradients = np.random.default_rng(2).standard_normal((5000, spec.width)).astype(np.float32)
+    grad_tables = np.zeros_like(tables)
+    hashgrid.encode_backward(spec, points, gradients, grad_tables)
+    forward = np.vdot(encoded(spec, points, tables).astype(np.float64), gradients)
+    backward = np.vdot(tables.astype(np.float64), grad_tables)
+    assert forward == pytest.approx(backward, rel=1e-4, abs=1e-2)
+
+
+def test_backward_adds_to_what_is_there() -> None:
+    spec, points = SPECS[0], some_points(50)
+    gradients = np.ones((50, spec.width), np.float32)
+    once, twice = np.zeros(spec.table_shape, np.float32), np.zeros(spec.table_shape, np.float32)
+    hashgrid.encode_backward(spec, points, gradients, once)
+    hashgrid.encode_backward(spec, points, gradients, twice)
+    hashgrid.encode_backward(spec, points, gradients, twice)
+    np.testing.assert_allclose(twice, 2 * once, rtol=1e-5)
+
+
+@pytest.mark.parametrize("spec", SPECS[:2])
+def test_point_gradient_equals_finite_differences_within_cells(spec: HashGridSpec) -> None:
+    points, tables = some_points(200)[len(BORDERS) :], some_tables(spec)
+    step = 1e-4
+    cells = np.stack([(points * r) % 1.0 for r in spec.resolutions])
+    margin = step * max(spec.resolutions)
+    points = points[((cells > margin) & (cells < 1 - margin)).all(axis=(0, 2))]
+    gradients = np.random.default_rng(3).standard_normal((len(points), spec.width)).astype(np.float32)
+    slopes = np.empty_like(points)
+    hashgrid.encode_point_gradient(spec, points, tables, gradients, slopes)
+    for axis in range(3):
+        shift = np.eye(3, dtype=np.float64)[axis] * step
+        high = slow_encode(spec, points.astype(np.float64) + shift, tables)
+        low = slow_encode(spec, points.astype(np.float64) - shift, tables)
+        differences = ((high - low) / (2 * step) * gradients).sum(axis=-1)
+        np.testing.assert_allclose(slopes[:, axis], differences, atol=2e-2, rtol=1e-3)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_directional_derivative_is_the_adjoint_of_the_point_gradient(spec: HashGridSpec) -> None:
+    points, tables = some_points(3000), some_tables(spec)
+    random = np.random.default_rng(4)
+    gradients = random.standard_normal((3000, spec.width)).astype(np.float32)
+    directions = random.standard_normal((3000, 3)).astype(np.float32)
+    slopes, along = np.empty_like(points), np.empty_like(gradients)
+    grad_tables = np.zeros_like(tables)
+    hashgrid.encode_point_gradient(spec, points, tables, gradients, slopes)
+    hashgrid.encode_directional(spec, points, directions, tables, along)
+    hashgrid.encode_directional_backward(spec, points, directions, gradients, grad_tables)
+    expected = np.vdot(slopes.astype(np.float64), directions)
+    assert np.vdot(along.astype(np.float64), gradients) == pytest.approx(expected, rel=1e-4, abs=0.1)
+    assert np.vdot(tables.astype(np.float64), grad_tables) == pytest.approx(expected, rel=1e-4, abs=0.1)
+
+
+def test_points_alone_or_together_give_the_same_bits() -> None:
+    spec = SPECS[0]
+    points, tables = some_points(9000), some_tables(spec)
+    together = encoded(spec, points, tables)
+    parts = [encoded(spec, np.ascontiguousarray(part), tables) for part in np.array_split(points, 7)]
+    assert np.array_equal(together, np.concatenate(parts))
+
+
+def test_cutting_the_launch_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = SPECS[0]
+    points, tables = some_points(9000), some_tables(spec)
+    gradients = encoded(spec, points, tables)
+
+    def results() -> list[np.ndarray]:
+        slopes, grad_tables = np.empty_like(points), np.zeros_like(tables)
+        hashgrid.encode_point_gradient(spec, points, tables, gradients, slopes)
+        hashgrid.encode_backward(spec, points, gradients, grad_tables)
+        return [encoded(spec, points, tables), slopes, grad_tables]
+
+    whole = results()
+    monkeypatch.setattr(hashgrid, "CORES", 5)
+    monkeypatch.setattr(hashgrid, "_CHUNK", 17)
+    assert all(np.array_equal(a, b) for a, b in zip(whole, results(), strict=True))
+
+
+def test_wrong_arrays_are_refused() -> None:
+    spec = SPECS[0]
+    points, tables = some_points(10), some_tables(spec)
+    with pytest.raises(ValueError, match="scalars"):
+        encoded(spec, points, tables[:2])
+    with pytest.raises(TypeError, match="float32"):
+        encoded(spec, points, tables.astype(np.float64))
+    with pytest.raises(ValueError, match="gaps"):
+        encoded(spec, np.zeros((10, 6), np.float32)[:, ::2], tables)
+
+
+def test_no_points_are_fine() -> None:
+    assert encoded(SPECS[0], np.zeros((0, 3), np.float32), some_tables(SPECS[0])).shape == (0, SPECS[0].width)
