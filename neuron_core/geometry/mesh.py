@@ -1,0 +1,83 @@
+"""What every other part sees of geometry: triangles in metres, Y up, recentred.
+
+Letters in shapes: V vertices, F triangles. Positions and normals are float32, computed in float64.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from neuron_core.foundation.errors import NeuronError
+
+
+class GeometryError(NeuronError):
+    """Geometry that is missing, damaged, empty or too large."""
+
+    kind = "geometry"
+
+
+@dataclass(frozen=True, slots=True)
+class MeshPart:
+    """One surface. Vertices are split where normals differ, so a hard edge has its vertices twice."""
+
+    name: str  # prim path or part name
+    positions: np.ndarray  # [V,3] float32, metres, Y up, recentred frame
+    faces: np.ndarray  # [F,3] int32, counter-clockwise seen from outside
+    normals: np.ndarray  # [V,3] float32, unit length
+    takes_material: bool  # else neutral grey
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """The surfaces of one object; the centre of its bounding box is the origin."""
+
+    parts: tuple[MeshPart, ...]
+    source: str  # "shaderball" or path@/prim
+    center: tuple[float, float, float]  # world position (metres, Y up) that became the origin
+    notes: tuple[str, ...]  # what was skipped or repaired, for a person
+
+    def aabb(self) -> np.ndarray:
+        """[2,3] float32: lower and upper corner of all parts, recentred frame."""
+        lower = np.min([part.positions.min(axis=0) for part in self.parts], axis=0)
+        upper = np.max([part.positions.max(axis=0) for part in self.parts], axis=0)
+        return np.stack([lower, upper]).astype(np.float32)
+
+    def bounding_sphere(self) -> tuple[np.ndarray, float]:
+        """Center [3] float64 (that of the bounding box) and the radius that holds every vertex."""
+        center = self.aabb().astype(np.float64).mean(axis=0)
+        radius = max(float(np.linalg.norm(part.positions - center, axis=1).max()) for part in self.parts)
+        return center, radius
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of what a picture depends on: arrays, part names, who takes the material."""
+        digest = hashlib.sha256()
+        for part in self.parts:
+            shapes = f"{part.positions.shape}{part.faces.shape}"
+            digest.update(f"{part.name}\n{part.takes_material}\n{shapes}\n".encode())
+            digest.update(np.ascontiguousarray(part.positions, dtype="<f4").tobytes())
+            digest.update(np.ascontiguousarray(part.faces, dtype="<i4").tobytes())
+            digest.update(np.ascontiguousarray(part.normals, dtype="<f4").tobytes())
+        return digest.hexdigest()
+
+
+def merge_equal_vertices(
+    positions: np.ndarray, faces: np.ndarray, normals: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Merge vertices whose position and normal are equal in float32; drop collapsed triangles.
+
+    Takes and returns positions [V,3], faces [F,3], normals [V,3]; results are float32 and int32.
+    The order of what stays is that of the first occurrence.
+    """
+    rows = np.concatenate([positions, normals], axis=1).astype(np.float32) + np.float32(0.0)
+    keys = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.dtype.itemsize * 6))).ravel()
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    faces = rank[inverse[faces]]
+    a, b, c = faces.T
+    faces = faces[(a != b) & (b != c) & (c != a)]
+    used, faces = np.unique(faces, return_inverse=True)
+    kept = rows[first[order][used]]
+    return kept[:, :3].copy(), faces.reshape(-1, 3).astype(np.int32), kept[:, 3:].copy()
