@@ -8,7 +8,8 @@ def linear_to_srgb(linear: np.ndarray) -> np.ndarray:
     clipped = np.clip(linear, 0.0, 1.0)
     low = clipped * 12.92
     high = 1.055 * np.maximum(clipped, 0.0031308) ** (1 / 2.4) - 0.055
-    return np.where(clipped <= 0.0031308, low, high).astype(np.float32)
+    encoded: np.ndarray = np.where(clipped <= 0.0031308, low, high)
+    return encoded.astype(np.float32)
 
 
 def srgb_to_linear(encoded: np.ndarray) -> np.ndarray:

@@ -29,6 +29,13 @@ def requested() -> bool:
     return _received is not None
 
 
+def request_stop() -> None:
+    """Ask this process to stop, as SIGTERM would: nobody reads its answer any more."""
+    global _received
+    if _received is None:
+        _received = signal.SIGTERM
+
+
 def stop_if_requested() -> None:
     """Raise `Stopped` if somebody asked. Call it where nothing would be lost."""
     if _received is not None:

@@ -1,0 +1,94 @@
+"""From the words of a command line to a task's config.
+
+The options are made from the config's dataclass: names and defaults are the fields', help texts
+are the comments beside them. A tuple option is repeated (`--prompt a --prompt b`).
+"""
+
+import contextlib
+import importlib
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from neuron_core.cli.registry import Task
+from neuron_core.foundation.errors import NeuronError
+
+
+class ArgumentsError(NeuronError):
+    """A command line that the task does not understand."""
+
+    kind = "arguments"
+
+
+class HelpRequested(Exception):
+    """Somebody asked what a task takes; the message is the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """What the command line itself takes, for every task."""
+
+    json: bool = False  # progress and the result as JSON lines on standard output
+    debug: bool = False  # tracebacks
+
+
+SWITCHES_HELP = """\
+every task also takes:
+  --json         progress and the result as JSON, one object a line
+  --debug        show tracebacks of errors"""
+
+
+def split_switches(words: Sequence[str]) -> tuple[Switches, list[str]]:
+    """Take `--json` and `--debug` out, wherever they stand before a bare `--`."""
+    end = list(words).index("--") if "--" in words else len(words)
+    own, rest = words[:end], words[end:]
+    left = [word for word in own if word not in ("--json", "--debug")]
+    return Switches(json="--json" in own, debug="--debug" in own), [*left, *rest]
+
+
+def load(reference: str) -> Any:
+    """Import what `module:name` names."""
+    module, _, name = reference.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def parse(task: Task, words: Sequence[str]) -> Any:
+    """Build the task's config. Raises ArgumentsError, or HelpRequested with the text to show."""
+    import tyro
+
+    config_class = load(task.config)
+    if "overwrite" not in {field.name for field in fields(config_class)}:
+        words = [word for word in words if word != "--overwrite"]  # nothing that it could overwrite
+    shown, complaint = io.StringIO(), io.StringIO()
+    markers = (
+        tyro.conf.PositionalRequiredArgs,
+        tyro.conf.PositionalMetavarFromFieldName,
+        tyro.conf.UseAppendAction,
+        tyro.conf.FlagCreatePairsOff,
+        tyro.conf.DisallowNone,
+    )
+    try:
+        with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(complaint):
+            return tyro.cli(config_class, prog=f"neuron {task.name}", args=list(words), config=markers)
+    except SystemExit as end:
+        if not end.code:
+            raise HelpRequested(f"{shown.getvalue().rstrip()}\n\n{SWITCHES_HELP}") from None
+        raise _arguments_error(task, complaint.getvalue()) from None
+
+
+def _arguments_error(task: Task, complaint: str) -> ArgumentsError:
+    """Turn the parser's framed text into one sentence and a hint."""
+    rows = [row.strip("│|+╭╮╰╯ ") for row in complaint.splitlines()]
+    rules = [index for index, row in enumerate(rows) if row and not row.strip("─-")]
+    end = rules[0] if rules else len(rows) - 1
+    message = " ".join(row for row in rows[1:end] if row)
+    message = message.removeprefix(f"Missing from neuron {task.name}: ")
+    if rows[0].startswith("─ Required"):
+        message = f"missing {message}"
+    similar = re.findall(r"^--[a-z][\w-]*", "\n".join(rows[end:]), re.MULTILINE)
+    hint = f"`neuron {task.name} --help` lists what it takes."
+    if similar and "nrecognized" in message:
+        hint = f"Perhaps you meant {' or '.join(dict.fromkeys(similar))}. {hint}"
+    return ArgumentsError(f"{message[:1].upper()}{message[1:].rstrip('.')}.", hint)
