@@ -1,0 +1,70 @@
+"""Small notations of the command line that stay text in a config: lists, sizes, frames, shards."""
+
+import re
+
+from neuron_core.foundation.errors import NeuronError
+
+
+class ValueNotationError(NeuronError):
+    """A text that is not written as its notation wants it."""
+
+    kind = "arguments"
+
+
+def comma_list(text: str) -> tuple[str, ...]:
+    """`a,b,c`. Spaces around items are dropped; an empty text is an empty list.
+
+    Raises ValueNotationError for an empty item or one that stands twice.
+    """
+    if not text.strip():
+        return ()
+    items = tuple(item.strip() for item in text.split(","))
+    if "" in items:
+        raise ValueNotationError(f"The list {text!r} has an empty item.", "Write it as a,b,c.")
+    twice = [item for item in items if items.count(item) > 1]
+    if twice:
+        raise ValueNotationError(f"The list {text!r} has {twice[0]!r} twice.", "Write every item once.")
+    return items
+
+
+def size(text: str, largest: int = 16384) -> tuple[int, int]:
+    """`WxH`, or `N` for a square, in pixels: (width, height), both within [1, `largest`]."""
+    match = re.fullmatch(r"(\d{1,9})(?:[xX×](\d{1,9}))?", text.strip(), re.ASCII)
+    if match is None:
+        hint = "Write it as WIDTHxHEIGHT, for example 512x512."
+        raise ValueNotationError(f"{text!r} is no image size.", hint)
+    width, height = int(match[1]), int(match[2] or match[1])
+    if not (1 <= width <= largest and 1 <= height <= largest):
+        raise ValueNotationError(
+            f"An image of {width} x {height} pixels cannot be made.", f"Take sides from 1 to {largest}."
+        )
+    return width, height
+
+
+def frames(text: str, most: int = 100_000) -> range:
+    """`A`, `A-B` or `A-BxS`: frame A to B with B included, every S-th. A may be negative."""
+    match = re.fullmatch(r"(-?\d{1,9})(?:-(-?\d{1,9})(?:x(\d{1,9}))?)?", text.strip(), re.ASCII)
+    if match is None:
+        hint = "Write it as FIRST-LAST or FIRST-LASTxSTEP, for example 1-24x2."
+        raise ValueNotationError(f"{text!r} is no range of frames.", hint)
+    first = int(match[1])
+    last = int(match[2]) if match[2] else first
+    step = int(match[3]) if match[3] else 1
+    if last < first or step < 1:
+        hint = "The last frame may not lie before the first, and the step is at least 1."
+        raise ValueNotationError(f"The range of frames {text!r} is empty.", hint)
+    found = range(first, last + 1, step)
+    if len(found) > most:
+        raise ValueNotationError(f"{text!r} are {len(found)} frames.", f"Take at most {most} at once.")
+    return found
+
+
+def shard(text: str) -> tuple[int, int]:
+    """`I/N`: part I of N, counted from 1. Returns (I - 1, N); an empty text is all of it, (0, 1)."""
+    if not text.strip():
+        return 0, 1
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text.strip(), re.ASCII)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        hint = "Write it as I/N with I from 1 to N, for example 2/8."
+        raise ValueNotationError(f"{text!r} is no shard.", hint)
+    return int(match[1]) - 1, int(match[2])
