@@ -1,0 +1,330 @@
+"""A camera, the rays through its pixels, and the file that keeps many of them.
+
+World: right-handed, Y up, metres. A camera looks down -Z with +Y up in its own frame; `c2w` maps
+camera to world for column vectors. Pixel coordinates are continuous, x to the right and y down from
+the upper left corner of the image, so the centre of the first pixel is at (0.5, 0.5).
+Distortion is OpenCV's (k1 k2 radial, p1 p2 tangential).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from neuron_core.foundation.errors import NeuronError
+from neuron_core.foundation.files import read_json, write_json
+
+FILE_VERSION = 1
+MAX_SIDE = 32768  # pixels; larger sizes are a damaged file
+ROTATION_TOLERANCE = 1e-3  # how far c2w may be from a rotation, as an entry of R^T R - I
+UNDISTORT_STEPS = 20
+UNDISTORT_TOLERANCE = 1e-9  # in units of the focal length
+NUMBERS = ("fl_x", "fl_y", "cx", "cy", "k1", "k2", "p1", "p2")
+
+
+class CameraError(NeuronError):
+    """A camera, or a file of cameras, that describes no camera."""
+
+    kind = "camera"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Camera:
+    """A pinhole with lens distortion at a pose. Raises CameraError for values that are no camera."""
+
+    name: str
+    width: int  # pixels
+    height: int
+    fl_x: float  # pixels
+    fl_y: float
+    cx: float  # pixels from the upper left corner of the image
+    cy: float
+    c2w: np.ndarray  # [4, 4] float64, a rotation and a translation in metres; read-only
+    k1: float = 0.0
+    k2: float = 0.0
+    p1: float = 0.0
+    p2: float = 0.0
+
+    def __post_init__(self) -> None:
+        matrix = np.array(self.c2w, dtype=np.float64)
+        matrix.setflags(write=False)
+        object.__setattr__(self, "c2w", matrix)
+        _check_image(self)
+        _check_pose(self)
+
+    @property
+    def position(self) -> np.ndarray:
+        """Where it stands, [3]."""
+        return np.asarray(self.c2w[:3, 3])
+
+    @property
+    def forward(self) -> np.ndarray:
+        """Where it looks, [3] unit."""
+        return np.asarray(-self.c2w[:3, 2])
+
+    @property
+    def distorted(self) -> bool:
+        """Whether any distortion coefficient is not zero."""
+        return any((self.k1, self.k2, self.p1, self.p2))
+
+
+def _check_image(camera: Camera) -> None:
+    if not (1 <= camera.width <= MAX_SIDE and 1 <= camera.height <= MAX_SIDE):
+        raise CameraError(f"Camera {camera.name} has an image of {camera.width} x {camera.height} pixels.")
+    for name in NUMBERS:
+        if not math.isfinite(getattr(camera, name)):
+            raise CameraError(f"Camera {camera.name} has {name} = {getattr(camera, name)}.")
+    if camera.fl_x <= 0 or camera.fl_y <= 0:
+        raise CameraError(
+            f"Camera {camera.name} has a focal length of {camera.fl_x} x {camera.fl_y} pixels.",
+            "Focal lengths are positive; the camera looks down -Z.",
+        )
+
+
+def _check_pose(camera: Camera) -> None:
+    matrix = camera.c2w
+    if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
+        raise CameraError(f"The pose of camera {camera.name} is not a finite 4 x 4 matrix.")
+    if not np.allclose(matrix[3], (0, 0, 0, 1), atol=1e-9):
+        raise CameraError(
+            f"The pose of camera {camera.name} ends in the row {matrix[3].tolist()}.",
+            "It maps column vectors: the translation is the last column, the last row 0 0 0 1.",
+        )
+    rotation = matrix[:3, :3]
+    if np.abs(rotation.T @ rotation - np.eye(3)).max() > ROTATION_TOLERANCE:
+        raise CameraError(
+            f"The pose of camera {camera.name} is not a rotation: its axes are skewed or scaled.",
+            "Cameras may be rotated and moved only; scale the scene instead.",
+        )
+    if np.linalg.det(rotation) < 0:
+        raise CameraError(f"The pose of camera {camera.name} is mirrored.", "Use a right-handed frame.")
+
+
+def rays(
+    camera: Camera, pixels_x: np.ndarray | float, pixels_y: np.ndarray | float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Origins and unit directions [..., 3] float32 in the world, for pixel coordinates of any shape.
+
+    Raises CameraError where the lens distortion has no inverse.
+    """
+    x = (np.asarray(pixels_x, np.float64) - camera.cx) / camera.fl_x
+    y = (np.asarray(pixels_y, np.float64) - camera.cy) / camera.fl_y
+    if camera.distorted:
+        x, y = _undistort(camera, x, y)
+    local = np.stack(np.broadcast_arrays(x, -y, -1.0), axis=-1)
+    directions = local @ camera.c2w[:3, :3].T
+    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+    rays_d = directions.astype(np.float32)
+    rays_o = np.broadcast_to(camera.position.astype(np.float32), rays_d.shape).copy()
+    return rays_o, rays_d
+
+
+def project(camera: Camera, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where world points [..., 3] appear: pixels_x, pixels_y and the depth along the view axis.
+
+    Points at or behind the camera have a depth <= 0 and pixels of NaN.
+    """
+    local = (np.asarray(points, np.float64) - camera.position) @ camera.c2w[:3, :3]
+    depths = -local[..., 2]
+    safe = np.where(depths > 0, depths, np.nan)
+    x, y = local[..., 0] / safe, -local[..., 1] / safe
+    if camera.distorted:
+        x, y = _distort(camera, x, y)
+    return x * camera.fl_x + camera.cx, y * camera.fl_y + camera.cy, depths
+
+
+def _distort(camera: Camera, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    r2 = x * x + y * y
+    radial = 1 + r2 * (camera.k1 + r2 * camera.k2)
+    distorted_x = x * radial + 2 * camera.p1 * x * y + camera.p2 * (r2 + 2 * x * x)
+    distorted_y = y * radial + camera.p1 * (r2 + 2 * y * y) + 2 * camera.p2 * x * y
+    return distorted_x, distorted_y
+
+
+def _undistort(camera: Camera, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Newton's method on `_distort`, from the distorted point."""
+    x, y = np.broadcast_arrays(x, y)
+    wanted_x, wanted_y = x, y
+    for _ in range(UNDISTORT_STEPS):
+        reached_x, reached_y = _distort(camera, x, y)
+        error_x, error_y = reached_x - wanted_x, reached_y - wanted_y
+        if np.maximum(np.abs(error_x), np.abs(error_y)).max(initial=0.0) < UNDISTORT_TOLERANCE:
+            return x, y
+        step_x, step_y = _newton_step(camera, x, y, error_x, error_y)
+        x, y = x - step_x, y - step_y
+    raise CameraError(
+        f"The lens distortion of camera {camera.name} (k1 {camera.k1}, k2 {camera.k2}, p1 {camera.p1}, "
+        f"p2 {camera.p2}) folds the image over: some pixels show no direction.",
+        "Undistort the photographs first or check the coefficients.",
+    )
+
+
+def _newton_step(
+    camera: Camera, x: np.ndarray, y: np.ndarray, error_x: np.ndarray, error_y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    r2 = x * x + y * y
+    radial = 1 + r2 * (camera.k1 + r2 * camera.k2)
+    slope = 2 * camera.k1 + 4 * camera.k2 * r2  # d radial / d x = slope * x
+    xx = radial + slope * x * x + 2 * camera.p1 * y + 6 * camera.p2 * x
+    xy = slope * x * y + 2 * camera.p1 * x + 2 * camera.p2 * y
+    yy = radial + slope * y * y + 6 * camera.p1 * y + 2 * camera.p2 * x
+    determinant = xx * yy - xy * xy
+    if (determinant < 1e-6).any():
+        raise CameraError(
+            f"The lens distortion of camera {camera.name} (k1 {camera.k1}, k2 {camera.k2}) "
+            "folds the image over: some pixels show no direction.",
+            "Undistort the photographs first or check the coefficients.",
+        )
+    return (yy * error_x - xy * error_y) / determinant, (xx * error_y - xy * error_x) / determinant
+
+
+def pixel_centers(camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """Pixel coordinates x [H, W] and y [H, W] of all centres."""
+    x, y = np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5)
+    return x, y
+
+
+def subpixels(camera: Camera, per_side: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Rays [H, W, per_side**2, 3] through the centres of a regular grid inside every pixel."""
+    offsets = (np.arange(per_side) + 0.5) / per_side - 0.5
+    offsets_x, offsets_y = np.meshgrid(offsets, offsets)
+    x, y = pixel_centers(camera)
+    return rays(camera, x[..., None] + offsets_x.ravel(), y[..., None] + offsets_y.ravel())
+
+
+def look_at(
+    eye: Sequence[float] | np.ndarray,
+    target: Sequence[float] | np.ndarray,
+    up: Sequence[float] | np.ndarray = (0.0, 1.0, 0.0),
+) -> np.ndarray:
+    """The c2w [4, 4] of a camera at `eye` that looks at `target`, upright.
+
+    Looking along `up` is allowed: then -Z (or +X, if `up` is along Z) is up in the image.
+    """
+    position = np.asarray(eye, np.float64)
+    back = position - np.asarray(target, np.float64)
+    distance = np.linalg.norm(back)
+    if not distance > 0:
+        raise CameraError(f"A camera at {position.tolist()} cannot look at where it stands.")
+    back = back / distance
+    right = np.cross(_usable_up(back, np.asarray(up, np.float64)), back)
+    right /= np.linalg.norm(right)
+    c2w = np.eye(4)
+    c2w[:3, :3] = np.stack([right, np.cross(back, right), back], axis=1)
+    c2w[:3, 3] = position
+    return c2w
+
+
+def _usable_up(back: np.ndarray, up: np.ndarray) -> np.ndarray:
+    for candidate in (up, np.array([0.0, 0.0, -1.0]), np.array([1.0, 0.0, 0.0])):
+        if np.linalg.norm(np.cross(candidate, back)) > 1e-6 * np.linalg.norm(candidate):
+            return candidate
+    raise AssertionError("two axes cannot both be parallel to one direction")
+
+
+def resized(camera: Camera, width: int, height: int) -> Camera:
+    """The same view on an image of another size; each axis is scaled by itself."""
+    scale_x, scale_y = width / camera.width, height / camera.height
+    return Camera(
+        camera.name,
+        width,
+        height,
+        camera.fl_x * scale_x,
+        camera.fl_y * scale_y,
+        camera.cx * scale_x,
+        camera.cy * scale_y,
+        camera.c2w,
+        camera.k1,
+        camera.k2,
+        camera.p1,
+        camera.p2,
+    )
+
+
+def to_json(camera: Camera) -> dict[str, object]:
+    """Plain data with the names of the fields."""
+    numbers = {name: float(getattr(camera, name)) for name in NUMBERS}
+    pose = [[float(value) for value in row] for row in camera.c2w]
+    return {
+        "name": camera.name,
+        "width": int(camera.width),
+        "height": int(camera.height),
+        **numbers,
+        "c2w": pose,
+    }
+
+
+def from_json(record: object) -> Camera:
+    """The inverse of `to_json`. Raises CameraError for anything else."""
+    if not isinstance(record, Mapping):
+        raise CameraError(f"A camera is a JSON object, not {type(record).__name__}.")
+    name = record.get("name")
+    if not isinstance(name, str) or not name:
+        raise CameraError(f"A camera has no name: {name!r}.")
+    unknown = set(record) - {"name", "width", "height", "c2w", *NUMBERS}
+    if unknown:
+        raise CameraError(f"Camera {name} has unknown entries: {', '.join(sorted(map(str, unknown)))}.")
+    width, height = (_number(record, name, side) for side in ("width", "height"))
+    if width != int(width) or height != int(height):
+        raise CameraError(f"Camera {name} has an image of {width} x {height} pixels.")
+    values = {key: _number(record, name, key) for key in NUMBERS}
+    return Camera(name, int(width), int(height), c2w=_matrix(record.get("c2w"), name), **values)
+
+
+def _number(record: Mapping[str, object], name: str, key: str) -> float:
+    value = record.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise CameraError(f"Camera {name} has {key} = {value!r}; a finite number is expected.")
+    return float(value)
+
+
+def _matrix(value: object, name: str) -> np.ndarray:
+    try:
+        matrix = np.array(value, dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise CameraError(f"The pose of camera {name} is not a 4 x 4 matrix of numbers.") from error
+    if matrix.shape != (4, 4):
+        raise CameraError(f"The pose of camera {name} has the shape {matrix.shape}, not 4 x 4.")
+    return matrix
+
+
+def save_cameras(path: Path, cameras: Sequence[Camera], splits: Mapping[str, Sequence[str]]) -> None:
+    """Write cameras and the names of each split (train, val, test), whole or not at all."""
+    content = {
+        "version": FILE_VERSION,
+        "up_axis": "Y",
+        "cameras": [to_json(camera) for camera in cameras],
+        "splits": {split: list(names) for split, names in splits.items()},
+    }
+    write_json(path, content)
+
+
+def load_cameras(path: Path) -> tuple[list[Camera], dict[str, list[str]]]:
+    """Read what `save_cameras` wrote. Raises CameraError or FileError naming the file."""
+    content = read_json(path)
+    if not isinstance(content, dict) or not isinstance(content.get("cameras"), list):
+        raise CameraError(f"{path} holds no list of cameras.")
+    version = content.get("version")
+    if version != FILE_VERSION:
+        raise CameraError(f"{path} has version {version!r}; this one reads {FILE_VERSION}.", "Update Neuron.")
+    try:
+        cameras = [from_json(record) for record in content["cameras"]]
+    except CameraError as error:
+        raise CameraError(f"{path}: {error.message}", error.hint) from error
+    return cameras, _check_splits(path, cameras, content.get("splits", {}))
+
+
+def _check_splits(path: Path, cameras: Sequence[Camera], splits: object) -> dict[str, list[str]]:
+    known = [camera.name for camera in cameras]
+    if len(set(known)) < len(known):
+        repeated = sorted({name for name in known if known.count(name) > 1})
+        raise CameraError(f"{path} names cameras twice: {', '.join(repeated)}.")
+    if not isinstance(splits, dict) or not all(isinstance(names, list) for names in splits.values()):
+        raise CameraError(f"{path} has splits that are no lists of camera names.")
+    for split, names in splits.items():
+        missing = [str(name) for name in names if name not in known]
+        if missing:
+            raise CameraError(f"{path} lists cameras in {split} that it does not have: {', '.join(missing)}.")
+    return {str(split): [str(name) for name in names] for split, names in splits.items()}
