@@ -1,0 +1,229 @@
+"""Patterns over an object: pure functions of a point, a scale and a seed.
+
+N points [N, 3] are object-space metres, never camera space. Masks lie in [0, 1]. Only
+additions, products, comparisons and square roots of float32 are used on integer hashes, so
+that the same point has the same value on every machine and in every chunk.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from neuron_core.materials.openpbr import INPUTS
+from neuron_core.materials.record import Layer, Material, MaterialError
+
+CHUNK = 1 << 16  # points: the temporaries stay in the cache
+FARTHEST = 1e6  # features from the origin; beyond, float32 has no detail left
+SMALL_LATTICE = 1 << 12  # nodes that are always worth a table
+
+
+def varying_parameters(material: Material) -> tuple[str, ...]:
+    """The OpenPBR inputs that any layer changes, in the order of the standard."""
+    reached = {name for layer in material.layers if layer.amount > 0.0 for name in layer.towards}
+    return tuple(name for name in INPUTS if name in reached)
+
+
+def evaluate(material: Material, points: np.ndarray) -> dict[str, np.ndarray]:
+    """Every varying OpenPBR input at `points` [N, 3]: float32 [N], or [N, 3] for colors.
+
+    Raises MaterialError for points that are not finite or too far away for the scale.
+    """
+    points = _checked(points, material)
+    names = varying_parameters(material)
+    shapes = {name: (len(points), 3) if INPUTS[name].kind == "color" else (len(points),) for name in names}
+    results = {name: np.empty(shape, np.float32) for name, shape in shapes.items()}
+    for start in range(0, len(points), CHUNK):
+        chunk = np.ascontiguousarray(points[start : start + CHUNK].T)
+        for name, values in _evaluate_chunk(material, names, chunk).items():
+            results[name][start : start + CHUNK] = values
+    return results
+
+
+def layer_mask(layer: Layer, points: np.ndarray) -> np.ndarray:
+    """How much of a layer shows at `points` [N, 3], in [0, 1], float32 [N]; its amount included."""
+    columns = np.asarray(points, np.float32).T
+    mask = np.empty(columns.shape[1], np.float32)
+    for start in range(0, len(mask), CHUNK):
+        chunk = np.ascontiguousarray(columns[:, start : start + CHUNK])
+        mask[start : start + CHUNK] = _MASKS[layer.kind](layer, chunk)
+    return mask
+
+
+def _evaluate_chunk(material: Material, names: tuple[str, ...], columns: np.ndarray) -> dict[str, np.ndarray]:
+    values = {name: np.asarray(material.value(name), np.float32) for name in names}
+    for layer in material.layers:
+        if layer.amount == 0.0 or not layer.towards:
+            continue
+        mask = _MASKS[layer.kind](layer, columns)
+        for name, target in layer.towards.items():
+            weight = mask[:, None] if INPUTS[name].kind == "color" else mask
+            values[name] = values[name] + weight * (np.asarray(target, np.float32) - values[name])
+    return {name: np.clip(value, INPUTS[name].low, INPUTS[name].high) for name, value in values.items()}
+
+
+def _checked(points: np.ndarray, material: Material) -> np.ndarray:
+    points = np.asarray(points, np.float32)
+    if points.ndim != 2 or points.shape[1] != 3:
+        raise MaterialError(f"Points must be [N, 3], not {list(points.shape)}.")
+    finest = min((layer.scale for layer in material.layers), default=1.0)
+    if points.size and not float(np.abs(points).max()) <= FARTHEST * finest:  # NaN fails too
+        raise MaterialError(
+            f"Points must be finite and within {FARTHEST * finest:g} m of the origin for {material.name}.",
+            "Recentre the object, or use a larger scale.",
+        )
+    return points
+
+
+# ---- masks of the kinds of layers; x, y, z are the rows of `columns` [3, N]
+
+
+def _noise(layer: Layer, columns: np.ndarray) -> np.ndarray:
+    return np.float32(layer.amount) * _even(_fractal(columns, layer.scale, layer.seed, octaves=2))
+
+
+def _patches(layer: Layer, columns: np.ndarray) -> np.ndarray:
+    """Islands with soft edges that cover `amount` of space."""
+    level = _even(_fractal(columns, layer.scale, layer.seed, octaves=3))
+    softness = np.float32(0.08)
+    edge = np.float32(layer.amount) * (1 + 2 * softness) - softness
+    return _smooth((edge + softness - level) / (2 * softness))
+
+
+def _streaks(layer: Layer, columns: np.ndarray) -> np.ndarray:
+    """Lines around the Y axis, as a lathe or a buffing wheel leaves them."""
+    x, y, z = columns
+    scale = np.float32(layer.scale)
+    radius = np.sqrt(x * x + z * z)
+    cosine, sine = x / (radius + scale), z / (radius + scale)
+    around = (radius + np.float32(1.3) * scale * sine, y + np.float32(0.9) * scale * cosine)
+    stretched = np.stack((*around, np.float32(1.7) * scale * cosine))
+    return np.float32(layer.amount) * _even(_fractal(stretched, layer.scale, layer.seed, octaves=2))
+
+
+def _rings(layer: Layer, columns: np.ndarray) -> np.ndarray:
+    """Year rings around a leaning axis beside the object, and fibers along it."""
+    x, y, z = columns
+    scale = np.float32(layer.scale)
+    waver = _fractal(_squeezed(columns, 0.25), 5.0 * layer.scale, layer.seed, octaves=1)
+    across = x + np.float32(0.12) * y + 5 * scale
+    along = z - np.float32(0.08) * y + 3 * scale
+    turns = np.sqrt(across * across + along * along) / scale + np.float32(2.4) * waver
+    phase = turns - np.floor(turns)
+    late = _smooth(phase / np.float32(0.75)) * _smooth((1 - phase) / np.float32(0.25))
+    fiber = _fractal(_squeezed(columns, 0.12), 0.45 * layer.scale, _mix(layer.seed, 100), octaves=1)
+    shade = np.float32(0.8) * late + np.float32(0.35) * fiber - np.float32(0.075)
+    return np.float32(layer.amount) * np.clip(shade, 0, 1)
+
+
+def _flakes(layer: Layer, columns: np.ndarray) -> np.ndarray:
+    """One round spot of its own strength in each of the chosen cells of a tilted grid."""
+    grid = _tilted(columns, 1) / np.float32(layer.scale)
+    cell = np.floor(grid)
+    nodes = cell.astype(np.int32)
+    squared = np.zeros(grid.shape[1], np.float32)
+    for axis in range(3):
+        center = np.float32(0.4) + np.float32(0.2) * _hash(nodes, _mix(layer.seed, 101 + axis))
+        offset = grid[axis] - cell[axis] - center
+        squared += offset * offset
+    chosen = _hash(nodes, _mix(layer.seed, 104)) < np.float32(layer.amount)
+    strength = np.float32(0.4) + np.float32(0.6) * _hash(nodes, _mix(layer.seed, 105))
+    return chosen * strength * _smooth((np.float32(0.45) - np.sqrt(squared)) / np.float32(0.2))
+
+
+_MASKS: dict[str, Callable[[Layer, np.ndarray], np.ndarray]] = {
+    "noise": _noise,
+    "patches": _patches,
+    "streaks": _streaks,
+    "rings": _rings,
+    "flakes": _flakes,
+}
+
+# ---- noise
+
+
+def _fractal(columns: np.ndarray, scale: float, seed: int, octaves: int) -> np.ndarray:
+    """Octaves of value noise in [0, 1] around 0.5; each halves the size and the weight."""
+    total = np.zeros(columns.shape[1], np.float32)
+    weights = [0.5**octave for octave in range(octaves)]
+    for octave, weight in enumerate(weights):
+        columns = _tilted(columns, 1)
+        grid = columns * np.float32(2.0**octave / scale)
+        total += np.float32(weight / sum(weights)) * _lattice_noise(grid, _mix(seed, octave))
+    return total
+
+
+def _tilted(columns: np.ndarray, turns: int) -> np.ndarray:
+    """Turned by the angles of the 3-4-5 and 5-12-13 triangles, so that octaves share no axes."""
+    x, y, z = columns
+    for _ in range(turns):
+        x, z = np.float32(0.8) * x + np.float32(0.6) * z, np.float32(0.8) * z - np.float32(0.6) * x
+        y, z = (
+            np.float32(12 / 13) * y + np.float32(5 / 13) * z,
+            np.float32(12 / 13) * z - np.float32(5 / 13) * y,
+        )
+    return np.stack((x, y, z))
+
+
+def _squeezed(columns: np.ndarray, along: float) -> np.ndarray:
+    return columns * np.float32([[1.0], [along], [1.0]])
+
+
+def _lattice_noise(grid: np.ndarray, seed: int) -> np.ndarray:
+    """Random values of the integer nodes, interpolated smoothly; uniform in [0, 1) at nodes."""
+    floor = np.floor(grid)
+    fraction = grid - floor
+    tx, ty, tz = fraction * fraction * fraction * (fraction * (fraction * 6 - 15) + 10)
+    corner = _corners(floor.astype(np.int32), seed)
+    planes = []
+    for dx in (0, 1):
+        rows = []
+        for dy in (0, 1):
+            near, far = corner(dx, dy, 0), corner(dx, dy, 1)
+            rows.append(near + tz * (far - near))
+        planes.append(rows[0] + ty * (rows[1] - rows[0]))
+    return planes[0] + tx * (planes[1] - planes[0])
+
+
+def _corners(nodes: np.ndarray, seed: int) -> Callable[[int, int, int], np.ndarray]:
+    """The values of neighbors of `nodes` [3, N]: from a small table where they are dense, else hashed."""
+    low = nodes.min(1)
+    sizes = [int(size) for size in nodes.max(1).astype(np.int64) - low + 2]
+    if sizes[0] * sizes[1] * sizes[2] > 4 * nodes.shape[1] + SMALL_LATTICE:
+        return lambda dx, dy, dz: _hash(nodes + np.int32([[dx], [dy], [dz]]), seed)
+    axes = [np.arange(size, dtype=np.int32) + start for start, size in zip(low, sizes, strict=True)]
+    table = _hash(np.stack(np.meshgrid(*axes, indexing="ij")).reshape(3, -1), seed)
+    steps = (sizes[1] * sizes[2], sizes[2], 1)
+    x, y, z = nodes - low[:, None]
+    index = (x * steps[0] + y * steps[1] + z).astype(np.intp)
+    return lambda dx, dy, dz: table[index + (dx * steps[0] + dy * steps[1] + dz)]
+
+
+def _hash(nodes: np.ndarray, seed: int) -> np.ndarray:
+    """Uniform float32 in [0, 1) of integer nodes [3, N]."""
+    x, y, z = np.ascontiguousarray(nodes, np.int32).view(np.uint32)
+    bits = _scramble(x ^ np.uint32(seed))
+    bits = _scramble(bits + y)
+    bits = _scramble(bits + z)
+    return (bits >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
+
+
+def _scramble(bits: np.ndarray) -> np.ndarray:
+    """A bijection of 32 bits in which every input bit reaches every output bit."""
+    bits = (bits ^ (bits >> np.uint32(16))) * np.uint32(0x7FEB352D)
+    bits = (bits ^ (bits >> np.uint32(15))) * np.uint32(0x846CA68B)
+    return bits ^ (bits >> np.uint32(16))
+
+
+def _mix(seed: int, index: int) -> int:
+    """A new 32-bit seed from a seed and a small number."""
+    return int(_scramble(np.array([(seed + 0x9E3779B9 * (index + 1)) & 0xFFFFFFFF], np.uint32))[0])
+
+
+def _even(noise: np.ndarray) -> np.ndarray:
+    """Spread noise around 0.5 over [0, 1] about evenly."""
+    return _smooth((noise - np.float32(0.2)) / np.float32(0.6))
+
+
+def _smooth(value: np.ndarray) -> np.ndarray:
+    clipped = np.clip(value, 0, 1)
+    return clipped * clipped * (3 - 2 * clipped)

@@ -1,0 +1,265 @@
+"""What a material is: OpenPBR values, procedural layers in object space, and words about it.
+
+Colors are scene-linear Rec.709, lengths metres in the recentred object frame. A record that
+exists is valid: names are known, values finite and in range. Everything a record is made from
+is checked here once, and MaterialError names what is wrong.
+"""
+
+import difflib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, get_args
+
+from neuron_core.foundation.errors import NeuronError
+from neuron_core.materials.openpbr import CONSTANT_INPUTS, INPUTS, Input, Value
+
+LayerKind = Literal["noise", "streaks", "rings", "patches", "flakes"]
+LayerRole = Literal["surface", "wear", "dirt"]
+
+KINDS: tuple[str, ...] = get_args(LayerKind)
+ROLES: tuple[str, ...] = get_args(LayerRole)
+SMALLEST_SCALE, LARGEST_SCALE = 1e-4, 1e3  # metres
+LARGEST_SEED = 2**32 - 1
+MOST_LAYERS = 32
+_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_WORDS = re.compile(r"[a-z0-9][a-z0-9 '/-]*")
+
+
+class MaterialError(NeuronError):
+    """A material or a library that cannot be used as it is."""
+
+    kind = "material"
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """Lower-case words that prompts are written from; an empty string says nothing."""
+
+    base: str = ""  # what it is: "gold", "car paint"
+    finish: str = ""  # "polished", "brushed", "matte"
+    condition: str = ""  # "worn", "dirty"
+    color: str = ""  # "red"
+
+    def __post_init__(self) -> None:
+        for name in ("base", "finish", "condition", "color"):
+            _check_words(f"tags.{name}", getattr(self, name))
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One procedural variation: where its mask is 1, the parameters become `towards`.
+
+    `amount` in [0, 1] is how much of that shows; for patches and flakes it is the share of
+    space that they cover. `scale` is the size of a feature. Layers with the role `wear` or
+    `dirt` grow and shrink with the condition of the material.
+    """
+
+    kind: LayerKind
+    amount: float
+    scale: float
+    seed: int
+    towards: Mapping[str, Value] = field(default_factory=dict)
+    role: LayerRole = "surface"
+
+    def __post_init__(self) -> None:
+        _check_choice("layer kind", self.kind, KINDS)
+        _check_choice("layer role", self.role, ROLES)
+        _set(self, "amount", _number("layer amount", self.amount, 0.0, 1.0))
+        _set(self, "scale", _number("layer scale", self.scale, SMALLEST_SCALE, LARGEST_SCALE))
+        _check_seed(self.seed)
+        _set(self, "towards", checked_values(self.towards))
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """A surface. `parameters` holds what differs from OpenPBR's defaults, by their names.
+
+    `name` is a slug, unique in a library. Layers are blended in their order.
+    """
+
+    name: str
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    layers: tuple[Layer, ...] = ()
+    tags: Tags = field(default_factory=Tags)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _SLUG.fullmatch(self.name) or len(self.name) > 80:
+            raise MaterialError(
+                f"The material name {_shown(self.name)} is not a slug.",
+                "Use lower-case letters and digits joined by single hyphens, like `brushed-copper`.",
+            )
+        _set(self, "parameters", checked_values(self.parameters))
+        _set(self, "layers", tuple(self.layers))
+        if len(self.layers) > MOST_LAYERS:
+            raise MaterialError(f"{self.name} has {len(self.layers)} layers; {MOST_LAYERS} are the most.")
+
+    def value(self, name: str) -> Value:
+        """The constant of an OpenPBR input before any layer: ours or the default."""
+        return self.parameters.get(name, INPUTS[name].default)
+
+    def number(self, name: str) -> float:
+        """The constant of an input that is a number."""
+        value = self.value(name)
+        assert isinstance(value, float), name
+        return value
+
+    def color(self, name: str) -> tuple[float, float, float]:
+        """The constant of an input that is a color."""
+        value = self.value(name)
+        assert isinstance(value, tuple), name
+        return value
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data, the inverse of `from_json`."""
+        return {
+            "name": self.name,
+            "parameters": _plain(self.parameters),
+            "layers": [_layer_to_json(layer) for layer in self.layers],
+            "tags": {name: getattr(self.tags, name) for name in _TAG_NAMES},
+        }
+
+    @staticmethod
+    def from_json(content: object, source: str = "material") -> "Material":
+        """Read what `to_json` wrote. Unknown or missing names are errors that name `source`."""
+        entry = _object(content, source, required=("name",), optional=("parameters", "layers", "tags"))
+        name = entry["name"]
+        try:
+            layers = [_layer_from_json(item, at) for at, item in _items(entry.get("layers", []), "layers")]
+            tags = _object(entry.get("tags", {}), "tags", optional=_TAG_NAMES)
+            return Material(
+                name=name,  # type: ignore[arg-type]  # checked by the record
+                parameters=entry.get("parameters", {}),  # type: ignore[arg-type]
+                layers=tuple(layers),
+                tags=Tags(**tags),  # type: ignore[arg-type]
+            )
+        except MaterialError as error:
+            raise MaterialError(f"{source} ({_shown(name)}): {error.message}", error.hint) from error
+
+
+_TAG_NAMES = ("base", "finish", "condition", "color")
+_LAYER_NAMES = ("kind", "amount", "scale", "seed", "towards")
+
+
+def with_condition(material: Material, *, wear: float = 1.0, dirt: float = 1.0) -> Material:
+    """The same material with its wear and dirt layers scaled; 1 keeps them, 0 is factory new."""
+    factors = {"surface": 1.0, "wear": wear, "dirt": dirt}
+    layers = [replace(item, amount=min(1.0, item.amount * factors[item.role])) for item in material.layers]
+    return replace(material, layers=tuple(layers))
+
+
+def with_seed(material: Material, seed: int) -> Material:
+    """The same material with other random patterns; seed 0 keeps them."""
+    layers = [replace(item, seed=(item.seed + seed * 7919) % (LARGEST_SEED + 1)) for item in material.layers]
+    return replace(material, layers=tuple(layers))
+
+
+def slug(text: str) -> str:
+    """A material name made from any text; empty if nothing of it can be used."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:80].strip("-")
+
+
+def checked_values(values: object) -> dict[str, Value]:
+    """OpenPBR values in the order of the standard, as floats and tuples of three floats.
+
+    Raises MaterialError for an unknown name, a wrong type, or a value out of range.
+    """
+    if not isinstance(values, Mapping):
+        raise MaterialError(f"Parameters must be an object of names and values, not {_shown(values)}.")
+    for name in values:
+        if not isinstance(name, str) or name not in CONSTANT_INPUTS:
+            raise MaterialError(f"There is no OpenPBR input {_shown(name)}.", _near(name))
+    return {name: checked_value(name, values[name]) for name in CONSTANT_INPUTS if name in values}
+
+
+def checked_value(name: str, value: object) -> Value:
+    """One OpenPBR value, as a float or a tuple of three floats; MaterialError if it cannot be one."""
+    item = INPUTS[name]
+    if item.kind == "color":
+        return _color(name, value, item)
+    number = _number(name, value, item.low, item.high)
+    if item.kind == "switch" and number not in (0.0, 1.0):
+        raise MaterialError(f"{name} must be 0 or 1, not {number}.")
+    return number
+
+
+def _color(name: str, value: object, item: Input) -> tuple[float, float, float]:
+    if isinstance(value, str) or not isinstance(value, Sequence) or len(value) != 3:
+        raise MaterialError(f"{name} must be three numbers, not {_shown(value)}.")
+    red, green, blue = (_number(name, part, item.low, item.high) for part in value)
+    return red, green, blue
+
+
+def _number(name: str, value: object, low: float, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise MaterialError(f"{name} must be a number, not {_shown(value)}.")
+    if not low <= value <= high:  # NaN fails too
+        raise MaterialError(f"{name} must lie in [{low:g}, {high:g}], not {_shown(value)}.")
+    number = float(value)
+    assert math.isfinite(number)
+    return number
+
+
+def _check_seed(seed: object) -> None:
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
+        raise MaterialError(f"A layer seed must be a whole number in [0, 2^32 - 1], not {_shown(seed)}.")
+
+
+def _check_choice(what: str, value: object, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise MaterialError(f"There is no {what} {_shown(value)}.", f"Choose one of {', '.join(choices)}.")
+
+
+def _check_words(name: str, value: object) -> None:
+    if not isinstance(value, str) or len(value) > 60 or (value and not _WORDS.fullmatch(value)):
+        raise MaterialError(
+            f"{name} must be a few lower-case words, not {_shown(value)}.", "Use an empty string for none."
+        )
+
+
+def _layer_to_json(layer: Layer) -> dict[str, object]:
+    values = {name: getattr(layer, name) for name in _LAYER_NAMES}
+    return {**values, "towards": _plain(layer.towards), "role": layer.role}
+
+
+def _layer_from_json(content: object, at: str) -> Layer:
+    entry = _object(content, at, required=_LAYER_NAMES, optional=("role",))
+    return Layer(**entry)  # type: ignore[arg-type]  # checked by the record
+
+
+def _plain(values: Mapping[str, Value]) -> dict[str, object]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _items(content: object, at: str) -> list[tuple[str, object]]:
+    if not isinstance(content, list):
+        raise MaterialError(f"{at} must be a list, not {_shown(content)}.")
+    return [(f"{at}[{index}]", item) for index, item in enumerate(content)]
+
+
+def _object(
+    content: object, at: str, required: Sequence[str] = (), optional: Sequence[str] = ()
+) -> dict[str, object]:
+    if not isinstance(content, dict):
+        raise MaterialError(f"{at} must be an object, not {_shown(content)}.")
+    if missing := [name for name in required if name not in content]:
+        raise MaterialError(f"{at} has no {missing[0]!r}.")
+    if unknown := [name for name in content if name not in (*required, *optional)]:
+        names = ", ".join((*required, *optional))
+        raise MaterialError(f"{at} has an unknown entry {_shown(unknown[0])}.", f"Known are {names}.")
+    return content
+
+
+def _near(name: object) -> str:
+    near = difflib.get_close_matches(str(name)[:100], CONSTANT_INPUTS, n=3)
+    return f"Near are {', '.join(near)}." if near else "Use the names of MaterialX open_pbr_surface."
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _set(record: object, name: str, value: object) -> None:
+    object.__setattr__(record, name, value)
