@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import PurePath
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from neuron_core.foundation import interrupts
 from neuron_core.foundation.errors import FileError
@@ -35,7 +35,7 @@ class Output:
             os.dup2(self._saved, 1)
         self._file = open(self._saved, "w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Output":
         return self
 
     def __exit__(

@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from neuron_core.cli.output import Output
 from neuron_core.foundation.progress import NO_METRICS, Reporter
@@ -13,6 +13,7 @@ EVENT_PERIOD = 0.2  # seconds between two progress events of one stage
 LOG_PERIOD = 10.0  # seconds between two lines of one stage in a log
 
 
+@runtime_checkable
 class Listener(Reporter, Protocol):
     """A reporter that is told when the task is over."""
 

@@ -1,11 +1,12 @@
 """How a task tells what it is doing, without knowing who listens."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 NO_METRICS: Mapping[str, object] = {}
 
 
+@runtime_checkable
 class Reporter(Protocol):
     """The listener of a task: a progress bar, a JSON stream, a test."""
 
