@@ -32,18 +32,18 @@ def builtin_materials() -> dict[str, Material]:
 def _polished_gold() -> Material:
     parameters: dict[str, Value] = {"base_color": GOLD, "base_metalness": 1.0, "specular_roughness": 0.1}
     layers = (
-        Layer("noise", 0.6, 0.25, 11, {"specular_roughness": 0.16, "base_color": (0.97, 0.70, 0.27)}),
-        Layer("patches", 0.12, 0.16, 12, {"specular_roughness": 0.24}, "wear"),
+        Layer("noise", 0.8, 0.22, 11, {"specular_roughness": 0.17, "base_color": (0.96, 0.68, 0.25)}),
+        Layer("patches", 0.12, 0.16, 12, {"specular_roughness": 0.26}, "wear", 0.5),
     )
     return Material("polished-gold", parameters, layers, Tags("gold", "polished"))
 
 
 def _brushed_copper() -> Material:
     parameters: dict[str, Value] = {"base_color": COPPER, "base_metalness": 1.0, "specular_roughness": 0.24}
-    brown: dict[str, Value] = {"base_color": (0.30, 0.14, 0.09), "specular_roughness": 0.55}
+    brown: dict[str, Value] = {"base_color": (0.40, 0.20, 0.13), "specular_roughness": 0.55}
     layers = (
-        Layer("streaks", 0.8, 0.035, 21, {"specular_roughness": 0.42, "base_color": (0.80, 0.47, 0.36)}),
-        Layer("patches", 0.32, 0.22, 22, brown, "wear"),
+        Layer("streaks", 1.0, 0.045, 21, {"specular_roughness": 0.46, "base_color": (0.74, 0.40, 0.29)}),
+        Layer("patches", 0.35, 0.20, 22, brown, "wear", 0.5),
     )
     return Material("brushed-copper", parameters, layers, Tags("copper", "brushed", "worn"))
 
@@ -51,15 +51,14 @@ def _brushed_copper() -> Material:
 def _car_paint() -> Material:
     parameters: dict[str, Value] = {
         "base_color": (0.66, 0.035, 0.025),
-        "base_metalness": 0.35,
         "specular_roughness": 0.35,
         "coat_weight": 1.0,
-        "coat_roughness": 0.05,
+        "coat_roughness": 0.1,
         "coat_ior": 1.5,
     }
     layers = (
         Layer("noise", 0.7, 0.30, 31, {"base_color": (0.74, 0.10, 0.025)}),
-        Layer("flakes", 0.35, 0.04, 32, {"base_color": (0.90, 0.26, 0.10), "base_metalness": 0.8}),
+        Layer("flakes", 0.6, 0.032, 32, {"base_color": (0.92, 0.30, 0.12)}),
     )
     return Material("car-paint", parameters, layers, Tags("car paint", color="red"))
 
@@ -71,8 +70,8 @@ def _white_ceramic() -> Material:
         "specular_ior": 1.52,
     }
     layers = (
-        Layer("noise", 0.6, 0.30, 41, {"base_color": (0.72, 0.70, 0.64), "specular_roughness": 0.20}),
-        Layer("patches", 0.10, 0.12, 42, {"base_color": (0.62, 0.58, 0.50)}, "dirt"),
+        Layer("noise", 0.6, 0.30, 41, {"base_color": (0.68, 0.65, 0.58), "specular_roughness": 0.20}),
+        Layer("patches", 0.10, 0.12, 42, {"base_color": (0.62, 0.58, 0.50)}, "dirt", 0.3),
     )
     return Material("white-ceramic", parameters, layers, Tags("ceramic", "glazed", color="white"))
 
@@ -86,7 +85,7 @@ def _black_rubber() -> Material:
     dust: dict[str, Value] = {"base_color": (0.10, 0.095, 0.085), "specular_roughness": 0.85}
     layers = (
         Layer("noise", 0.8, 0.06, 51, {"specular_roughness": 0.78, "base_color": (0.035, 0.034, 0.035)}),
-        Layer("patches", 0.25, 0.25, 52, dust, "dirt"),
+        Layer("patches", 0.25, 0.25, 52, dust, "dirt", 0.5),
     )
     return Material("black-rubber", parameters, layers, Tags("rubber", "matte", color="black"))
 
@@ -97,10 +96,10 @@ def _blue_plastic() -> Material:
         "specular_roughness": 0.48,
         "specular_ior": 1.49,
     }
-    scuffed: dict[str, Value] = {"base_color": (0.10, 0.20, 0.54), "specular_roughness": 0.68}
+    scuffed: dict[str, Value] = {"base_color": (0.08, 0.18, 0.54), "specular_roughness": 0.70}
     layers = (
         Layer("noise", 0.7, 0.12, 61, {"base_color": (0.035, 0.14, 0.56), "specular_roughness": 0.58}),
-        Layer("patches", 0.15, 0.18, 62, scuffed, "wear"),
+        Layer("patches", 0.15, 0.18, 62, scuffed, "wear", 0.4),
     )
     return Material("blue-plastic", parameters, layers, Tags("plastic", "matte", color="blue"))
 
@@ -125,10 +124,11 @@ def _rusted_iron() -> Material:
         "base_metalness": 0.0,
         "specular_roughness": 0.88,
     }
+    crust: dict[str, Value] = {**rust, "base_color": (0.12, 0.04, 0.018), "specular_roughness": 0.95}
     layers = (
         Layer("noise", 0.7, 0.10, 81, {"base_color": (0.36, 0.33, 0.31), "specular_roughness": 0.48}),
         Layer("patches", 0.5, 0.24, 82, rust, "wear"),
-        Layer("flakes", 0.25, 0.05, 83, {"base_color": (0.42, 0.15, 0.04), "base_metalness": 0.0}, "wear"),
+        Layer("patches", 0.25, 0.12, 83, crust, "wear", 0.4),
     )
     return Material("rusted-iron", parameters, layers, Tags("iron", "", "rusted"))
 

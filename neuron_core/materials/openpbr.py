@@ -62,7 +62,7 @@ INPUTS: dict[str, Input] = {
     "thin_film_thickness": Input("float", 0.5, high=1000.0),  # micrometres
     "thin_film_ior": Input("float", 1.4, low=0.1, high=10.0),
     "emission_luminance": Input("float", 0.0, high=BRIGHTEST),
-    "emission_color": Input("color", WHITE),
+    "emission_color": Input("color", WHITE, high=BRIGHTEST),
     "geometry_opacity": Input("float", 1.0),
     "geometry_thin_walled": Input("switch", 0.0),
     "geometry_normal": Input("frame", BLACK),

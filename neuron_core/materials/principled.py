@@ -76,9 +76,9 @@ MAPPING: dict[str, Row] = {
     "specular_roughness": Row(
         "exact",
         "roughness",
-        "The same; widened under a coat as OpenPBR does. Widths below 0.001 are clamped.",
+        "The same; under a coat on metal widened as OpenPBR does. Widths below 0.001 are clamped.",
     ),
-    "specular_ior": Row("exact", "eta", "The same; the coat above does not change it. Constant only."),
+    "specular_ior": Row("exact", "eta", "The same without a coat. Constant only."),
     "specular_roughness_anisotropy": Row("dropped", "", _NO_TANGENT),
     "transmission_weight": Row("exact", "spec_trans", "The same blend."),
     "transmission_color": Row(
@@ -102,21 +102,25 @@ MAPPING: dict[str, Row] = {
     "fuzz_roughness": Row("dropped", "", "The plug-in's sheen has one shape."),
     "coat_weight": Row(
         "approximate",
-        "clearcoat, roughness",
-        "clearcoat = coat_weight * F0(coat_ior) / 0.04. Right at normal incidence (measured 0.036 for 1); "
-        "towards grazing angles the plug-in's coat fades where a real one brightens, and it takes nothing "
-        "from the base.",
+        "clearcoat, roughness, eta",
+        "On a dielectric the main lobe becomes the coat's, because the base below it hardly reflects. On a "
+        "metal clearcoat = coat_weight * F0(coat_ior) / 0.04: right at normal incidence (measured 0.036 for "
+        "1), but this lobe fades towards grazing angles where a real coat brightens.",
     ),
     "coat_color": Row("approximate", "base_color", "Multiplies base_color by coat_weight."),
     "coat_roughness": Row(
         "approximate",
-        "clearcoat_gloss, roughness",
-        "clearcoat_gloss = (0.1 - w) / 0.099 with the GTR1 width w = coat_roughness^4: half of the energy "
-        "lies within the same angle as under OpenPBR's GGX. Reached for coat_roughness 0.18 to 0.56, clamped "
-        "outside; the tail is longer.",
+        "roughness, clearcoat_gloss",
+        "roughness on a dielectric. On a metal clearcoat_gloss = (0.1 - w) / 0.099 with the GTR1 width w = "
+        "coat_roughness^4: half of the energy lies within the same angle as under OpenPBR's GGX. Reached "
+        "for coat_roughness 0.18 to 0.56, clamped outside; the tail is longer.",
     ),
     "coat_roughness_anisotropy": Row("dropped", "", "The plug-in's coat is isotropic."),
-    "coat_ior": Row("approximate", "clearcoat, base_color", "Scales clearcoat by F0; at most 2."),
+    "coat_ior": Row(
+        "approximate",
+        "eta, clearcoat, base_color",
+        "eta on a dielectric, constant only; on a metal it scales clearcoat, to 2 at most.",
+    ),
     "coat_darkening": Row(
         "approximate", "base_color", "Darkens it by OpenPBR's estimate of the reflections inside the coat."
     ),
@@ -154,15 +158,14 @@ def principled(material: Material) -> Principled:
     constants = {name: np.asarray(material.value(name), np.float64) for name in _READ}
     values = {name: _plain(array) for name, array in _plugin_inputs(constants).items()}
     varying = _varying_inputs(material)
-    if "clearcoat" not in varying and values["clearcoat"] == 0.0:
-        del values["clearcoat_gloss"]
-        varying = tuple(name for name in varying if name != "clearcoat_gloss")
-    kept = {name: v for name, v in values.items() if v != 0.0 or name in varying or name in _ALWAYS}
+    unused = ["clearcoat_gloss"] if values["clearcoat"] == 0.0 and "clearcoat" not in varying else []
+    unused += [name for name, v in values.items() if v == 0.0 and name not in (*varying, *_ALWAYS)]
+    kept = {name: v for name, v in values.items() if name not in unused}
     dropped = tuple(name for name in INPUTS if _is_lost(material, name))
     unsupported = [name for name in dropped if MAPPING[name].status == "unsupported"]
     return Principled(
         plugin="principled",
-        values={**kept, "eta": _eta(material.number("specular_ior"), material.number("specular_weight"))},
+        values={**kept, "eta": _eta(material)},
         varying=varying,
         dropped=dropped,
         supported=not unsupported,
@@ -212,30 +215,41 @@ _READ = (
 )
 _READERS = {
     "base_color": tuple(n for n in _READ if n not in ("specular_roughness", "fuzz_weight", "coat_roughness")),
-    "roughness": ("specular_roughness", "coat_weight", "coat_roughness"),
+    "roughness": (
+        "specular_roughness",
+        "coat_weight",
+        "coat_roughness",
+        "base_metalness",
+        "transmission_weight",
+    ),
     "metallic": ("base_metalness",),
     "spec_trans": ("transmission_weight",),
     "sheen": ("fuzz_weight",),
-    "clearcoat": ("coat_weight", "coat_ior"),
+    "clearcoat": ("coat_weight", "coat_ior", "base_metalness"),
     "clearcoat_gloss": ("coat_roughness",),
 }
 
 
 def _varying_inputs(material: Material) -> tuple[str, ...]:
-    changed = set(varying_parameters(material))
-    return tuple(name for name, read in _READERS.items() if changed.intersection(read))
+    changed = {name for name in varying_parameters(material) if _shows(material, name)}
+    coated = _shows(material, "coat_weight")
+    return tuple(
+        name
+        for name, read in _READERS.items()
+        if changed.intersection(read) and (coated or not name.startswith("clearcoat"))
+    )
 
 
 def _plugin_inputs(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Constants ([] and [3]) and samples ([N] and [N, 3]) alike."""
-    coat = values["coat_weight"]
+    on_metal = values["coat_weight"] * values["base_metalness"]
     return {
         "base_color": _base_color(values),
-        "roughness": _coated_roughness(values["specular_roughness"], values["coat_roughness"], coat),
+        "roughness": _roughness(values),
         "metallic": values["base_metalness"],
         "spec_trans": values["transmission_weight"],
         "sheen": values["fuzz_weight"],
-        "clearcoat": coat * np.minimum(_f0(values["coat_ior"]) / CLEARCOAT_F0, 2.0),
+        "clearcoat": on_metal * np.minimum(_f0(values["coat_ior"]) / CLEARCOAT_F0, 2.0),
         "clearcoat_gloss": _gloss(values["coat_roughness"]),
     }
 
@@ -252,28 +266,43 @@ def _base_color(values: Mapping[str, np.ndarray]) -> np.ndarray:
     inside = np.clip(inside, 0.0, 0.999)[..., None]
     darker = (1.0 - inside) / (1.0 - color * inside)
     darkening = 1.0 + (coat * values["coat_darkening"])[..., None] * (darker - 1.0)
-    return np.clip(color * tint * darkening, 0.0, 1.0)
+    result: np.ndarray = np.clip(color * tint * darkening, 0.0, 1.0)
+    return result
 
 
-def _coated_roughness(roughness: np.ndarray, coat_roughness: np.ndarray, coat: np.ndarray) -> np.ndarray:
-    widened = np.minimum(roughness**4 + 2.0 * coat_roughness**4, 1.0) ** 0.25
-    return roughness + coat * (widened - roughness)
+def _roughness(values: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The base's, widened by the coat above; the coat's own where the base is an opaque dielectric."""
+    base, coat_roughness = values["specular_roughness"], values["coat_roughness"]
+    coat = values["coat_weight"]
+    widened = np.minimum(base**4 + 2.0 * coat_roughness**4, 1.0) ** 0.25
+    opaque_dielectric = (1.0 - values["base_metalness"]) * (1.0 - values["transmission_weight"])
+    below = base + coat * (widened - base)
+    roughness: np.ndarray = below + coat * opaque_dielectric * (coat_roughness - below)
+    return roughness
 
 
 def _gloss(coat_roughness: np.ndarray) -> np.ndarray:
     widest, narrowest = CLEARCOAT_WIDTHS
-    return (widest - np.clip(coat_roughness**4, narrowest, widest)) / (widest - narrowest)
+    width: np.ndarray = np.clip(coat_roughness**4, narrowest, widest)
+    return (widest - width) / (widest - narrowest)
 
 
 def _f0(ior: np.ndarray) -> np.ndarray:
-    return ((ior - 1.0) / (ior + 1.0)) ** 2
+    root: np.ndarray = (ior - 1.0) / (ior + 1.0)
+    return root**2
 
 
-def _eta(ior: float, weight: float) -> float:
-    if weight == 1.0:
+def _eta(material: Material) -> float:
+    """The index whose F0 is the base's, or the coat's where there is one."""
+    ior, weight = material.number("specular_ior"), material.number("specular_weight")
+    coat = material.number("coat_weight") * (1.0 - material.number("transmission_weight"))
+    if weight == 1.0 and coat == 0.0:
         return ior
-    root: float = min(weight * ((ior - 1.0) / (ior + 1.0)) ** 2, 0.99999) ** 0.5
-    root = root if ior >= 1.0 else -root
+    base = weight * ((ior - 1.0) / (ior + 1.0)) ** 2
+    coat_ior = material.number("coat_ior")
+    reflectance = base + coat * (((coat_ior - 1.0) / (coat_ior + 1.0)) ** 2 - base)
+    root: float = min(reflectance, 0.99999) ** 0.5
+    root = -root if ior < 1.0 and coat == 0.0 else root
     return (1.0 + root) / (1.0 - root)
 
 

@@ -78,15 +78,15 @@ def _checked(points: np.ndarray, material: Material) -> np.ndarray:
 
 
 def _noise(layer: Layer, columns: np.ndarray) -> np.ndarray:
-    return np.float32(layer.amount) * _even(_fractal(columns, layer.scale, layer.seed, octaves=2))
+    return np.float32(layer.amount) * _even(columns, layer.scale, layer.seed, octaves=2)
 
 
 def _patches(layer: Layer, columns: np.ndarray) -> np.ndarray:
     """Islands with soft edges that cover `amount` of space."""
-    level = _even(_fractal(columns, layer.scale, layer.seed, octaves=3))
-    softness = np.float32(0.08)
-    edge = np.float32(layer.amount) * (1 + 2 * softness) - softness
-    return _smooth((edge + softness - level) / (2 * softness))
+    level = _even(columns, layer.scale, layer.seed, octaves=3)
+    softness = np.float32(layer.softness)
+    edge = np.float32(layer.amount) * (1 + softness) - softness
+    return _smooth((edge + softness - level) / softness)
 
 
 def _streaks(layer: Layer, columns: np.ndarray) -> np.ndarray:
@@ -97,7 +97,7 @@ def _streaks(layer: Layer, columns: np.ndarray) -> np.ndarray:
     cosine, sine = x / (radius + scale), z / (radius + scale)
     around = (radius + np.float32(1.3) * scale * sine, y + np.float32(0.9) * scale * cosine)
     stretched = np.stack((*around, np.float32(1.7) * scale * cosine))
-    return np.float32(layer.amount) * _even(_fractal(stretched, layer.scale, layer.seed, octaves=2))
+    return np.float32(layer.amount) * _even(stretched, layer.scale, layer.seed, octaves=2)
 
 
 def _rings(layer: Layer, columns: np.ndarray) -> np.ndarray:
@@ -112,7 +112,8 @@ def _rings(layer: Layer, columns: np.ndarray) -> np.ndarray:
     late = _smooth(phase / np.float32(0.75)) * _smooth((1 - phase) / np.float32(0.25))
     fiber = _fractal(_squeezed(columns, 0.12), 0.45 * layer.scale, _mix(layer.seed, 100), octaves=1)
     shade = np.float32(0.8) * late + np.float32(0.35) * fiber - np.float32(0.075)
-    return np.float32(layer.amount) * np.clip(shade, 0, 1)
+    mask: np.ndarray = np.clip(shade, 0, 1)
+    return np.float32(layer.amount) * mask
 
 
 def _flakes(layer: Layer, columns: np.ndarray) -> np.ndarray:
@@ -127,7 +128,8 @@ def _flakes(layer: Layer, columns: np.ndarray) -> np.ndarray:
         squared += offset * offset
     chosen = _hash(nodes, _mix(layer.seed, 104)) < np.float32(layer.amount)
     strength = np.float32(0.4) + np.float32(0.6) * _hash(nodes, _mix(layer.seed, 105))
-    return chosen * strength * _smooth((np.float32(0.45) - np.sqrt(squared)) / np.float32(0.2))
+    spots = _smooth((np.float32(0.45) - np.sqrt(squared)) / np.float32(0.2))
+    return np.where(chosen, strength * spots, np.float32(0))
 
 
 _MASKS: dict[str, Callable[[Layer, np.ndarray], np.ndarray]] = {
@@ -165,7 +167,7 @@ def _tilted(columns: np.ndarray, turns: int) -> np.ndarray:
 
 
 def _squeezed(columns: np.ndarray, along: float) -> np.ndarray:
-    return columns * np.float32([[1.0], [along], [1.0]])
+    return columns * np.array([[1.0], [along], [1.0]], np.float32)
 
 
 def _lattice_noise(grid: np.ndarray, seed: int) -> np.ndarray:
@@ -181,7 +183,8 @@ def _lattice_noise(grid: np.ndarray, seed: int) -> np.ndarray:
             near, far = corner(dx, dy, 0), corner(dx, dy, 1)
             rows.append(near + tz * (far - near))
         planes.append(rows[0] + ty * (rows[1] - rows[0]))
-    return planes[0] + tx * (planes[1] - planes[0])
+    noise: np.ndarray = planes[0] + tx * (planes[1] - planes[0])
+    return noise
 
 
 def _corners(nodes: np.ndarray, seed: int) -> Callable[[int, int, int], np.ndarray]:
@@ -189,7 +192,7 @@ def _corners(nodes: np.ndarray, seed: int) -> Callable[[int, int, int], np.ndarr
     low = nodes.min(1)
     sizes = [int(size) for size in nodes.max(1).astype(np.int64) - low + 2]
     if sizes[0] * sizes[1] * sizes[2] > 4 * nodes.shape[1] + SMALL_LATTICE:
-        return lambda dx, dy, dz: _hash(nodes + np.int32([[dx], [dy], [dz]]), seed)
+        return lambda dx, dy, dz: _hash(nodes + np.array([[dx], [dy], [dz]], np.int32), seed)
     axes = [np.arange(size, dtype=np.int32) + start for start, size in zip(low, sizes, strict=True)]
     table = _hash(np.stack(np.meshgrid(*axes, indexing="ij")).reshape(3, -1), seed)
     steps = (sizes[1] * sizes[2], sizes[2], 1)
@@ -211,7 +214,8 @@ def _scramble(bits: np.ndarray) -> np.ndarray:
     """A bijection of 32 bits in which every input bit reaches every output bit."""
     bits = (bits ^ (bits >> np.uint32(16))) * np.uint32(0x7FEB352D)
     bits = (bits ^ (bits >> np.uint32(15))) * np.uint32(0x846CA68B)
-    return bits ^ (bits >> np.uint32(16))
+    bits = bits ^ (bits >> np.uint32(16))
+    return bits
 
 
 def _mix(seed: int, index: int) -> int:
@@ -219,11 +223,15 @@ def _mix(seed: int, index: int) -> int:
     return int(_scramble(np.array([(seed + 0x9E3779B9 * (index + 1)) & 0xFFFFFFFF], np.uint32))[0])
 
 
-def _even(noise: np.ndarray) -> np.ndarray:
-    """Spread noise around 0.5 over [0, 1] about evenly."""
-    return _smooth((noise - np.float32(0.2)) / np.float32(0.6))
+def _even(columns: np.ndarray, scale: float, seed: int, octaves: int) -> np.ndarray:
+    """Fractal noise spread about evenly over [0, 1], so that thresholds cover what they say."""
+    weights = [0.5**octave for octave in range(octaves)]
+    deviation = 0.2 * sum(weight**2 for weight in weights) ** 0.5 / sum(weights)  # 0.2 for one octave
+    noise = _fractal(columns, scale, seed, octaves)
+    return _smooth((noise - np.float32(0.5)) / np.float32(4.5 * deviation) + np.float32(0.5))
 
 
 def _smooth(value: np.ndarray) -> np.ndarray:
     clipped = np.clip(value, 0, 1)
-    return clipped * clipped * (3 - 2 * clipped)
+    eased: np.ndarray = clipped * clipped * (3 - 2 * clipped)
+    return eased

@@ -8,6 +8,7 @@ is checked here once, and MaterialError names what is wrong.
 import difflib
 import math
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
@@ -52,8 +53,8 @@ class Layer:
     """One procedural variation: where its mask is 1, the parameters become `towards`.
 
     `amount` in [0, 1] is how much of that shows; for patches and flakes it is the share of
-    space that they cover. `scale` is the size of a feature. Layers with the role `wear` or
-    `dirt` grow and shrink with the condition of the material.
+    space that they cover, with edges as wide as `softness`. `scale` is the size of a feature.
+    Layers with the role `wear` or `dirt` grow and shrink with the condition of the material.
     """
 
     kind: LayerKind
@@ -62,12 +63,14 @@ class Layer:
     seed: int
     towards: Mapping[str, Value] = field(default_factory=dict)
     role: LayerRole = "surface"
+    softness: float = 0.15
 
     def __post_init__(self) -> None:
         _check_choice("layer kind", self.kind, KINDS)
         _check_choice("layer role", self.role, ROLES)
         _set(self, "amount", _number("layer amount", self.amount, 0.0, 1.0))
         _set(self, "scale", _number("layer scale", self.scale, SMALLEST_SCALE, LARGEST_SCALE))
+        _set(self, "softness", _number("layer softness", self.softness, 0.01, 1.0))
         _check_seed(self.seed)
         _set(self, "towards", checked_values(self.towards))
 
@@ -220,11 +223,11 @@ def _check_words(name: str, value: object) -> None:
 
 def _layer_to_json(layer: Layer) -> dict[str, object]:
     values = {name: getattr(layer, name) for name in _LAYER_NAMES}
-    return {**values, "towards": _plain(layer.towards), "role": layer.role}
+    return {**values, "towards": _plain(layer.towards), "role": layer.role, "softness": layer.softness}
 
 
 def _layer_from_json(content: object, at: str) -> Layer:
-    entry = _object(content, at, required=_LAYER_NAMES, optional=("role",))
+    entry = _object(content, at, required=_LAYER_NAMES, optional=("role", "softness"))
     return Layer(**entry)  # type: ignore[arg-type]  # checked by the record
 
 
@@ -257,8 +260,10 @@ def _near(name: object) -> str:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    """A value as a person may read it: short, whatever it is."""
+    if isinstance(value, int) and value.bit_length() > 200:
+        return "a huge number"
+    return reprlib.repr(value)
 
 
 def _set(record: object, name: str, value: object) -> None:
