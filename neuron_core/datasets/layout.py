@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -90,8 +91,7 @@ class GBuffer:
 
     @staticmethod
     def from_channels(channels: Mapping[str, np.ndarray]) -> "GBuffer":
-        """The inverse of `to_channels`. Raises DatasetError naming channels that are missing."""
-        require_channels(channels, GBUFFER_CHANNELS)
+        """The inverse of `to_channels`."""
         return GBuffer(
             depth=channels["depth"],
             position=np.stack([channels[name] for name in POSITION_CHANNELS], axis=-1),
@@ -106,11 +106,24 @@ def beauty_channels(rgba: np.ndarray) -> dict[str, np.ndarray]:
     return {name: rgba[..., index] for index, name in enumerate(BEAUTY_CHANNELS)}
 
 
-def require_channels(channels: Mapping[str, np.ndarray], wanted: Sequence[str]) -> None:
-    """Raise DatasetError naming what is missing."""
+def require_channels(channels: Mapping[str, np.ndarray], wanted: Sequence[str], path: Path) -> None:
+    """Raise DatasetError naming what is missing in the file at `path`."""
     missing = [name for name in wanted if name not in channels]
     if missing:
-        raise DatasetError(f"The channels {', '.join(missing)} are missing; it has {', '.join(channels)}.")
+        raise DatasetError(f"{path} lacks the channels {', '.join(missing)}; it has {', '.join(channels)}.")
+
+
+def material_file(records: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """The content of materials.json: records as `Material.to_json` gives them."""
+    return {"materials": [dict(record) for record in records]}
+
+
+def material_records(content: object) -> dict[str, dict[str, object]]:
+    """The records of materials.json by name. Raises DatasetError if it holds no such records."""
+    records = content.get("materials") if isinstance(content, dict) else content
+    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+        raise DatasetError(f"{MATERIALS} holds no list of material records.")
+    return {str(record.get("name")): record for record in records}
 
 
 @dataclass(frozen=True, slots=True)

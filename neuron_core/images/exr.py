@@ -4,7 +4,10 @@ Channels are [H, W], the first row on top. Files are ZIP-compressed and their by
 content only.
 """
 
+import contextlib
+import io
 import struct
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,19 +15,17 @@ import numpy as np
 import OpenEXR
 
 from neuron_core.foundation.errors import FileError
-from neuron_core.foundation.files import read_bytes, replacing
+from neuron_core.foundation.files import replacing
+from neuron_core.images.sizes import ImageError
 
 MAGIC = b"\x76\x2f\x31\x01"
 MAX_SIDE = 32768  # pixels
-MAX_VALUES = 1 << 29  # pixels times channels, 2 GiB of floats
+MAX_BYTES = 1 << 30  # of decoded pixels
+MAX_HEADER = 1 << 20  # bytes in which the header must end
 LARGEST_RATIO = 2000  # decoded bytes per byte of the file; ZIP reaches about 1000
+ZIP_LIKE = (b"\0", b"\1", b"\2", b"\3")  # none, RLE, ZIPS, ZIP
 LARGEST_HALF = 65504.0
-
-
-class ImageError(FileError):
-    """A picture that is damaged, too large or of a kind that is not read."""
-
-    kind = "image"
+_reading = threading.Lock()
 
 
 def write_exr(path: Path, channels: Mapping[str, np.ndarray], half: bool = False) -> None:
@@ -56,40 +57,45 @@ def read_exr(path: Path) -> dict[str, np.ndarray]:
     Raises ImageError naming the file if it is no EXR, damaged, deep, subsampled or huge.
     """
     path = Path(path)
-    content = read_bytes(path)
-    width, height = _check_header(path, content)
-    try:
-        with OpenEXR.File(str(path), separate_channels=True, num_threads=0) as file:
-            channels = {name: channel.pixels for name, channel in file.channels().items()}
-    except (RuntimeError, ValueError, TypeError, MemoryError) as error:
-        raise _damaged(path, str(error)) from error
+    width, height = _check_header(path)
+    channels = _decode(path)
     for name, pixels in channels.items():
         if not isinstance(pixels, np.ndarray) or pixels.shape != (height, width):
             raise _damaged(path, f"channel {name} is not {width} x {height} pixels")
     return {name: np.asarray(pixels, np.float32) for name, pixels in sorted(channels.items())}
 
 
-def exr_size(path: Path) -> tuple[int, int]:
-    """Width and height in pixels, from the header alone."""
+def _decode(path: Path) -> dict[str, np.ndarray]:
+    # The library prints what is wrong with pixels and goes on without the part that has them.
+    complaints = io.StringIO()
     try:
-        with Path(path).open("rb") as file:
-            start = file.read(1 << 16)
-    except OSError as error:
-        raise FileError(f"Cannot read {path}: {error.strerror or error}.") from error
-    return _size(Path(path), _attributes(Path(path), start))
+        with _reading, contextlib.redirect_stdout(complaints):
+            file = OpenEXR.File(str(path), separate_channels=True, num_threads=0)
+        if complaints.getvalue():
+            raise _damaged(path, complaints.getvalue().strip().rpartition(" - ")[2])
+        return {name: channel.pixels for name, channel in file.channels().items()}
+    except (RuntimeError, ValueError, TypeError, MemoryError) as error:
+        raise _damaged(path, str(error)) from error
 
 
 def _damaged(path: Path, why: str) -> ImageError:
     return ImageError(f"{path} is not a readable EXR file: {why}.", "Write or copy it again.")
 
 
-def _check_header(path: Path, content: bytes) -> tuple[int, int]:
+def _check_header(path: Path) -> tuple[int, int]:
     """Width and height, after making sure that the library is given nothing absurd."""
-    attributes = _attributes(path, content)
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(MAX_HEADER)
+    except OSError as error:
+        raise FileError(f"Cannot read {path}: {error.strerror or error}.") from error
+    attributes = _attributes(path, start)
     width, height = _size(path, attributes)
     decoded = width * height * _bytes_per_pixel(path, attributes)
-    if decoded > 4 * MAX_VALUES or decoded > LARGEST_RATIO * len(content):
-        raise _damaged(path, f"{width} x {height} pixels cannot come from {len(content)} bytes")
+    bounded = attributes.get("compression") in ZIP_LIKE
+    if decoded > MAX_BYTES or (bounded and decoded > LARGEST_RATIO * size):
+        raise _damaged(path, f"{width} x {height} pixels do not come from {size} bytes")
     return width, height
 
 

@@ -1,0 +1,146 @@
+"""The pictures of a foreign NeRF dataset: photographs, or renders that other programs made.
+
+Photographs were never linear: they are composited in sRGB, and only averaging to a smaller size happens
+in linear.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from neuron_core.cameras.camera import Camera, resized
+from neuron_core.cameras.focus import find_focus
+from neuron_core.cameras.transforms import Frame, TransformsFile
+from neuron_core.datasets.layout import BEAUTY_CHANNELS, DatasetError, GBuffer, require_channels
+from neuron_core.foundation.colors import srgb_to_linear
+from neuron_core.foundation.files import sha256_of
+from neuron_core.images.exr import read_exr
+from neuron_core.images.pictures import decode_image
+
+SCENE = "scene"  # the name of the one "material" that photographs have
+PROMPT = "as photographed"
+HALF_SIDE = 0.4  # of the cameras' distance, where a file tells no bounds
+
+
+class Photographs:
+    """Reads the picture of a frame when it is asked for."""
+
+    def __init__(self, transforms: TransformsFile, downscale: float) -> None:
+        self._files = transforms.files
+        self._frames = {frame.camera.name: frame for frame in transforms.frames}
+        self._cameras = {name: _smaller(frame.camera, downscale) for name, frame in self._frames.items()}
+
+    @property
+    def cameras(self) -> Mapping[str, Camera]:
+        """By name, with the sizes that pictures come in."""
+        return self._cameras
+
+    def picture(self, material: str, camera: str) -> np.ndarray:
+        """Linear premultiplied [H, W, 4] float32."""
+        rgba = _read(self._frames[camera])
+        wanted = self._cameras[camera]
+        return shrink(rgba, wanted.width, wanted.height)
+
+    def file_of(self, material: str, camera: str) -> Path:
+        """Where the picture is on disk."""
+        return self._frames[camera].image
+
+    def gbuffer(self, camera: str) -> GBuffer | None:
+        """Photographs have none."""
+        return None
+
+    def exists(self, material: str, camera: str) -> bool:
+        """Whether there is such a picture."""
+        return camera in self._frames
+
+    def transparent(self) -> bool:
+        """Whether the first picture has pixels that are not opaque."""
+        first = next(iter(self._frames.values()))
+        return bool((_read(first)[..., 3] < 1).any())
+
+    def digest(self) -> str:
+        """SHA-256 over the camera files and all pictures. Reads them all."""
+        digest = hashlib.sha256()
+        for path in [*self._files, *(frame.image for frame in self._frames.values())]:
+            digest.update(bytes.fromhex(sha256_of(path)))
+        return digest.hexdigest()
+
+    def verify(self) -> None:
+        """Decode every picture. Raises for the first that is damaged."""
+        for frame in self._frames.values():
+            _read(frame)
+
+
+def bounds(transforms: TransformsFile) -> np.ndarray:
+    """The aabb [2, 3] float32 of the scene: the file's own, else a cube around what cameras look at."""
+    if transforms.aabb is not None:
+        return np.asarray(transforms.aabb, np.float32)
+    focus = find_focus(transforms.cameras)
+    half = HALF_SIDE * focus.distance
+    if not half > 0:
+        raise DatasetError(
+            f"All cameras of {transforms.files[0]} stand in one place.",
+            "Add an aabb_scale to the file, or photographs from other positions.",
+        )
+    return np.stack([focus.point - half, focus.point + half]).astype(np.float32)
+
+
+def _smaller(camera: Camera, downscale: float) -> Camera:
+    width, height = (max(1, round(side / downscale)) for side in (camera.width, camera.height))
+    return resized(camera, width, height)
+
+
+def _read(frame: Frame) -> np.ndarray:
+    if frame.image.suffix.lower() == ".exr":
+        rgba = _read_linear(frame.image)
+    else:
+        pixels = decode_image(frame.image, upright=frame.turned)
+        color = srgb_to_linear(pixels[..., :3].astype(np.float32) / 255)
+        alpha = (
+            pixels[..., 3:4].astype(np.float32) / 255
+            if pixels.shape[-1] == 4
+            else np.ones_like(color[..., :1])
+        )
+        rgba = np.concatenate([color * alpha, alpha], axis=-1)
+    expected = (frame.camera.height, frame.camera.width)
+    if rgba.shape[:2] != expected:
+        raise DatasetError(
+            f"{frame.image} is an image of the wrong size: {rgba.shape[1]} x {rgba.shape[0]} pixels, "
+            f"not {expected[1]} x {expected[0]}.",
+            "Did it change since the dataset was opened?",
+        )
+    return rgba
+
+
+def _read_linear(path: Path) -> np.ndarray:
+    channels = read_exr(path)
+    channels.setdefault("A", np.ones_like(next(iter(channels.values()))))
+    require_channels(channels, BEAUTY_CHANNELS, path)
+    rgba = np.stack([channels[name] for name in BEAUTY_CHANNELS], axis=-1)
+    require_finite(rgba, path)
+    return rgba
+
+
+def require_finite(values: np.ndarray, path: Path) -> None:
+    """Raise DatasetError naming the file if any value is infinite or no number."""
+    bad = int(np.count_nonzero(~np.isfinite(values)))
+    if bad:
+        raise DatasetError(f"{path} has {bad} values that are infinite or no numbers.", "Render it again.")
+
+
+def shrink(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Average [H, W, C] over the area of each pixel of a smaller image, which may cut through pixels."""
+    if image.shape[:2] == (height, width):
+        return image
+    rows, columns = _shares(image.shape[0], height), _shares(image.shape[1], width)
+    return np.asarray(np.einsum("yh,hwc->ywc", rows, np.einsum("xw,hwc->hxc", columns, image)))
+
+
+def _shares(many: int, few: int) -> np.ndarray:
+    """[few, many]: how much of each old pixel goes into each new one; rows sum to 1."""
+    edges = np.arange(few + 1) * (many / few)
+    left = np.maximum(edges[:-1, None], np.arange(many))
+    right = np.minimum(edges[1:, None], np.arange(many) + 1)
+    return np.asarray(np.maximum(right - left, 0) * (few / many), np.float32)
