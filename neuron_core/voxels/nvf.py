@@ -108,7 +108,8 @@ def _brick_mask(occupied: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray
     if occupied.shape == tuple(CELLS * side for side in shape):
         x, y, z = shape
         voxels: np.ndarray = occupied.astype(bool).reshape(x, CELLS, y, CELLS, z, CELLS)
-        return np.logical_or.reduce(voxels, axis=(1, 3, 5))
+        bricks: np.ndarray = voxels.any(axis=(1, 3, 5))
+        return bricks
     if occupied.ndim == 2 and occupied.shape[1] == 3:
         inside = (occupied >= 0).all() and (occupied < np.array(shape)).all()
         if not inside:
@@ -181,7 +182,7 @@ def shared_samples(top: np.ndarray) -> Iterator[tuple[Place, Place]]:
         if offset <= (0, 0, 0):
             continue
         i, j, k = offset
-        here, there = _overlap(top, offset), _overlap(top[::-1, ::-1, ::-1], offset)[::-1, ::-1, ::-1]
+        here, there = _overlap(top, offset), _overlap(top, (-i, -j, -k))
         both = (here >= 0) & (there >= 0)
         yield (
             (here[both], _SHARED[i], _SHARED[j], _SHARED[k]),
@@ -189,14 +190,11 @@ def shared_samples(top: np.ndarray) -> Iterator[tuple[Place, Place]]:
         )
 
 
-def _overlap(top: np.ndarray, offset: tuple[int, ...]) -> np.ndarray:
-    """The bricks that have a neighbor at `offset`."""
-    return top[
-        tuple(
-            slice(max(0, -step), max(0, -step) + max(0, side - abs(step)))
-            for step, side in zip(offset, top.shape, strict=True)
-        )
-    ]
+def _overlap(top: np.ndarray, offset: tuple[int, int, int]) -> np.ndarray:
+    """The part of the grid that has a neighbor at `offset`."""
+    starts = [max(0, -step) for step in offset]
+    lengths = [max(0, side - abs(step)) for step, side in zip(offset, top.shape, strict=True)]
+    return top[tuple(slice(start, start + length) for start, length in zip(starts, lengths, strict=True))]
 
 
 def _halves(pool: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
