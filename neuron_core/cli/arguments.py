@@ -7,7 +7,6 @@ are the comments beside them. A tuple option is repeated (`--prompt a --prompt b
 import contextlib
 import importlib
 import io
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -74,21 +73,30 @@ def parse(task: Task, words: Sequence[str]) -> Any:
             return tyro.cli(config_class, prog=f"neuron {task.name}", args=list(words), config=markers)
     except SystemExit as end:
         if not end.code:
-            raise HelpRequested(f"{shown.getvalue().rstrip()}\n\n{SWITCHES_HELP}") from None
+            rows = [row.rstrip() for row in shown.getvalue().strip().splitlines()]
+            raise HelpRequested("\n".join([*rows, "", SWITCHES_HELP])) from None
         raise _arguments_error(task, complaint.getvalue()) from None
 
 
 def _arguments_error(task: Task, complaint: str) -> ArgumentsError:
-    """Turn the parser's framed text into one sentence and a hint."""
+    """Turn the parser's framed text into one sentence and a hint.
+
+    The frame holds a title and sections between rules; the first section says what is wrong.
+    """
     rows = [row.strip("│|+╭╮╰╯ ") for row in complaint.splitlines()]
-    rules = [index for index, row in enumerate(rows) if row and not row.strip("─-")]
-    end = rules[0] if rules else len(rows) - 1
-    message = " ".join(row for row in rows[1:end] if row)
-    message = message.removeprefix(f"Missing from neuron {task.name}: ")
-    if rows[0].startswith("─ Required"):
-        message = f"missing {message}"
-    similar = re.findall(r"^--[a-z][\w-]*", "\n".join(rows[end:]), re.MULTILINE)
+    title, *rest = [row for row in rows if row] or [""]
+    sections: list[list[str]] = [[]]
+    for row in rest:
+        if row.strip("─-"):
+            sections[-1].append(row)
+        else:
+            sections.append([])
+    said, *others = [section for section in sections if section] or [[title]]
+    message = " ".join(said).partition(" Got errors:")[0]
+    if "Required" in title:
+        message = f"Missing {' and '.join(row for row in said if row.lower() in task.positionals)}"
+    similar = [row.split()[0] for section in others for row in section if row.startswith("--")]
     hint = f"`neuron {task.name} --help` lists what it takes."
-    if similar and "nrecognized" in message:
+    if similar and "Unrecognized" in title:
         hint = f"Perhaps you meant {' or '.join(dict.fromkeys(similar))}. {hint}"
     return ArgumentsError(f"{message[:1].upper()}{message[1:].rstrip('.')}.", hint)

@@ -1,0 +1,210 @@
+"""The command line within one process: configs from words, failures from errors."""
+
+import errno
+import json
+import math
+import os
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neuron_core.cli.arguments import ArgumentsError, HelpRequested, load, parse, split_switches
+from neuron_core.cli.entry import main, overview
+from neuron_core.cli.failures import failure_of
+from neuron_core.cli.output import plain
+from neuron_core.cli.registry import TASKS, Task, find_task
+from neuron_core.cli.reporters import describe
+from neuron_core.foundation.errors import NeuronError
+from neuron_core.foundation.interrupts import Stopped
+
+
+@dataclass(frozen=True, slots=True)
+class ToyConfig:
+    """Do as a toy does."""
+
+    source: Path  # where it comes from
+    prompt: tuple[str, ...] = ()  # what it should look like
+    preset: Literal["small", "large"] = "small"  # how much of it
+    steps: int | None = None  # how long
+    overwrite: bool = False  # replace what is there
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingConfig:
+    """Only look."""
+
+    path: Path  # at this
+
+
+TOY = Task("toy", "a toy", ("source",), f"{__name__}:ToyConfig", f"{__name__}:run")
+READING = Task("reading", "a look", ("path",), f"{__name__}:ReadingConfig", f"{__name__}:run")
+
+
+def test_words_become_the_config():
+    words = ["a.usd", "--prompt", "brushed copper, worn", "--prompt", "gold", "--steps", "7", "--overwrite"]
+    assert parse(TOY, words) == ToyConfig(
+        Path("a.usd"), ("brushed copper, worn", "gold"), steps=7, overwrite=True
+    )
+
+
+def test_defaults_are_those_of_the_config():
+    assert parse(TOY, ["a.usd"]) == ToyConfig(Path("a.usd"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "SOURCE"),
+        (["a", "b"], "b"),
+        (["a", "--steps", "many"], "many"),
+        (["a", "--preset", "huge"], "'huge'"),
+        (["a", "--prompt"], "--prompt"),
+        (["a", "--stepz", "4"], "--stepz"),
+    ],
+)
+def test_wrong_words_are_named_in_one_line(words, said):
+    with pytest.raises(ArgumentsError) as caught:
+        parse(TOY, words)
+    assert said in caught.value.message
+    assert "\n" not in caught.value.message + caught.value.hint
+    assert not set("│╭╰─|") & set(caught.value.message)
+    assert "neuron toy --help" in caught.value.hint
+
+
+def test_a_misspelt_option_is_answered_with_the_right_one():
+    with pytest.raises(ArgumentsError) as caught:
+        parse(TOY, ["a", "--stepz", "4"])
+    assert "--steps" in caught.value.hint
+
+
+def test_help_says_what_every_option_does():
+    with pytest.raises(HelpRequested) as caught:
+        parse(TOY, ["--help"])
+    text = str(caught.value)
+    for said in ("Do as a toy does", "SOURCE", "where it comes from", "--prompt", "--json", "--debug"):
+        assert said in text
+
+
+def test_overwrite_is_taken_by_tasks_that_write_nothing():
+    assert parse(READING, ["x", "--overwrite"]) == ReadingConfig(Path("x"))
+
+
+def test_switches_are_taken_anywhere_but_behind_a_double_dash():
+    switches, rest = split_switches(["train", "--json", "a", "--", "--debug"])
+    assert (switches.json, switches.debug, rest) == (True, False, ["train", "a", "--", "--debug"])
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_a_registered_task_is_what_its_entry_says(task):
+    config = load(task.config)
+    required = [f.name for f in fields(config) if f.default is MISSING and f.default_factory is MISSING]
+    assert tuple(required) == task.positionals
+    assert config.__dataclass_params__.frozen
+    with pytest.raises(HelpRequested) as caught:
+        parse(task, ["--help"])
+    assert config.__doc__.splitlines()[0].rstrip(".") in str(caught.value)
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_every_option_of_a_registered_task_is_explained(task):
+    from tyro._docstrings import get_field_docstring
+
+    config = load(task.config)
+    assert not [f.name for f in fields(config) if not get_field_docstring(config, f.name, ())]
+
+
+def test_the_overview_has_a_line_for_every_task():
+    lines = overview().splitlines()
+    for task in TASKS:
+        assert len([line for line in lines if line.startswith(f"  {task.name} ")]) == 1
+        assert find_task(task.name) is task
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_every_result_is_valid_json_and_finite_values_stay(value):
+    text = json.dumps(plain(value), allow_nan=False)
+    expected = json.loads(
+        json.dumps(value), parse_constant=lambda name: None
+    )  # NaN, Infinity and -Infinity are null
+    assert json.loads(text) == expected
+
+
+def test_paths_arrays_and_configs_fit_into_a_result():
+    value = {
+        "path": Path("a") / "b",
+        "scalar": np.float32(0.5),
+        "array": np.array([[1.0, np.nan]]),
+        "config": ReadingConfig(Path("x")),
+        "tuple": (1, math.inf),
+    }
+    assert plain(value) == {
+        "path": os.path.join("a", "b"),
+        "scalar": 0.5,
+        "array": [[1.0, None]],
+        "config": {"path": "x"},
+        "tuple": [1, None],
+    }
+
+
+def test_what_fits_no_result_is_a_mistake_of_ours():
+    with pytest.raises(TypeError, match="object"):
+        plain({"key": object()})
+
+
+class DiskError(NeuronError):
+    kind = "disk"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "code"),
+    [
+        (DiskError("It is gone.", "Look elsewhere."), "disk", 2),
+        (MemoryError(), "memory", 2),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 9 bytes"), "memory", 2),
+        (OSError(errno.ENOSPC, "No space left on device", "out.exr"), "file", 2),
+        (ModuleNotFoundError("No module named 'torch'", name="torch"), "environment", 2),
+        (ModuleNotFoundError("No module named 'neuron_core.x'", name="neuron_core.x"), "internal", 1),
+        (ZeroDivisionError("division by zero"), "internal", 1),
+        (SystemExit(3), "internal", 1),
+        (Stopped(2), "stopped", 130),
+        (Stopped(15), "stopped", 143),
+        (KeyboardInterrupt(), "stopped", 130),
+    ],
+)
+def test_every_end_has_a_kind_and_an_exit_code(error, kind, code):
+    failure = failure_of(error)
+    assert (failure.kind, failure.exit_code) == (kind, code)
+    assert failure.message and failure.hint
+
+
+def test_a_full_disk_names_the_file():
+    message = failure_of(OSError(errno.ENOSPC, "No space left on device", "out.exr")).message
+    assert "out.exr" in message and "No space left" in message
+
+
+def test_figures_are_short():
+    assert describe("view 3", {"psnr": 31.23456, "rays": 4096}) == "view 3  psnr 31.23  rays 4096"
+
+
+def test_an_unknown_task_is_answered_with_a_similar_one(capfd):
+    assert main(["trian"]) == 2
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert "'trian'" in captured.err and "train" in captured.err.splitlines()[1]
+
+
+def test_standard_output_comes_back(capfd):
+    assert main(["--version"]) == 0
+    print("afterwards")
+    out = capfd.readouterr().out.splitlines()
+    assert out[0].startswith("neuron ") and out[1] == "afterwards"
