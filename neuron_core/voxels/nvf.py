@@ -23,8 +23,6 @@ CHANNELS = 8  # numbers of a material code
 MAX_BRICKS = 1 << 20  # what a file may ask for: 3 GB of density
 MAX_TOP = 1 << 27
 
-_MASK_BYTES = (SAMPLES + 7) // 8
-
 
 class VoxelError(NeuronError):
     """A baked field that cannot be built, or tensors that are none."""
@@ -181,8 +179,8 @@ def shared_samples(top: np.ndarray) -> Iterator[tuple[Place, Place]]:
     for offset in product((-1, 0, 1), repeat=3):
         if offset <= (0, 0, 0):
             continue
-        i, j, k = offset
-        here, there = _overlap(top, offset), _overlap(top, (-i, -j, -k))
+        i, j, k = offset[0], offset[1], offset[2]
+        here, there = _overlap(top, (i, j, k)), _overlap(top, (-i, -j, -k))
         both = (here >= 0) & (there >= 0)
         yield (
             (here[both], _SHARED[i], _SHARED[j], _SHARED[k]),
@@ -218,21 +216,18 @@ def encode_codes(codes: np.ndarray) -> LookCodes:
 def to_tensors(nvf: Nvf, looks: Mapping[str, LookCodes]) -> dict[str, np.ndarray]:
     """The tensors of a file, without what cannot contribute.
 
-    `nvf.top`, `nvf.aabb`, `nvf.voxel_size` [1], `nvf.active` [B, 92] uint8 (a bit a sample,
-    high bit first), `nvf.density` [V] float16 in optical depth per voxel, `nvf.normals` [V, 3]
-    int8 (127 is 1), and for each look `looks.<slug>.codes` [V, 8] uint8 and
-    `looks.<slug>.range` [2, 8] float32. Raises VoxelError for codes of another field.
+    `nvf.top`, `nvf.aabb`, `nvf.voxel_size` [1], `nvf.active` [V] int32, `nvf.density` [V]
+    float16 in optical depth per voxel, `nvf.normals` [V, 3] int8 (127 is 1), and for each look
+    `looks.<slug>.codes` [V, 8] uint8 and `looks.<slug>.range` [2, 8] float32. Raises VoxelError
+    for codes of another field.
     """
-    bricks = len(nvf.density)
-    flags = np.zeros(bricks * SAMPLES, bool)
-    flags[nvf.active] = True
     depth = nvf.density.reshape(-1)[nvf.active] * np.float32(nvf.voxel_size)
     normals = nvf.normals.reshape(-1, 3)[nvf.active]
     tensors = {
         "nvf.top": nvf.top,
         "nvf.aabb": nvf.aabb.astype(np.float32),
         "nvf.voxel_size": np.array([nvf.voxel_size], np.float32),
-        "nvf.active": np.packbits(flags.reshape(bricks, SAMPLES), axis=-1),
+        "nvf.active": nvf.active,
         "nvf.density": depth.clip(0, 65504).astype(np.float16),
         "nvf.normals": np.rint(normals.clip(-1, 1) * 127).astype(np.int8),
     }
@@ -267,8 +262,8 @@ def _geometry_from(tensors: Mapping[str, np.ndarray]) -> Nvf:
     top = _tensor(tensors, "nvf.top", np.int32, (None, None, None))
     aabb = _tensor(tensors, "nvf.aabb", np.float32, (2, 3))
     voxel_size = float(_tensor(tensors, "nvf.voxel_size", np.float32, (1,))[0])
-    mask = _tensor(tensors, "nvf.active", np.uint8, (None, _MASK_BYTES))
-    bricks = len(mask)
+    active = _tensor(tensors, "nvf.active", np.int32, (None,))
+    bricks = int((top >= 0).sum())
     if top.size == 0 or top.size > MAX_TOP or bricks > MAX_BRICKS:
         raise VoxelError(f"A grid of {top.shape} with {bricks} bricks is empty or too large.")
     if not np.array_equal(np.sort(top[top >= 0]), np.arange(bricks)) or (top < -1).any():
@@ -276,7 +271,8 @@ def _geometry_from(tensors: Mapping[str, np.ndarray]) -> Nvf:
     size = np.array(top.shape) * CELLS * voxel_size
     if not (voxel_size > 0 and np.allclose(aabb[1] - aabb[0], size, rtol=1e-3)):
         raise VoxelError(f"nvf.aabb {aabb.tolist()} is not {top.shape} bricks of voxels of {voxel_size}.")
-    active = np.flatnonzero(np.unpackbits(mask, axis=-1, count=SAMPLES)).astype(np.int32)
+    if len(active) and (active[0] < 0 or active[-1] >= bricks * SAMPLES or (np.diff(active) <= 0).any()):
+        raise VoxelError(f"nvf.active does not list samples of {bricks} bricks in ascending order.")
     density = np.zeros((bricks, SIDE, SIDE, SIDE), np.float32)
     normals = np.zeros((bricks, SIDE, SIDE, SIDE, 3), np.float32)
     depth = _tensor(tensors, "nvf.density", np.float16, active.shape)
