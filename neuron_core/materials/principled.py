@@ -155,7 +155,7 @@ _CONSTANT_ONLY = ("specular_weight", "specular_ior")
 
 def principled(material: Material) -> Principled:
     """The constants, what varies over the surface, and what is lost."""
-    constants = {name: np.asarray(material.value(name), np.float64) for name in _READ}
+    constants = {name: np.array([material.value(name)]) for name in _READ}
     values = {name: _plain(array) for name, array in _plugin_inputs(constants).items()}
     varying = _varying_inputs(material)
     unused = ["clearcoat_gloss"] if values["clearcoat"] == 0.0 and "clearcoat" not in varying else []
@@ -181,7 +181,7 @@ def varying_inputs(material: Material, points: np.ndarray) -> dict[str, np.ndarr
     """
     names = _varying_inputs(material)
     layered = evaluate(material, points) if names else {}
-    values: dict[str, np.ndarray] = {name: np.asarray(material.value(name), np.float32) for name in _READ}
+    values = {name: np.array([material.value(name)], np.float32) for name in _READ}
     inputs = _plugin_inputs({**values, **{name: layered[name] for name in layered if name in values}})
     count = len(points)
     shapes = {name: (count, 3) if name == "base_color" else (count,) for name in names}
@@ -241,7 +241,7 @@ def _varying_inputs(material: Material) -> tuple[str, ...]:
 
 
 def _plugin_inputs(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Constants ([] and [3]) and samples ([N] and [N, 3]) alike."""
+    """From inputs at N points to those of the plug-in; constants have N = 1 and broadcast."""
     on_metal = values["coat_weight"] * values["base_metalness"]
     return {
         "base_color": _base_color(values),
@@ -306,11 +306,9 @@ def _eta(material: Material) -> float:
     return (1.0 + root) / (1.0 - root)
 
 
-def _plain(array: np.ndarray) -> Value:
-    if array.ndim == 0:
-        return float(array)
-    red, green, blue = array.tolist()
-    return red, green, blue
+def _plain(value: np.ndarray) -> Value:
+    numbers = value.ravel().tolist()
+    return (numbers[0], numbers[1], numbers[2]) if len(numbers) == 3 else float(numbers[0])
 
 
 def _is_lost(material: Material, name: str) -> bool:
