@@ -21,6 +21,7 @@ MAX_SIDE = 32768  # pixels; larger sizes are a damaged file
 ROTATION_TOLERANCE = 1e-3  # how far c2w may be from a rotation, as an entry of R^T R - I
 UNDISTORT_STEPS = 20
 UNDISTORT_TOLERANCE = 1e-9  # in units of the focal length
+Point = Sequence[float | int] | np.ndarray  # [3]
 NUMBERS = ("fl_x", "fl_y", "cx", "cy", "k1", "k2", "p1", "p2")
 
 
@@ -109,14 +110,14 @@ def rays(
 
     Raises CameraError where the lens distortion has no inverse.
     """
-    x = (np.asarray(pixels_x, np.float64) - camera.cx) / camera.fl_x
-    y = (np.asarray(pixels_y, np.float64) - camera.cy) / camera.fl_y
+    pixels = np.stack(np.broadcast_arrays(pixels_x, pixels_y), axis=-1).astype(np.float64)
+    x = (pixels[..., 0].ravel() - camera.cx) / camera.fl_x
+    y = (pixels[..., 1].ravel() - camera.cy) / camera.fl_y
     if camera.distorted:
         x, y = _undistort(camera, x, y)
-    local = np.stack(np.broadcast_arrays(x, -y, -1.0), axis=-1)
-    directions = local @ camera.c2w[:3, :3].T
+    directions = np.stack([x, -y, np.full_like(x, -1.0)], axis=-1) @ camera.c2w[:3, :3].T
     directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
-    rays_d = directions.astype(np.float32)
+    rays_d = directions.astype(np.float32).reshape(*pixels.shape[:-1], 3)
     rays_o = np.broadcast_to(camera.position.astype(np.float32), rays_d.shape).copy()
     return rays_o, rays_d
 
@@ -126,13 +127,15 @@ def project(camera: Camera, points: np.ndarray) -> tuple[np.ndarray, np.ndarray,
 
     Points at or behind the camera have a depth <= 0 and pixels of NaN.
     """
-    local = (np.asarray(points, np.float64) - camera.position) @ camera.c2w[:3, :3]
-    depths = -local[..., 2]
+    shape = np.shape(points)[:-1]
+    local = (np.reshape(points, (-1, 3)) - camera.position) @ camera.c2w[:3, :3]
+    depths = -local[:, 2]
     safe = np.where(depths > 0, depths, np.nan)
-    x, y = local[..., 0] / safe, -local[..., 1] / safe
+    x, y = local[:, 0] / safe, -local[:, 1] / safe
     if camera.distorted:
         x, y = _distort(camera, x, y)
-    return x * camera.fl_x + camera.cx, y * camera.fl_y + camera.cy, depths
+    pixels_x, pixels_y = x * camera.fl_x + camera.cx, y * camera.fl_y + camera.cy
+    return pixels_x.reshape(shape), pixels_y.reshape(shape), depths.reshape(shape)
 
 
 def _distort(camera: Camera, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -145,7 +148,6 @@ def _distort(camera: Camera, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, 
 
 def _undistort(camera: Camera, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Newton's method on `_distort`, from the distorted point."""
-    x, y = np.broadcast_arrays(x, y)
     wanted_x, wanted_y = x, y
     for _ in range(UNDISTORT_STEPS):
         reached_x, reached_y = _distort(camera, x, y)
@@ -195,9 +197,9 @@ def subpixels(camera: Camera, per_side: int = 2) -> tuple[np.ndarray, np.ndarray
 
 
 def look_at(
-    eye: Sequence[float] | np.ndarray,
-    target: Sequence[float] | np.ndarray,
-    up: Sequence[float] | np.ndarray = (0.0, 1.0, 0.0),
+    eye: Point,
+    target: Point,
+    up: Point = (0.0, 1.0, 0.0),
 ) -> np.ndarray:
     """The c2w [4, 4] of a camera at `eye` that looks at `target`, upright.
 

@@ -1,11 +1,10 @@
 """Cameras around an object: even domes, turntables and how far away they stand."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
-from neuron_core.cameras.camera import Camera, CameraError, look_at
+from neuron_core.cameras.camera import Camera, CameraError, Point, look_at
 
 GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 
@@ -25,13 +24,13 @@ def framing_distance(bounding_radius: float, fov: float, margin: float = 1.05) -
     At margin 1 the cone of view (`fov` in radians) touches the sphere; larger is further away.
     """
     if not (bounding_radius > 0 and 0 < fov < math.pi and margin >= 1):
-        raise CameraError(f"Cannot frame a radius of {bounding_radius} in {fov} radians, margin {margin}.")
+        raise CameraError(f"Cannot frame a radius of {bounding_radius:g} in {fov} radians, margin {margin}.")
     return bounding_radius / math.sin(fov / 2) * margin
 
 
 def fibonacci_dome(
     count: int,
-    center: Sequence[float],
+    center: Point,
     radius: float,
     *,
     lowest_elevation_deg: float = -10.0,
@@ -50,7 +49,7 @@ def fibonacci_dome(
     """
     if count < 0 or not -90 <= lowest_elevation_deg <= highest_elevation_deg <= 90:
         raise CameraError(
-            f"No dome of {count} cameras from {lowest_elevation_deg} to {highest_elevation_deg} degrees.",
+            f"No dome of {count} cameras from {lowest_elevation_deg:g} to {highest_elevation_deg:g} degrees.",
             "Elevations run from -90 (below) to 90 (above), the lowest first.",
         )
     turn, shift = np.random.default_rng(seed).random(2)
@@ -66,7 +65,7 @@ def fibonacci_dome(
 
 def turntable(
     count: int,
-    center: Sequence[float],
+    center: Point,
     radius: float,
     elevation_deg: float = 20.0,
     *,
@@ -93,7 +92,7 @@ def turntable(
 
 def _orbiting(
     name: str,
-    center: Sequence[float],
+    center: Point,
     radius: float,
     azimuth: float,
     elevation: float,

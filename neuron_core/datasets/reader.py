@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -43,6 +43,7 @@ class MaterialEntry:
         return (self.truth_floors or {}).get("test")
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where pictures come from."""
 
