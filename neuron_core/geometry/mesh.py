@@ -64,20 +64,14 @@ class Geometry:
 def merge_equal_vertices(
     positions: np.ndarray, faces: np.ndarray, normals: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Merge vertices whose position and normal are equal in float32; drop collapsed triangles.
+    """Merge vertices whose position and normal are equal, drop unused ones and collapsed triangles.
 
-    Takes and returns positions [V,3], faces [F,3], normals [V,3]; results are float32 and int32.
-    The order of what stays is that of the first occurrence.
+    Takes and returns positions [V,3], faces [F,3] and normals [V,3]. What stays keeps its order.
     """
-    rows = np.concatenate([positions, normals], axis=1).astype(np.float32) + np.float32(0.0)
+    rows = np.concatenate([positions, normals], axis=1) + 0.0  # -0.0 becomes 0.0
     keys = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.dtype.itemsize * 6))).ravel()
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    order = np.argsort(first, kind="stable")
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    faces = rank[inverse[faces]]
+    faces = first[inverse[faces]]
     a, b, c = faces.T
-    faces = faces[(a != b) & (b != c) & (c != a)]
-    used, faces = np.unique(faces, return_inverse=True)
-    kept = rows[first[order][used]]
-    return kept[:, :3].copy(), faces.reshape(-1, 3).astype(np.int32), kept[:, 3:].copy()
+    used, faces = np.unique(faces[(a != b) & (b != c) & (c != a)], return_inverse=True)
+    return rows[used, :3], faces.reshape(-1, 3), rows[used, 3:]

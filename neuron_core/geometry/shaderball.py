@@ -8,12 +8,13 @@ axis of the base is the Y axis and the opening faces +Z.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import asin, cos, pi, radians, sin, sqrt
 
 import numpy as np
 
-from neuron_core.geometry.mesh import Geometry, GeometryError, MeshPart, merge_equal_vertices
+from neuron_core.geometry.mesh import Geometry, GeometryError, MeshPart
+from neuron_core.geometry.revolve import Grid, Segment, arc, joined, line, revolve
 
 BALL_HEIGHT = 0.6  # of the center of shell and core, metres
 OUTER_RADIUS = 0.4
@@ -33,12 +34,13 @@ def shader_ball(detail: int = 192) -> Geometry:
     Parts "shell", "core" and "collar" take the material, "base" is neutral. Curves are met at
     the vertices; in between the default stays within 0.1 mm.
     """
-    detail = max(int(detail), 16)
+    if detail < 16:
+        raise GeometryError(f"A shader ball needs at least 16 segments, not {detail}.")
     parts = [
         _part("shell", _shell(detail), True),
-        _part("core", _revolve(_core_profile(detail), detail), True),
-        _part("collar", _revolve(_collar_profile(detail), detail), True),
-        _part("base", _revolve(_base_profile(detail), detail), False),
+        _part("core", revolve(_core_profile(detail), detail), True),
+        _part("collar", revolve(_collar_profile(detail), detail), True),
+        _part("base", revolve(_base_profile(detail), detail), False),
     ]
     return Geometry(tuple(parts), "shaderball", (0.0, 0.5, 0.0), ())
 
@@ -56,36 +58,16 @@ def assigned(ball: Geometry, names: Sequence[str]) -> Geometry:
     return replace(ball, parts=tuple(replace(part, takes_material=part.name in names) for part in ball.parts))
 
 
-Grids = list[tuple[np.ndarray, np.ndarray]]  # points and normals, both [rows, columns, 3], columns cyclic
-
-
-def _part(name: str, grids: Grids, takes_material: bool) -> MeshPart:
-    positions, normals, faces = [], [], []
-    count = 0
-    for points, directions in grids:
-        rows, columns = points.shape[:2]
-        positions.append(points.reshape(-1, 3))
-        normals.append(directions.reshape(-1, 3))
-        faces.append(_grid_faces(rows, columns) + count)
-        count += rows * columns
-    recentred = np.concatenate(positions) - np.array([0.0, 0.5, 0.0])
-    merged = merge_equal_vertices(recentred, np.concatenate(faces), np.concatenate(normals))
-    return MeshPart(name, merged[0], merged[1], merged[2], takes_material)
-
-
-def _grid_faces(rows: int, columns: int) -> np.ndarray:
-    row, column = np.meshgrid(np.arange(rows - 1), np.arange(columns), indexing="ij")
-    following = (column + 1) % columns
-    a, b = row * columns + column, row * columns + following
-    c, d = a + columns, b + columns
-    triangles = np.stack([np.stack([a, c, b], -1), np.stack([b, c, d], -1)], axis=2)
-    return triangles.reshape(-1, 3)
+def _part(name: str, grids: Sequence[Grid], takes_material: bool) -> MeshPart:
+    positions, faces, normals = joined(grids)
+    recentred = (positions - [0.0, 0.5, 0.0]).astype(np.float32)
+    return MeshPart(name, recentred, faces.astype(np.int32), normals.astype(np.float32), takes_material)
 
 
 # --- shell: a sphere in polar coordinates around the middle of its opening ---
 
 
-def _shell(detail: int) -> Grids:
+def _shell(detail: int) -> list[Grid]:
     directions, inwards = _opening(detail)
     back = -directions.mean(axis=0)
     back /= np.linalg.norm(back)
@@ -178,59 +160,20 @@ def _around(axis: np.ndarray, start: np.ndarray, end: np.ndarray, segments: int)
     return along + np.cos(angles) * radial + np.sin(angles) * sideways
 
 
-# --- solids of revolution: profiles in the (radius, height) plane, walked with the inside on the right ---
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A smooth piece of a profile: points and unit normals, both [N,2] as (radius, height)."""
-
-    points: np.ndarray
-    normals: np.ndarray
+# --- solids of revolution: profiles in the (radius, height) plane ---
 
 
 def _arc(
     center: tuple[float, float], radius: float, angles: tuple[float, float], side: float, detail: int
 ) -> Segment:
-    """Angles from +radius towards +height; `side` is 1 where normals leave the center, else -1."""
     share = abs(angles[1] - angles[0]) / (2.0 * pi)
     around_axis = detail if radius > 0.05 else 24 + detail // 4
-    turn = np.linspace(angles[0], angles[1], max(3, round(share * around_axis)) + 1)
-    directions = np.stack([np.cos(turn), np.sin(turn)], axis=1)
-    directions[np.abs(directions) < 1e-12] = 0.0
-    return Segment(np.array(center) + radius * directions, side * directions)
-
-
-def _line(start: np.ndarray, end: np.ndarray) -> Segment:
-    along = (end - start) / np.linalg.norm(end - start)
-    normal = np.array([-along[1], along[0]])
-    return Segment(np.stack([start, end]), np.stack([normal, normal]))
+    return arc(center, radius, angles, side, max(3, round(share * around_axis)))
 
 
 def _polar(distance: float, angle: float) -> tuple[float, float]:
     """(radius, height) at `distance` from the ball's center and `angle` from straight down."""
     return distance * sin(angle), BALL_HEIGHT - distance * cos(angle)
-
-
-def _revolve(profile: list[Segment], detail: int) -> Grids:
-    """Turn a profile around the Y axis. Ends of neighbouring segments are made to agree exactly."""
-    turn = 2 * pi * np.arange(detail) / detail
-    around = np.stack([np.sin(turn), np.cos(turn)], axis=1)
-    grids: Grids = []
-    last = profile[-1].points[-1] if np.allclose(profile[-1].points[-1], profile[0].points[0]) else None
-    for segment in profile:
-        points = segment.points.copy()
-        if last is not None:
-            points[0] = last
-        points[np.abs(points) < 1e-12] = 0.0
-        last = points[-1]
-        grids.append((_turned(points, around), _turned(segment.normals, around)))
-    return grids
-
-
-def _turned(profile: np.ndarray, around: np.ndarray) -> np.ndarray:
-    radius, height = profile[:, :1], np.broadcast_to(profile[:, 1:], (len(profile), len(around)))
-    return np.stack([radius * around[:, 0], height, radius * around[:, 1]], axis=2)
 
 
 def _core_profile(detail: int) -> list[Segment]:
@@ -244,7 +187,7 @@ def _core_profile(detail: int) -> list[Segment]:
     ball = _arc(middle, CORE_RADIUS, (pi / 2, touch), 1.0, detail)
     neck = _arc(fillet_center, fillet, (touch + pi, pi), -1.0, detail)
     bottom = _arc(middle, sole, (sole_angle, -pi / 2), 1.0, detail)
-    return [ball, neck, _line(neck.points[-1], bottom.points[0]), bottom]
+    return [ball, neck, line(neck.points[-1], bottom.points[0]), bottom]
 
 
 def _collar_profile(detail: int) -> list[Segment]:
@@ -265,11 +208,11 @@ def _collar_profile(detail: int) -> list[Segment]:
         rounded[0],
         _arc(middle, outer, (down + high - far, down + low + far), 1.0, detail),
         rounded[1],
-        _line(rounded[1].points[-1], rounded[2].points[0]),
+        line(rounded[1].points[-1], rounded[2].points[0]),
         rounded[2],
         _arc(middle, inner, (down + low + near, down + high - near), -1.0, detail),
         rounded[3],
-        _line(rounded[3].points[-1], rounded[0].points[0]),
+        line(rounded[3].points[-1], rounded[0].points[0]),
     ]
 
 
@@ -291,9 +234,9 @@ def _base_profile(detail: int) -> list[Segment]:
         cup,
         rim_bead,
         trumpet,
-        _line(trumpet.points[-1], edge.points[0]),
+        line(trumpet.points[-1], edge.points[0]),
         edge,
-        _line(edge.points[-1], sole.points[0]),
+        line(edge.points[-1], sole.points[0]),
         sole,
-        _line(sole.points[-1], np.zeros(2)),
+        line(sole.points[-1], np.zeros(2)),
     ]
