@@ -120,7 +120,7 @@ def _with_distinct_prompts(
         for material in materials
     ]
     told = [
-        f"{new.name}: its prompt is {canonical_prompt(new)!r}, because others are called {old.tags.base!r} too."
+        f"{new.name}: its prompt is {canonical_prompt(new)!r}, because others share {old.tags.base!r}."
         for old, new in zip(materials, renamed, strict=True)
         if old != new
     ]

@@ -118,7 +118,8 @@ def _rings(layer: Layer, columns: np.ndarray) -> np.ndarray:
 
 def _flakes(layer: Layer, columns: np.ndarray) -> np.ndarray:
     """One round spot of its own strength in each of the chosen cells of a tilted grid."""
-    grid = _tilted(columns, 1) / np.float32(layer.scale)
+    shift = [[_mix(layer.seed, 106 + axis) / 2.0**32] for axis in range(3)]
+    grid = _tilted(columns, 1) / np.float32(layer.scale) + np.array(shift, np.float32)
     cell = np.floor(grid)
     nodes = cell.astype(np.int32)
     squared = np.zeros(grid.shape[1], np.float32)

@@ -11,7 +11,7 @@ import re
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.materials.openpbr import CONSTANT_INPUTS, INPUTS, Input, Value
@@ -21,7 +21,7 @@ LayerRole = Literal["surface", "wear", "dirt"]
 
 KINDS: tuple[str, ...] = get_args(LayerKind)
 ROLES: tuple[str, ...] = get_args(LayerRole)
-SMALLEST_SCALE, LARGEST_SCALE = 1e-4, 1e3  # metres
+_RANGES = {"amount": (0.0, 1.0), "scale": (1e-4, 1e3), "softness": (0.01, 1.0)}  # scale in metres
 LARGEST_SEED = 2**32 - 1
 MOST_LAYERS = 32
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -45,7 +45,7 @@ class Tags:
 
     def __post_init__(self) -> None:
         for name in ("base", "finish", "condition", "color"):
-            _check_words(f"tags.{name}", getattr(self, name))
+            _words(f"tags.{name}", getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +66,11 @@ class Layer:
     softness: float = 0.15
 
     def __post_init__(self) -> None:
-        _check_choice("layer kind", self.kind, KINDS)
-        _check_choice("layer role", self.role, ROLES)
-        _set(self, "amount", _number("layer amount", self.amount, 0.0, 1.0))
-        _set(self, "scale", _number("layer scale", self.scale, SMALLEST_SCALE, LARGEST_SCALE))
-        _set(self, "softness", _number("layer softness", self.softness, 0.01, 1.0))
-        _check_seed(self.seed)
+        _choice("layer kind", self.kind, KINDS)
+        _choice("layer role", self.role, ROLES)
+        _whole("layer seed", self.seed, LARGEST_SEED)
+        for name, (low, high) in _RANGES.items():
+            _set(self, name, _number(f"layer {name}", getattr(self, name), low, high))
         _set(self, "towards", checked_values(self.towards))
 
 
@@ -88,11 +87,7 @@ class Material:
     tags: Tags = field(default_factory=Tags)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _SLUG.fullmatch(self.name) or len(self.name) > 80:
-            raise MaterialError(
-                f"The material name {_shown(self.name)} is not a slug.",
-                "Use lower-case letters and digits joined by single hyphens, like `brushed-copper`.",
-            )
+        _slug(self.name)
         _set(self, "parameters", checked_values(self.parameters))
         _set(self, "layers", tuple(self.layers))
         if len(self.layers) > MOST_LAYERS:
@@ -127,22 +122,22 @@ class Material:
     def from_json(content: object, source: str = "material") -> "Material":
         """Read what `to_json` wrote. Unknown or missing names are errors that name `source`."""
         entry = _object(content, source, required=("name",), optional=("parameters", "layers", "tags"))
-        name = entry["name"]
         try:
-            layers = [_layer_from_json(item, at) for at, item in _items(entry.get("layers", []), "layers")]
             tags = _object(entry.get("tags", {}), "tags", optional=_TAG_NAMES)
             return Material(
-                name=name,  # type: ignore[arg-type]  # checked by the record
-                parameters=entry.get("parameters", {}),  # type: ignore[arg-type]
-                layers=tuple(layers),
-                tags=Tags(**tags),  # type: ignore[arg-type]
+                name=_slug(entry["name"]),
+                parameters=checked_values(entry.get("parameters", {})),
+                layers=tuple(_layer_from_json(*item) for item in _items(entry.get("layers", []), "layers")),
+                tags=Tags(**{name: _words(f"tags.{name}", value) for name, value in tags.items()}),
             )
         except MaterialError as error:
-            raise MaterialError(f"{source} ({_shown(name)}): {error.message}", error.hint) from error
+            named = f"{source} ({_shown(entry['name'])})"
+            raise MaterialError(f"{named}: {error.message}", error.hint) from error
 
 
 _TAG_NAMES = ("base", "finish", "condition", "color")
 _LAYER_NAMES = ("kind", "amount", "scale", "seed", "towards")
+_LAYER_OPTIONS = ("role", "softness")
 
 
 def with_condition(material: Material, *, wear: float = 1.0, dirt: float = 1.0) -> Material:
@@ -204,31 +199,54 @@ def _number(name: str, value: object, low: float, high: float) -> float:
     return number
 
 
-def _check_seed(seed: object) -> None:
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
-        raise MaterialError(f"A layer seed must be a whole number in [0, 2^32 - 1], not {_shown(seed)}.")
+def _whole(name: str, value: object, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= high:
+        raise MaterialError(f"{name} must be a whole number in [0, {high}], not {_shown(value)}.")
+    return value
 
 
-def _check_choice(what: str, value: object, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise MaterialError(f"There is no {what} {_shown(value)}.", f"Choose one of {', '.join(choices)}.")
+def _choice(name: str, value: object, choices: Sequence[str]) -> str:
+    if not isinstance(value, str) or value not in choices:
+        raise MaterialError(f"There is no {name} {_shown(value)}.", f"Choose one of {', '.join(choices)}.")
+    return value
 
 
-def _check_words(name: str, value: object) -> None:
+def _slug(value: object) -> str:
+    if not isinstance(value, str) or not _SLUG.fullmatch(value) or len(value) > 80:
+        raise MaterialError(
+            f"The material name {_shown(value)} is not a slug.",
+            "Use lower-case letters and digits joined by single hyphens, like `brushed-copper`.",
+        )
+    return value
+
+
+def _words(name: str, value: object) -> str:
     if not isinstance(value, str) or len(value) > 60 or (value and not _WORDS.fullmatch(value)):
         raise MaterialError(
             f"{name} must be a few lower-case words, not {_shown(value)}.", "Use an empty string for none."
         )
+    return value
 
 
 def _layer_to_json(layer: Layer) -> dict[str, object]:
-    values = {name: getattr(layer, name) for name in _LAYER_NAMES}
-    return {**values, "towards": _plain(layer.towards), "role": layer.role, "softness": layer.softness}
+    names = (*_LAYER_NAMES, *_LAYER_OPTIONS)
+    return {name: getattr(layer, name) for name in names} | {"towards": _plain(layer.towards)}
 
 
-def _layer_from_json(content: object, at: str) -> Layer:
-    entry = _object(content, at, required=_LAYER_NAMES, optional=("role", "softness"))
-    return Layer(**entry)  # type: ignore[arg-type]  # checked by the record
+def _layer_from_json(at: str, content: object) -> Layer:
+    entry = _object(content, at, required=_LAYER_NAMES, optional=_LAYER_OPTIONS)
+    numbers = {
+        name: _number(f"{at}.{name}", entry[name], low, high)
+        for name, (low, high) in _RANGES.items()
+        if name in entry
+    }
+    return Layer(
+        kind=cast(LayerKind, _choice("layer kind", entry["kind"], KINDS)),
+        seed=_whole(f"{at}.seed", entry["seed"], LARGEST_SEED),
+        towards=checked_values(entry["towards"]),
+        role=cast(LayerRole, _choice("layer role", entry.get("role", "surface"), ROLES)),
+        **numbers,
+    )
 
 
 def _plain(values: Mapping[str, Value]) -> dict[str, object]:
