@@ -163,7 +163,7 @@ class Dataset:
 
 def open_dataset(
     path: Path,
-    downscale: float = 1.0,
+    downscale: float | int = 1,
     mask_rectangle: Sequence[int] | None = None,
 ) -> Dataset:
     """Open a folder with dataset.json, or a foreign transforms.json (the file or its folder).
@@ -184,7 +184,7 @@ def open_dataset(
             )
         return _open_rendered(folder, rectangle)
     if is_transforms(path) or path.suffix == ".json":
-        return _open_photographs(path, downscale, rectangle)
+        return _open_photographs(path, float(downscale), rectangle)
     raise _no_dataset(path)
 
 

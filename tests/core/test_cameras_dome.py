@@ -45,7 +45,9 @@ def test_the_sphere_touches_the_frame_without_a_margin():
 
 
 def test_dome_cameras_are_spread_evenly_between_the_elevations():
-    cameras = fibonacci_dome(200, (0, 0, 0), 1.0, lowest_elevation_deg=-10.0, highest_elevation_deg=85.0, seed=3)
+    cameras = fibonacci_dome(
+        200, (0, 0, 0), 1.0, lowest_elevation_deg=-10.0, highest_elevation_deg=85.0, seed=3
+    )
     positions = np.array([camera.position for camera in cameras])
     elevations = np.degrees(np.arcsin(positions[:, 1]))
     assert elevations.min() >= -10 and elevations.max() <= 85
