@@ -5,7 +5,6 @@ range, and a field that is missing or unknown is named in the AssetError.
 """
 
 import hashlib
-import math
 import re
 import unicodedata
 from collections.abc import Collection, Mapping
@@ -267,7 +266,7 @@ def _read_corner(value: object, where: str) -> Vec3:
     for number in value:
         if isinstance(number, bool) or not isinstance(number, int | float):
             raise AssetError(f"{where} has the corner {shown(value)}, not three numbers.")
-        if not math.isfinite(number) or abs(number) > MAX_COORDINATE:
+        if not abs(number) <= MAX_COORDINATE:  # also true for NaN
             raise AssetError(f"{where} reaches {shown(number)} m; {MAX_COORDINATE:g} m is the limit.")
     return float(value[0]), float(value[1]), float(value[2])
 

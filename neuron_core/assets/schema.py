@@ -35,8 +35,8 @@ class TensorRule:
     pattern: str  # dotted; `*` stands for one word, at the end for one or more
     dtypes: frozenset[str]
     shape: tuple[int | str | None, ...] | None = None  # None: any
-    low: float | None = None  # of the values
-    high: float | None = None
+    low: int | float | None = None  # of the values
+    high: int | float | None = None
     required: bool = False  # where the manifest names the group, or once for each look
     max_bytes: int | None = None
 
