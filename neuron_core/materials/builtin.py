@@ -32,7 +32,7 @@ def builtin_materials() -> dict[str, Material]:
 def _polished_gold() -> Material:
     parameters: dict[str, Value] = {"base_color": GOLD, "base_metalness": 1.0, "specular_roughness": 0.1}
     layers = (
-        Layer("noise", 0.8, 0.22, 11, {"specular_roughness": 0.17, "base_color": (0.96, 0.68, 0.25)}),
+        Layer("noise", 0.9, 0.22, 11, {"specular_roughness": 0.18, "base_color": (0.93, 0.62, 0.20)}),
         Layer("patches", 0.12, 0.16, 12, {"specular_roughness": 0.26}, "wear", 0.5),
     )
     return Material("polished-gold", parameters, layers, Tags("gold", "polished"))
@@ -42,8 +42,8 @@ def _brushed_copper() -> Material:
     parameters: dict[str, Value] = {"base_color": COPPER, "base_metalness": 1.0, "specular_roughness": 0.24}
     brown: dict[str, Value] = {"base_color": (0.40, 0.20, 0.13), "specular_roughness": 0.55}
     layers = (
-        Layer("streaks", 1.0, 0.045, 21, {"specular_roughness": 0.46, "base_color": (0.74, 0.40, 0.29)}),
-        Layer("patches", 0.35, 0.20, 22, brown, "wear", 0.5),
+        Layer("streaks", 1.0, 0.05, 21, {"specular_roughness": 0.48, "base_color": (0.62, 0.30, 0.20)}),
+        Layer("patches", 0.30, 0.20, 22, brown, "wear", 0.5),
     )
     return Material("brushed-copper", parameters, layers, Tags("copper", "brushed", "worn"))
 
@@ -58,7 +58,7 @@ def _car_paint() -> Material:
     }
     layers = (
         Layer("noise", 0.7, 0.30, 31, {"base_color": (0.74, 0.10, 0.025)}),
-        Layer("flakes", 0.6, 0.032, 32, {"base_color": (0.92, 0.30, 0.12)}),
+        Layer("flakes", 0.6, 0.045, 32, {"base_color": (0.76, 0.10, 0.04)}),
     )
     return Material("car-paint", parameters, layers, Tags("car paint", color="red"))
 
