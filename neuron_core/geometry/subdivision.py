@@ -331,35 +331,67 @@ def _limit_normals(
     mesh: Level, rules: np.ndarray, sector: np.ndarray, place: np.ndarray, starts: np.ndarray
 ) -> np.ndarray:
     """[S,3] unit normals: closed forms on smooth and crease sectors, the mean of the corners elsewhere."""
-    sizes = np.bincount(sector, minlength=len(starts))
-    ring = _Ring(mesh, sector, place, sizes, starts)
+    middle = mesh.points[mesh.vertex]
+    across = mesh.points[mesh.vertex[mesh.following[mesh.following]]] - middle
+    near = mesh.points[mesh.vertex[mesh.following]] - middle
+    preceding = mesh.points[mesh.vertex[mesh.preceding]] - middle
+    whole = _Ring(sector, place, starts, near, across, preceding)
     rule = rules[mesh.vertex[starts]]
-    creased = (rule == CREASE)[:, None]
-    pairs = zip(_crease_tangents(ring), _smooth_tangents(ring), strict=True)
-    one, other = (np.where(creased, crease, smooth) for crease, smooth in pairs)
-    normals = np.cross(one, other)
+    normals = np.zeros((len(starts), 3))
+    for kind, tangents in ((SMOOTH, _smooth_tangents), (CREASE, _crease_tangents)):
+        chosen = rule == kind
+        if chosen.any():
+            normals[chosen] = _crossed(*tangents(whole.only(chosen)))
+    left = np.linalg.norm(normals, axis=1) == 0.0
+    if left.any():
+        ring = whole.only(left)
+        corner_normals = _normalized(np.cross(ring.near, ring.preceding))
+        normals[left] = _normalized(ring.summed(corner_normals * ring.angles()[:, None]))
+    return normals
+
+
+def _crossed(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """[S,3] unit; zero where the tangents are parallel or missing."""
+    normals = np.cross(first, second)
     lengths = np.linalg.norm(normals, axis=1)
-    flat = lengths <= 1e-9 * np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    means = ring.summed(_normalized(np.cross(ring.near, ring.preceding)) * ring.angles()[:, None])
-    return _normalized(np.where(((rule == CORNER) | flat)[:, None], means, normals))
+    usable = lengths > 1e-9 * np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    return np.where(usable[:, None], normals, 0.0) / np.where(usable, lengths, 1.0)[:, None]
 
 
+@dataclass(frozen=True, slots=True)
 class _Ring:
     """What surrounds the vertices of quads, per corner and seen from its vertex."""
 
-    def __init__(
-        self, mesh: Level, sector: np.ndarray, place: np.ndarray, sizes: np.ndarray, starts: np.ndarray
-    ) -> None:
-        middle = mesh.points[mesh.vertex]
-        second = mesh.following[mesh.following]
-        self.sector, self.place, self.sizes, self.starts = sector, place, sizes, starts
-        self.near = mesh.points[mesh.vertex[mesh.following]] - middle  # [C,3] along the half-edge
-        self.across = mesh.points[mesh.vertex[second]] - middle  # [C,3] over the face
-        self.preceding = mesh.points[mesh.vertex[mesh.preceding]] - middle  # [C,3] the face's other edge
+    sector: np.ndarray  # [C]
+    place: np.ndarray  # [C] in its sector
+    starts: np.ndarray  # [S] first corner
+    near: np.ndarray  # [C,3] along the half-edge
+    across: np.ndarray  # [C,3] over the face
+    preceding: np.ndarray  # [C,3] along the face's other edge
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """[S] corners of each sector."""
+        return np.bincount(self.sector, minlength=len(self.starts))
+
+    def only(self, chosen: np.ndarray) -> "_Ring":
+        """The sectors [S] bool that are chosen, numbered anew."""
+        if chosen.all():
+            return self
+        corners = chosen[self.sector]
+        number, position = np.cumsum(chosen) - 1, np.cumsum(corners) - 1
+        return _Ring(
+            number[self.sector[corners]],
+            self.place[corners],
+            position[self.starts[chosen]],
+            self.near[corners],
+            self.across[corners],
+            self.preceding[corners],
+        )
 
     def summed(self, values: np.ndarray) -> np.ndarray:
         """[S,3] sums over sectors of [C,3]."""
-        return _summed(values, self.sector, len(self.sizes))
+        return _summed(values, self.sector, len(self.starts))
 
     def angles(self) -> np.ndarray:
         """[C] between the face's two edges at the vertex."""
@@ -382,12 +414,13 @@ def _smooth_tangents(ring: _Ring) -> tuple[np.ndarray, np.ndarray]:
 
 def _crease_tangents(ring: _Ring) -> tuple[np.ndarray, np.ndarray]:
     """[S,3] twice: along the crease and into the sector (Biermann, Levin, Zorin 2000)."""
+    sizes = ring.sizes
     first = ring.near[ring.starts]
-    is_last = ring.place == ring.sizes[ring.sector] - 1
+    is_last = ring.place == sizes[ring.sector] - 1
     last = np.zeros_like(first)
     last[ring.sector[is_last]] = ring.preceding[is_last]
-    several = ring.sizes > 1
-    theta = np.where(several, np.pi / ring.sizes, 1.0)
+    several = sizes > 1
+    theta = np.where(several, np.pi / sizes, 1.0)
     ends = np.where(several, -(1.0 + np.cos(theta)) / np.sin(theta) * (1.0 + 2.0 * np.cos(theta)), 1.0)
     step = np.where(several, theta, 0.0)[ring.sector]
     turn = (step * ring.place)[:, None]
