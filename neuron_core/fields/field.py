@@ -1,0 +1,145 @@
+"""The field: F_geo, F_mat and F_shade, and the frame they live in.
+
+Letters in shapes: N points, M prompts, C code channels (8), W prompt width. Points are in asset
+space (metres, Y up) unless they are named `units`: then they lie in the field's unit cube.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from neuron_core.fields.layers import HashEncoding, mlp
+from neuron_core.fields.shading import Shader
+from neuron_core.fields.spec import CODE_CHANNELS, FieldSpec
+
+
+class Structure(NamedTuple):
+    """What F_geo knows about points."""
+
+    values: Float[Tensor, " N"]  # signed distance in cube sides, or logarithm of the density
+    normals: Float[Tensor, "N 3"]  # unit
+    features: Float[Tensor, "N G"]
+
+
+class Style(NamedTuple):
+    """What prompts do to F_mat: a scale and a shift of every hidden unit (FiLM, Perez et al. 2018)."""
+
+    scales: Float[Tensor, "2 M H"]
+    shifts: Float[Tensor, "2 M H"]
+    detail: Float[Tensor, "M 1"]  # in [0, 1]: how much of the fine levels this look uses
+
+
+class GeometryBranch(nn.Module):
+    """F_geo. Locked: nothing here takes a prompt."""
+
+    def __init__(self, spec: FieldSpec) -> None:
+        super().__init__()
+        self.grid = HashEncoding(spec.geometry)
+        width = spec.geometry_width
+        self.net = mlp([self.grid.width + 3, width, width, 4 + spec.geometry_features])
+        self._scale = 0.1 if spec.surface == "distance" else 1.0
+
+    def forward(self, units: Float[Tensor, "N 3"]) -> Structure:
+        """Structure at points of the unit cube."""
+        out = self.net(torch.cat([self.grid(units), units * 2 - 1], dim=-1))
+        normals = F.normalize(out[:, 1:4], dim=-1, eps=1e-6)
+        return Structure(out[:, 0] * self._scale, normals, out[:, 4:])
+
+
+class MaterialBranch(nn.Module):
+    """F_mat: the only place where a prompt acts."""
+
+    def __init__(self, spec: FieldSpec) -> None:
+        super().__init__()
+        self.grid = HashEncoding(spec.appearance, scale=1e-2)
+        self.detail = HashEncoding(spec.detail, scale=1e-3) if spec.detail else None
+        width = spec.material_width
+        self.outputs = CODE_CHANNELS + (3 if spec.diffuse else 0)
+        self.first = nn.Linear(self.grid.width + spec.geometry_features + 3 + 3, width)
+        self.first_detail = nn.Linear(self.detail.width, width, bias=False) if self.detail else None
+        self.second = nn.Linear(width, width)
+        self.last = nn.Linear(width, self.outputs)
+        self.conditioner = mlp([spec.prompt_width, 64, 4 * width + 1])
+
+    def style(self, prompts: Float[Tensor, "M W"]) -> Style:
+        """The modulation that prompts stand for; once per prompt, not per point."""
+        out = self.conditioner(prompts)
+        scales, shifts = out[:, :-1].reshape(len(prompts), 2, 2, -1).permute(1, 2, 0, 3)
+        return Style(1.0 + scales, shifts, torch.sigmoid(out[:, -1:]))
+
+    def forward(
+        self, units: Float[Tensor, "N 3"], structure: Structure, style: Style
+    ) -> Float[Tensor, "M N C"]:
+        """Material codes (and diffuse colors behind them) of every point under every prompt."""
+        inputs = [self.grid(units), structure.features, structure.normals, units * 2 - 1]
+        hidden = self.first(torch.cat(inputs, dim=-1))[None]
+        if self.detail is not None and self.first_detail is not None:
+            fine = self.first_detail(self.detail(units))
+            hidden = hidden + style.detail[:, :, None] * fine[None]
+        hidden = F.relu(style.scales[0][:, None] * hidden + style.shifts[0][:, None])
+        hidden = F.relu(style.scales[1][:, None] * self.second(hidden) + style.shifts[1][:, None])
+        return self.last(hidden)
+
+
+class Field(nn.Module):
+    """One coupled asset and renderer."""
+
+    def __init__(self, spec: FieldSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.geometry = GeometryBranch(spec)
+        self.material = MaterialBranch(spec)
+        self.shader = Shader(spec)
+        self.register_buffer("center", torch.tensor(spec.center, dtype=torch.float32), persistent=False)
+
+    def units(self, points: Float[Tensor, "N 3"]) -> Float[Tensor, "N 3"]:
+        """Where asset-space points lie in the unit cube.
+
+        A contracted field folds all space into it: the inner cube takes the middle half of each
+        axis (mip-NeRF 360 by Barron et al. 2022, with the maximum norm).
+        """
+        local = (points - self.center) / self.spec.half_side
+        if not self.spec.contracted:
+            return local * 0.5 + 0.5
+        norms = local.abs().amax(dim=-1, keepdim=True).clamp_min(1e-6)
+        folded = torch.where(norms <= 1, local, (2 - 1 / norms) * local / norms)
+        return folded * 0.25 + 0.5
+
+    def sigmas(self, values: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
+        """Densities in 1 / metre from what the geometry branch predicts."""
+        if self.spec.surface == "density":
+            return torch.exp(values.clamp(-15, 15))
+        gain, offset, highest = self.activation()
+        return (offset + gain * values).clamp(0.0, highest)
+
+    def activation(self) -> tuple[float, float, float]:
+        """Gain, offset and maximum of the ramp that turns distances into densities.
+
+        Opaque within a fraction of the ramp, so that the picture of a surface is sharp, and
+        shifted so that a ray loses half its light about where the distance is zero.
+        """
+        side = 2 * self.spec.half_side
+        highest = OPTICAL_DEPTH_PER_RAMP / (self.spec.ramp * side)
+        return -highest / self.spec.ramp, highest * RAMP_SHIFT, highest
+
+    def query(
+        self,
+        points: Float[Tensor, "N 3"],
+        prompt: Float[Tensor, " W"],
+        rays_d: Float[Tensor, "N 3"],
+    ) -> tuple[Float[Tensor, "N 3"], Float[Tensor, " N"]]:
+        """RGB and density of single points, seen along unit directions, under one prompt."""
+        units = self.units(points)
+        structure = self.geometry(units)
+        codes = self.material(units, structure, self.material.style(prompt[None]))[0]
+        rgbs = self.shader(codes[:, :CODE_CHANNELS], self.shader.geometry(structure.normals, rays_d))
+        if self.spec.diffuse:
+            rgbs = rgbs + torch.sigmoid(codes[:, CODE_CHANNELS:])
+        return rgbs, self.sigmas(structure.values)
+
+
+OPTICAL_DEPTH_PER_RAMP = 30.0
+RAMP_SHIFT = 0.12

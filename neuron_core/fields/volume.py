@@ -1,0 +1,142 @@
+"""Rays through a field: samples where something is, and what they add up to.
+
+Letters in shapes: R rays, M samples of all rays together, C channels, G cells along a side.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from neuron_core.fields.field import Field
+from neuron_core.fields.layers import on_stream_of
+from neuron_core.kernels import raymarch
+from neuron_core.kernels.raymarch import Composited, MarchSpec, Rays, Samples
+
+CHUNK = 1 << 17  # points that are asked at once without gradients
+
+
+@dataclass(frozen=True, slots=True)
+class PackedSamples:
+    """Samples of all rays, near to far, side by side."""
+
+    ray_start: Int[Tensor, " R"]
+    ray_count: Int[Tensor, " R"]
+    units: Float[Tensor, "M 3"]  # in the field's unit cube
+    t_mid: Float[Tensor, " M"]
+    dts: Float[Tensor, " M"]
+    ray_index: Int[Tensor, " M"]
+
+    def __len__(self) -> int:
+        return len(self.t_mid)
+
+    def for_kernels(self) -> Samples:
+        """The same memory as Warp arrays."""
+        return Samples(
+            self.ray_start,
+            self.ray_count,
+            self.units,
+            self.t_mid,
+            self.dts,
+            self.ray_index,
+        )
+
+
+def march_spec(field: Field, step: float, cone: float = 0.0, max_samples: int = 512) -> MarchSpec:
+    """How rays are sampled in the field's cube; `step` is a part of the cube's side."""
+    center, half = field.spec.center, field.spec.half_side
+    low = (center[0] - half, center[1] - half, center[2] - half)
+    high = (center[0] + half, center[1] + half, center[2] + half)
+    shortest = 2 * half * step
+    return MarchSpec((low, high), shortest, 1e3 * shortest, cone, field.spec.contracted, max_samples)
+
+
+def sample_rays(
+    spec: MarchSpec,
+    rays_o: Float[Tensor, "R 3"],
+    rays_d: Float[Tensor, "R 3"],
+    near: float,
+    far: float,
+    occupancy: UInt8[Tensor, "G G G"],
+    seed: int | None = None,
+) -> PackedSamples:
+    """Samples in occupied cells between two distances. With a seed, the first step is jittered."""
+    device, count = rays_o.device, len(rays_o)
+    nears, fars = (torch.full((count,), t, device=device) for t in (near, far))
+    rays = Rays(rays_o, rays_d, nears, fars)
+    counts = torch.zeros(count, dtype=torch.int32, device=device)
+    with on_stream_of(rays_o):
+        raymarch.count_samples(spec, rays, occupancy, seed, counts)
+        ends = counts.cumsum(0)
+        total = int(ends[-1]) if count else 0
+        samples = PackedSamples(
+            (ends - counts).to(torch.int32),
+            counts,
+            torch.zeros(total, 3, device=device),
+            torch.zeros(total, device=device),
+            torch.zeros(total, device=device),
+            torch.zeros(total, dtype=torch.int32, device=device),
+        )
+        raymarch.fill_samples(spec, rays, occupancy, seed, samples.for_kernels())
+    return samples
+
+
+def composite(
+    samples: PackedSamples, sigmas: Float[Tensor, " M"], values: Float[Tensor, "M C"]
+) -> tuple[Float[Tensor, "R C"], Float[Tensor, " R"], Float[Tensor, " R"]]:
+    """Weighted sums of values, opacities, and weighted sums of distances. Differentiable in both."""
+    sums, opacities, depths = _Composite.apply(sigmas.contiguous(), values.contiguous(), samples)
+    return sums, opacities, depths
+
+
+class _Composite(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, sigmas: Tensor, values: Tensor, samples: PackedSamples):  # type: ignore[no-untyped-def]
+        ctx.save_for_backward(sigmas, values)
+        ctx.samples = samples
+        rays = len(samples.ray_start)
+        weights = torch.zeros_like(sigmas)
+        sums = sigmas.new_zeros(rays, values.shape[1])
+        opacities, depths = sigmas.new_zeros(rays), sigmas.new_zeros(rays)
+        result = Composited(weights, sums, opacities, depths)
+        with on_stream_of(sigmas):
+            raymarch.composite(samples.for_kernels(), sigmas, values, result)
+        return sums, opacities, depths
+
+    @staticmethod
+    def backward(ctx, grad_sums: Tensor, grad_opacities: Tensor, grad_depths: Tensor):  # type: ignore[no-untyped-def]
+        sigmas, values = ctx.saved_tensors
+        grad_sigmas, grad_values = torch.zeros_like(sigmas), torch.zeros_like(values)
+        gradients = Composited(None, *(g.contiguous() for g in (grad_sums, grad_opacities, grad_depths)))
+        with on_stream_of(sigmas):
+            raymarch.composite_backward(
+                ctx.samples.for_kernels(),
+                sigmas,
+                values,
+                gradients,
+                grad_sigmas,
+                grad_values,
+            )
+        return grad_sigmas, grad_values, None
+
+
+@torch.no_grad()
+def values_on_grid(field: Field, cells: int) -> Float[Tensor, "G G G"]:
+    """What the geometry branch says at the centers of the cells of the unit cube."""
+    device = field.center.device
+    axis = (torch.arange(cells, device=device) + 0.5) / cells
+    values = torch.empty(cells, cells, cells, device=device)
+    slab = max(1, CHUNK // (cells * cells))
+    for first in range(0, cells, slab):
+        points = torch.stack(torch.meshgrid(axis[first : first + slab], axis, axis, indexing="ij"), dim=-1)
+        values[first : first + slab] = field.geometry(points.reshape(-1, 3)).values.reshape(-1, cells, cells)
+    return values
+
+
+@torch.no_grad()
+def shell_occupancy(field: Field, cells: int = 96) -> UInt8[Tensor, "G G G"]:
+    """The cells that the density ramp of a distance field can touch, and a little behind it."""
+    values = values_on_grid(field, cells)
+    reach = 3**0.5 / 2 / cells + field.spec.ramp
+    return ((values < reach) & (values > -3 * reach)).to(torch.uint8)

@@ -1,0 +1,1 @@
+"""Fit a field to a dataset."""

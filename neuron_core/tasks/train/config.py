@@ -1,0 +1,39 @@
+"""What `neuron train` can be asked for. Imports nothing heavy."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """Fit a neural field to a dataset.
+
+    A dataset with positions and normals trains on surface points; photographs train
+    volumetrically. The same command goes on where it stopped, bit for bit on the same device.
+    """
+
+    dataset: Path
+    """Folder of `neuron dataset`, or a folder or transforms.json of photographs."""
+    out: Path
+    """Folder of the run: checkpoints, metrics, validation pictures."""
+    preset: Literal["cpu-demo", "cpu", "gpu"] = "cpu"
+    """How large the field is and how long it trains: minutes, tens of minutes, or a GPU's minutes."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train; auto takes CUDA where it works."""
+    steps: int | None = None
+    """All optimiser steps together, instead of the preset's."""
+    minutes: float | None = None
+    """Stop after this many minutes of training instead; such a run is not repeatable bit for bit."""
+    encoder: str = "embedded"
+    """Prompt encoder: embedded, or openclip:ARCHITECTURE/TAG with local weights."""
+    encoder_weights: Path | None = None
+    """Local weights of an OpenCLIP encoder."""
+    downscale: int = 1
+    """Shrink photographs by this factor before training."""
+    validate_every: int = 500
+    """Steps between validation pictures; 0 for none."""
+    seed: int = 0
+    """Everything random follows from it."""
+    overwrite: bool = False
+    """Throw away a run that was made with another config."""

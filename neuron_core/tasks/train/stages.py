@@ -1,0 +1,156 @@
+"""The stages of training: each is a set of parameters and a loss that is a function of the step.
+
+What a step draws follows from (seed, stage, step) alone, so that a run that was stopped goes on
+as if it had not been.
+"""
+
+import math
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from neuron_core.fields.field import Field
+from neuron_core.tasks.train.surface_data import FREE, INSIDE, SpaceLabels, SurfacePool
+
+OFF_SURFACE = 0.25  # weight of normals beside the surface
+SMALL_CODES = 1e-4  # penalties: on the size of codes,
+LITTLE_DETAIL = 1e-4  # and on looks that use fine levels
+DARK = 0.05  # linear value from which the log curve is about logarithmic
+
+
+class Stage(Protocol):
+    """One stage."""
+
+    name: str
+
+    def parameters(self) -> Iterable[nn.Parameter]:
+        """What it changes."""
+
+    def backward(self, step: int) -> Mapping[str, float]:
+        """Add the gradients of one step; returns figures to show."""
+
+
+def generator(seed: int, stage: str, step: int, device: torch.device) -> torch.Generator:
+    """A source of random numbers that depends on nothing else."""
+    mixed = zlib.crc32(f"{seed}/{stage}/{step}".encode())
+    return torch.Generator(device).manual_seed(mixed)
+
+
+def log_curve(linear: Float[Tensor, "*S"]) -> Float[Tensor, "*S"]:
+    """Linear values on a scale that weighs dark and bright errors about as a person does; 1 stays 1."""
+    return torch.log1p(linear.clamp_min(0.0) / DARK) / torch.log1p(torch.tensor(1.0 / DARK))
+
+
+class GeometryStage:
+    """Fit F_geo to positions and normals: distances along the normals, free and solid space."""
+
+    name = "geometry"
+
+    def __init__(self, field: Field, pool: SurfacePool, space: SpaceLabels, batch: int, seed: int) -> None:
+        self.field = field
+        self.batch = batch
+        self.seed = seed
+        self.units = field.units(pool.points)
+        self.normals = pool.normals
+        self.rays_d = pool.rays_d
+        self.cells = space.labels.shape[0]
+        # Cells that teach nothing are never drawn.
+        self.known = torch.nonzero(space.labels.flatten() <= INSIDE).squeeze(-1)
+        self.outside = space.labels.flatten()[self.known] == FREE
+        self.reach = 4.0 * field.spec.ramp
+
+    def parameters(self) -> Iterable[nn.Parameter]:
+        """The geometry branch."""
+        return self.field.geometry.parameters()
+
+    def backward(self, step: int) -> Mapping[str, float]:
+        """One step on surface points, points off the surface and points in space."""
+        device = self.units.device
+        random = generator(self.seed, self.name, step, device)
+        rows = torch.randint(len(self.units), (self.batch,), generator=random, device=device)
+        cells = torch.randint(len(self.known), (self.batch // 2,), generator=random, device=device)
+        jitter = torch.rand(len(cells), 3, generator=random, device=device)
+        spread = torch.rand(self.batch, generator=random, device=device) * 2 - 1
+        ahead = torch.rand(self.batch, generator=random, device=device) * self.reach * 1.5
+
+        units, normals = self.units[rows], self.normals[rows]
+        offsets = spread.abs() * spread * self.reach  # denser near the surface
+        space_units = (self._corners(self.known[cells]) + jitter) / self.cells
+        points = torch.cat(
+            [
+                units,
+                units + offsets[:, None] * normals,
+                units - ahead[:, None] * self.rays_d[rows],
+                space_units,
+            ]
+        )
+        structure = self.field.geometry(points.clamp(0.0, 1.0))
+        on, off, before, space = structure.values.split([self.batch, self.batch, self.batch, len(cells)])
+        scale = 1.0 / self.reach
+        distance = (on * scale).abs().mean() + F.l1_loss(off * scale, offsets * scale)
+        free = F.relu(-before * scale).mean()
+        sign = torch.where(self.outside[cells], 1.0, -1.0)
+        far = F.relu(1.0 - sign * space * scale).mean()
+        # Not squared: a few wrong normals at edges must not outweigh small errors everywhere.
+        errors = (structure.normals[: 2 * self.batch] - normals.repeat(2, 1)).norm(dim=-1)
+        bent = errors[: self.batch].mean() + OFF_SURFACE * errors[self.batch :].mean()
+        (distance + free + far + bent).backward()  # type: ignore[no-untyped-call]
+        return {"distance": distance.item(), "free": free.item(), "normal": bent.item()}
+
+    def _corners(self, cells: Tensor) -> Tensor:
+        n = self.cells
+        return torch.stack([cells // (n * n), cells // n % n, cells % n], dim=-1).float()
+
+
+class AppearanceStage:
+    """Fit F_mat and F_shade on surface points, one sample a pixel; F_geo stays as it is."""
+
+    name = "appearance"
+
+    def __init__(
+        self,
+        field: Field,
+        pool: SurfacePool,
+        prompts: Float[Tensor, "M V W"],
+        batch: int,
+        seed: int,
+        looks_per_step: int = 8,
+    ) -> None:
+        self.field = field
+        self.batch = batch
+        self.seed = seed
+        self.prompts = prompts
+        self.looks = min(looks_per_step, len(prompts))
+        rows = pool.smooth
+        self.rays_d = pool.rays_d[rows]
+        self.targets = log_curve(pool.colors[:, rows])
+        with torch.no_grad():
+            self.units = field.units(pool.points[rows])
+
+    def parameters(self) -> Iterable[nn.Parameter]:
+        """Material branch and shader."""
+        return [*self.field.material.parameters(), *self.field.shader.parameters()]
+
+    def backward(self, step: int) -> Mapping[str, float]:
+        """One step on points that all looks of the step share."""
+        device = self.units.device
+        random = generator(self.seed, self.name, step, device)
+        rows = torch.randint(len(self.units), (self.batch,), generator=random, device=device)
+        looks = torch.randperm(len(self.prompts), generator=random, device=device)[: self.looks]
+        wording = torch.randint(self.prompts.shape[1], (self.looks,), generator=random, device=device)
+        units = self.units[rows]
+        with torch.no_grad():
+            structure = self.field.geometry(units)
+        style = self.field.material.style(self.prompts[looks, wording])
+        codes = self.field.material(units, structure, style)
+        geometry = self.field.shader.geometry(structure.normals, self.rays_d[rows])
+        colors = self.field.shader(codes, geometry)
+        error = F.mse_loss(log_curve(colors), self.targets[looks][:, rows])
+        loss = error + SMALL_CODES * codes.square().mean() + LITTLE_DETAIL * style.detail.mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return {"loss": error.item(), "psnr": -10 * math.log10(max(error.item(), 1e-12))}

@@ -1,0 +1,133 @@
+"""What a rendered dataset teaches: points on the surface and what they look like, and free space.
+
+Letters in shapes: N points, M materials, G cells along a side. Points are asset-space metres.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from neuron_core.cameras.camera import Camera, pixel_centers, rays
+from neuron_core.datasets.layout import GBuffer
+from neuron_core.datasets.reader import Dataset
+from neuron_core.foundation import interrupts
+
+FREE, INSIDE, NEAR = 0, 1, 2
+OPAQUE = 0.999
+SHARPEST_ANGLE = np.cos(np.radians(40.0))
+
+
+@dataclass(frozen=True, slots=True)
+class SurfacePool:
+    """Surface points that training cameras see, and their colors under every material."""
+
+    points: Float[Tensor, "N 3"]
+    normals: Float[Tensor, "N 3"]  # unit, towards the camera
+    rays_d: Float[Tensor, "N 3"]  # unit, from the camera
+    smooth: Int[Tensor, " K"]  # rows whose pixel shows one smooth piece of surface
+    colors: Float[Tensor, "M N 3"]  # linear
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceLabels:
+    """What the training cameras say about coarse cells of the field's cube."""
+
+    labels: Int[Tensor, "G G G"]  # FREE (seen through), INSIDE (never seen), NEAR a surface
+
+
+def read_surface(dataset: Dataset, materials: list[str], device: torch.device) -> SurfacePool:
+    """Read every training view once. A pixel whose footprint crosses an edge teaches geometry
+    but no color: its color is an average of several surfaces, its position is of one."""
+    points, normals, rays_d, smooth, colors = [], [], [], [], []
+    for name in dataset.splits["train"]:
+        interrupts.stop_if_requested()
+        camera, gbuffer = dataset.cameras[name], _gbuffer(dataset, name)
+        hit = gbuffer.coverage > 0.5
+        pictures = np.stack([dataset.beauty(material, name) for material in materials])
+        even = _shows_one_surface(gbuffer) & (pictures[:, ..., 3] > OPAQUE).all(axis=0)
+        points.append(gbuffer.position[hit])
+        normals.append(gbuffer.normal[hit])
+        rays_d.append(rays(camera, *pixel_centers(camera))[1][hit])
+        smooth.append(even[hit])
+        colors.append(pictures[:, hit, :3].astype(np.float32))
+
+    def tensor(parts: list[np.ndarray], axis: int = 0) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(np.concatenate(parts, axis))).to(device)
+
+    rows = torch.nonzero(tensor(smooth)).squeeze(-1)
+    return SurfacePool(tensor(points), tensor(normals), tensor(rays_d), rows, tensor(colors, 1))
+
+
+def label_space(
+    dataset: Dataset, pool: SurfacePool, center: Tensor, half_side: float, cells: int
+) -> SpaceLabels:
+    """Label the cells of the cube by what training cameras see at their centers."""
+    axis = (np.arange(cells) + 0.5) / cells * 2 - 1
+    grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
+    grid = grid * half_side + center.cpu().numpy()
+    margin = 2 * half_side / cells
+    free = np.zeros(len(grid), dtype=bool)
+    for camera, gbuffer in _views(dataset):
+        free |= _seen_through(camera, gbuffer, grid, margin)
+    units = ((pool.points - center) / half_side * 0.5 + 0.5).cpu().numpy()
+    near = _dilated(_occupied(units, cells))
+    labels = np.where(near, NEAR, np.where(free.reshape((cells,) * 3), FREE, INSIDE))
+    return SpaceLabels(torch.from_numpy(labels.astype(np.int64)).to(pool.points.device))
+
+
+def _views(dataset: Dataset) -> Iterator[tuple[Camera, GBuffer]]:
+    for name in dataset.splits["train"]:
+        yield dataset.cameras[name], _gbuffer(dataset, name)
+
+
+def _gbuffer(dataset: Dataset, camera: str) -> GBuffer:
+    gbuffer = dataset.gbuffer(camera)
+    assert gbuffer is not None, "only datasets with G-buffers train on surfaces"
+    return gbuffer
+
+
+def _shows_one_surface(gbuffer: GBuffer) -> np.ndarray:
+    """Pixels whose four neighbours lie on the same smooth surface."""
+    even = gbuffer.coverage > 0.5
+    for axis in (0, 1):
+        for shift in (1, -1):
+            facing = (np.roll(gbuffer.normal, shift, axis) * gbuffer.normal).sum(-1)
+            same = np.roll(gbuffer.shape_id, shift, axis) == gbuffer.shape_id
+            even &= same & (facing > SHARPEST_ANGLE)
+    return even
+
+
+def _seen_through(camera: Camera, gbuffer: GBuffer, points: np.ndarray, margin: float) -> np.ndarray:
+    world_to_camera = np.linalg.inv(camera.c2w)
+    local = points @ world_to_camera[:3, :3].T + world_to_camera[:3, 3]
+    ahead = np.maximum(-local[:, 2], 1e-6)
+    column = np.floor(camera.cx + camera.fl_x * local[:, 0] / ahead).astype(np.int64)
+    row = np.floor(camera.cy - camera.fl_y * local[:, 1] / ahead).astype(np.int64)
+    inside = (local[:, 2] < 0) & (column >= 0) & (column < camera.width) & (row >= 0) & (row < camera.height)
+    depth = np.full(len(points), -np.inf)
+    depth[inside] = np.where(gbuffer.coverage > 0.5, gbuffer.depth, np.inf)[row[inside], column[inside]]
+    return inside & (np.linalg.norm(local, axis=-1) < depth - margin)
+
+
+def _occupied(units: np.ndarray, cells: int) -> np.ndarray:
+    occupied = np.zeros((cells,) * 3, dtype=bool)
+    index = np.clip((units * cells).astype(np.int64), 0, cells - 1)
+    occupied[index[:, 0], index[:, 1], index[:, 2]] = True
+    return occupied
+
+
+def _dilated(mask: np.ndarray) -> np.ndarray:
+    """The mask and all cells that touch it, corners included."""
+    for axis in range(3):
+        grown = mask.copy()
+        lower = [slice(None)] * 3
+        upper = [slice(None)] * 3
+        lower[axis], upper[axis] = slice(None, -1), slice(1, None)
+        grown[tuple(lower)] |= mask[tuple(upper)]
+        grown[tuple(upper)] |= mask[tuple(lower)]
+        mask = grown
+    return mask
