@@ -24,7 +24,8 @@ NUMPY_DTYPES: Mapping[str, np.dtype] = {
 
 ANY = frozenset(ITEM_SIZES)
 FLOATS = frozenset({"F16", "F32"})
-BRICK_SAMPLES = 9**3  # 8 voxels a side and a far apron
+BRICK_SIDE = 8  # voxels
+BRICK_SAMPLES = (BRICK_SIDE + 1) ** 3  # corners of the voxels
 MAX_BRICKS = 1 << 18  # 3 GB once unpacked to float32 density and normals
 
 
@@ -94,8 +95,7 @@ def check_values(tensors: Mapping[str, np.ndarray]) -> None:
             raise AssetError(f"tensor {name} has a low end above its high end.")
     if "nvf.top" in tensors:
         _check_bricks(tensors["nvf.top"], tensors["nvf.active"])
-        if not (tensors["nvf.aabb"][0] < tensors["nvf.aabb"][1]).all():
-            raise AssetError("tensor nvf.aabb is an empty box.")
+        _check_box(tensors["nvf.aabb"], tensors["nvf.top"].shape, float(tensors["nvf.voxel_size"][0]))
 
 
 def _check_tensor(name: str, tensor: TensorInfo, rule: TensorRule, sizes: dict[str, tuple[int, str]]) -> None:
@@ -163,17 +163,31 @@ def _check_range(name: str, array: np.ndarray, rule: TensorRule) -> None:
 
 
 def _check_bricks(top: np.ndarray, active: np.ndarray) -> None:
-    """Every brick has one place in the grid and holds an active voxel; no voxel comes twice.
+    """Every brick has one place in the grid; active samples ascend and lie in the bricks.
 
-    This bounds what unpacking allocates by the size of the file.
+    There are no more bricks than active samples, which bounds what unpacking allocates by the size
+    of the file.
     """
     bricks = np.sort(top[top >= 0])
     if not np.array_equal(bricks, np.arange(bricks.size)):
         raise AssetError(f"tensor nvf.top does not number its {bricks.size} bricks 0 to {bricks.size - 1}.")
     if int(active.max()) >= bricks.size * BRICK_SAMPLES:
         raise AssetError(f"tensor nvf.active points at sample {active.max()}, beyond {bricks.size} bricks.")
-    ordered = active if (active[1:] > active[:-1]).all() else np.sort(active)
-    if (ordered[1:] == ordered[:-1]).any():
-        raise AssetError("tensor nvf.active lists a sample twice.")
-    if np.unique(ordered // BRICK_SAMPLES).size != bricks.size:
-        raise AssetError("tensor nvf.top holds bricks without any active sample.")
+    if not (active[1:] > active[:-1]).all():
+        raise AssetError("tensor nvf.active does not list samples in ascending order.")
+    if bricks.size > active.size:
+        raise AssetError(f"it has {bricks.size} bricks, but only {active.size} active samples in them.")
+
+
+def _check_box(aabb: np.ndarray, bricks: tuple[int, ...], voxel_size: float) -> None:
+    """The box of the bake is as large as its bricks are together."""
+    expected = np.array(bricks, np.float64) * (BRICK_SIDE * voxel_size)
+    sides = aabb[1].astype(np.float64) - aabb[0]
+    if not np.allclose(sides, expected, rtol=1e-3):
+        raise AssetError(
+            f"tensor nvf.aabb has sides of {_sides(sides)} m, the bricks of nvf.top of {_sides(expected)} m."
+        )
+
+
+def _sides(lengths: np.ndarray) -> str:
+    return " x ".join(f"{length:.6g}" for length in lengths)
