@@ -70,7 +70,13 @@ def parse(task: Task, words: Sequence[str]) -> Any:
     )
     try:
         with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(complaint):
-            return tyro.cli(config_class, prog=f"neuron {task.name}", args=list(words), config=markers)
+            return tyro.cli(
+                config_class,
+                prog=f"neuron {task.name}",
+                description=f"{task.summary[:1].upper()}{task.summary[1:]}.",
+                args=list(words),
+                config=markers,
+            )
     except SystemExit as end:
         if not end.code:
             rows = [row.rstrip() for row in shown.getvalue().strip().splitlines()]

@@ -1,4 +1,4 @@
-"""Small notations of the command line that stay text in a config: lists, sizes, frames, shards."""
+"""Small notations of the command line that stay text in a config: lists, sizes, frames."""
 
 import re
 
@@ -57,14 +57,3 @@ def frames(text: str, most: int = 100_000) -> range:
     if len(found) > most:
         raise ValueNotationError(f"{text!r} are {len(found)} frames.", f"Take at most {most} at once.")
     return found
-
-
-def shard(text: str) -> tuple[int, int]:
-    """`I/N`: part I of N, counted from 1. Returns (I - 1, N); an empty text is all of it, (0, 1)."""
-    if not text.strip():
-        return 0, 1
-    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text.strip(), re.ASCII)
-    if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        hint = "Write it as I/N with I from 1 to N, for example 2/8."
-        raise ValueNotationError(f"{text!r} is no shard.", hint)
-    return int(match[1]) - 1, int(match[2])

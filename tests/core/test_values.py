@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuron_core.foundation.values import ValueNotationError, comma_list, frames, shard, size
+from neuron_core.foundation.values import ValueNotationError, comma_list, frames, size
 
 
 @given(st.lists(st.text("abc/_-1", min_size=1), unique=True))
@@ -33,17 +33,6 @@ def test_spaces_around_items_do_not_count():
     assert comma_list("  ") == ()
 
 
-@given(st.integers(1, 20), st.integers(1, 9))
-def test_shards_cover_every_item_once(count, parts):
-    taken = [
-        item
-        for part in range(1, parts + 1)
-        for item in range(count)
-        if item % shard(f"{part}/{parts}")[1] == shard(f"{part}/{parts}")[0]
-    ]
-    assert sorted(taken) == list(range(count))
-
-
 @pytest.mark.parametrize(
     ("read", "text"),
     [
@@ -57,9 +46,6 @@ def test_shards_cover_every_item_once(count, parts):
         (frames, "1-5x0"),
         (frames, "1-999999999"),
         (frames, "1..5"),
-        (shard, "0/4"),
-        (shard, "5/4"),
-        (shard, "1of4"),
     ],
 )
 def test_a_text_in_no_notation_is_named_and_explained(read, text):
