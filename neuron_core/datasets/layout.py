@@ -113,13 +113,8 @@ def require_channels(channels: Mapping[str, np.ndarray], wanted: Sequence[str], 
         raise DatasetError(f"{path} lacks the channels {', '.join(missing)}; it has {', '.join(channels)}.")
 
 
-def material_file(records: Sequence[Mapping[str, object]]) -> dict[str, object]:
-    """The content of materials.json: records as `Material.to_json` gives them."""
-    return {"materials": [dict(record) for record in records]}
-
-
 def material_records(content: object) -> dict[str, dict[str, object]]:
-    """The records of materials.json by name. Raises DatasetError if it holds no such records."""
+    """The records of materials.json (a material library) by name. Raises DatasetError for others."""
     records = content.get("materials") if isinstance(content, dict) else content
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise DatasetError(f"{MATERIALS} holds no list of material records.")

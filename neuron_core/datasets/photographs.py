@@ -135,13 +135,16 @@ def shrink(image: np.ndarray, width: int, height: int) -> np.ndarray:
     """Average [H, W, C] over the area of each pixel of a smaller image, which may cut through pixels."""
     if image.shape[:2] == (height, width):
         return image
-    rows, columns = _shares(image.shape[0], height), _shares(image.shape[1], width)
-    return np.asarray(columns @ np.tensordot(rows, image, axes=1))
+    lower = _averaged(image, height)
+    return np.asarray(_averaged(lower.swapaxes(0, 1), width).swapaxes(0, 1), np.float32, order="C")
 
 
-def _shares(many: int, few: int) -> np.ndarray:
-    """[few, many]: how much of each old pixel goes into each new one; rows sum to 1."""
-    edges = np.arange(few + 1) * (many / few)
-    left = np.maximum(edges[:-1, None], np.arange(many))
-    right = np.minimum(edges[1:, None], np.arange(many) + 1)
-    return np.asarray(np.maximum(right - left, 0) * (few / many), np.float32)
+def _averaged(image: np.ndarray, count: int) -> np.ndarray:
+    """The means of `count` equal parts of the first axis: differences of the integral, in float64."""
+    length = image.shape[0]
+    integral = np.zeros((length + 1, *image.shape[1:]))
+    np.cumsum(image, axis=0, out=integral[1:])
+    edges = np.linspace(0, length, count + 1)
+    before = np.minimum(edges.astype(int), length - 1)
+    at_edges = integral[before] + (edges - before)[:, None, None] * image[before]
+    return np.diff(at_edges, axis=0) * (count / length)

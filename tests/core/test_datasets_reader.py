@@ -50,7 +50,7 @@ def a_dataset(folder: Path) -> Manifest:
     )
     save_cameras(folder / layout.CAMERAS, cameras, splits)
     records = [{"name": info.name, "parameters": {}} for info in materials]
-    write_json(folder / layout.MATERIALS, layout.material_file(records))
+    write_json(folder / layout.MATERIALS, {"version": 1, "materials": records})
     for index, camera in enumerate(cameras):
         write_exr(folder / layout.gbuffer_path(camera.name), a_gbuffer(index).to_channels())
         write_exr(
