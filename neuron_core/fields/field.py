@@ -93,6 +93,10 @@ class Field(nn.Module):
         self.geometry = GeometryBranch(spec)
         self.material = MaterialBranch(spec)
         self.shader = Shader(spec)
+        self.center: Tensor
+        self.occupancy: Tensor
+        if spec.surface == "density":
+            self.register_buffer("occupancy", torch.ones((spec.occupancy_cells,) * 3))
         self.register_buffer("center", torch.tensor(spec.center, dtype=torch.float32), persistent=False)
 
     def units(self, points: Float[Tensor, "N 3"]) -> Float[Tensor, "N 3"]:

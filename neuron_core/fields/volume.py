@@ -31,6 +31,19 @@ class PackedSamples:
     def __len__(self) -> int:
         return len(self.t_mid)
 
+    def first_rays(self, count: int) -> "PackedSamples":
+        """The samples of the first `count` rays."""
+        last = count - 1
+        end = int(self.ray_start[last] + self.ray_count[last])
+        return PackedSamples(
+            self.ray_start[:count],
+            self.ray_count[:count],
+            self.units[:end],
+            self.t_mid[:end],
+            self.dts[:end],
+            self.ray_index[:end],
+        )
+
     def for_kernels(self) -> Samples:
         """The same memory as Warp arrays."""
         return Samples(

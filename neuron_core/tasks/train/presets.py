@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from neuron_core.cameras.focus import Focus
 from neuron_core.fields.spec import FieldSpec
 from neuron_core.kernels.hashgrid import HashGridSpec
 
@@ -20,40 +21,41 @@ class StagePlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The stages by name, in order, and the most samples that are held for gradients at once."""
+    """The stages by name, in order, and the most samples whose gradients are held at once."""
 
     stages: dict[str, StagePlan]
-    chunk: int  # rays whose gradients are accumulated in one go: bounds memory
+    most_samples: int = 1 << 17
+
+    def scaled(self, steps: int | None) -> "Plan":
+        """The same plan with so many steps in total, or as it is."""
+        if steps is None:
+            return self
+        total = sum(stage.steps for stage in self.stages.values())
+        return replace(
+            self,
+            stages={
+                name: replace(stage, steps=max(1, round(stage.steps * steps / total)))
+                for name, stage in self.stages.items()
+            },
+        )
 
 
 SURFACE_PLANS = {
     "cpu-demo": Plan(
-        {
-            "geometry": StagePlan(700, 8192, 1e-2, 0.2),
-            "appearance": StagePlan(1500, 4096, 1e-2, 0.8),
-        },
-        1 << 15,
+        {"geometry": StagePlan(600, 4096, 1e-2, 0.2), "appearance": StagePlan(1500, 4096, 1e-2, 0.8)}
     ),
     "cpu": Plan(
-        {
-            "geometry": StagePlan(2000, 8192, 1e-2, 0.2),
-            "appearance": StagePlan(8000, 4096, 1e-2, 0.8),
-        },
-        1 << 15,
+        {"geometry": StagePlan(2000, 8192, 1e-2, 0.2), "appearance": StagePlan(8000, 4096, 1e-2, 0.8)}
     ),
     "gpu": Plan(
-        {
-            "geometry": StagePlan(3000, 32768, 1e-2, 0.2),
-            "appearance": StagePlan(20000, 16384, 1e-2, 0.8),
-        },
-        1 << 18,
+        {"geometry": StagePlan(3000, 32768, 1e-2, 0.2), "appearance": StagePlan(20000, 16384, 1e-2, 0.8)}
     ),
 }
 
 PHOTOGRAPH_PLANS = {
-    "cpu-demo": Plan({"volume": StagePlan(600, 2048, 1e-2, 1.0)}, 2048),
-    "cpu": Plan({"volume": StagePlan(3000, 4096, 1e-2, 1.0)}, 4096),
-    "gpu": Plan({"volume": StagePlan(20000, 8192, 1e-2, 1.0)}, 8192),
+    "cpu-demo": Plan({"volume": StagePlan(600, 4096, 1e-2, 1.0)}, 1 << 16),
+    "cpu": Plan({"volume": StagePlan(3000, 8192, 1e-2, 1.0)}, 1 << 17),
+    "gpu": Plan({"volume": StagePlan(20000, 32768, 1e-2, 1.0)}, 1 << 19),
 }
 
 
@@ -79,3 +81,29 @@ def enclosing_cube(aabb: np.ndarray, margin: float = 1.06) -> tuple[tuple[float,
     center = (aabb[0] + aabb[1]) / 2
     half_side = float((aabb[1] - aabb[0]).max()) / 2 * margin
     return (float(center[0]), float(center[1]), float(center[2])), half_side
+
+
+def photograph_spec(preset: str, focus: Focus, prompt_width: int, contracted: bool) -> FieldSpec:
+    """The field of a scene that cameras at `focus.distance` look at.
+
+    With a background everything outside half the cameras' distance is contracted; without one,
+    the cube holds the object alone.
+    """
+    x, y, z = (float(value) for value in focus.point)
+    large = preset == "gpu"
+    return FieldSpec(
+        prompt_width=prompt_width,
+        center=(x, y, z),
+        half_side=0.5 * focus.distance,
+        geometry=HashGridSpec(12 if large else 10, 2, 19 if large else 17, 16, 2048 if large else 1024),
+        appearance=HashGridSpec(4, 2, 15, 6, 36),
+        detail=None,
+        directions=HashGridSpec(4, 2, 14, 3, 24),
+        surface="density",
+        contracted=contracted,
+        encoding="srgb",
+        diffuse=True,
+        geometry_features=15,
+        material_width=32,
+        occupancy_cells=128 if large else 96,
+    )

@@ -1,0 +1,181 @@
+"""`neuron train`: from a dataset to a field."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neuron_core.datasets.reader import Dataset, MaterialEntry, open_dataset
+from neuron_core.fields.field import Field
+from neuron_core.fields.ranges import ray_range
+from neuron_core.fields.render import RayRange
+from neuron_core.fields.spec import FieldSpec
+from neuron_core.foundation.errors import NeuronError
+from neuron_core.foundation.progress import Reporter
+from neuron_core.prompts import PromptEncoder, load_encoder
+from neuron_core.tasks.train import checkpoint, presets, preview
+from neuron_core.tasks.train.checkpoint import RunInfo, TrainedLook
+from neuron_core.tasks.train.config import TrainConfig
+from neuron_core.tasks.train.loop import Limits, Trainer
+from neuron_core.tasks.train.presets import Plan
+from neuron_core.tasks.train.ray_data import read_rays
+from neuron_core.tasks.train.stages import AppearanceStage, GeometryStage, Stage
+from neuron_core.tasks.train.surface_data import label_space, read_surface
+from neuron_core.tasks.train.volume_stage import VolumeStage
+
+NOT_IN_FINGERPRINT = ("dataset", "out", "device", "validate_every", "overwrite", "encoder_weights")
+SPACE_CELLS = 64
+WORDINGS = 6  # of every prompt that training draws from
+
+
+def run(config: TrainConfig, report: Reporter) -> dict[str, object]:
+    """Train, or go on training, and return where the run is and how well it does."""
+    device = pick_device(config.device)
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")  # TF32: codes and colors need no more
+    dataset = open_dataset(config.dataset, downscale=config.downscale)
+    encoder = load_encoder(config.encoder, config.encoder_weights)
+    looks = [entry for entry in dataset.materials if entry.split == "train"]
+    info = describe(config, dataset, encoder, looks)
+    existing = checkpoint.claim(config.out, info.fingerprint, config.overwrite)
+    if existing is not None and existing.finished:
+        report.progress(1.0, "train", "already done")
+        return result_of(config.out, existing, "already trained")
+    checkpoint.write_run(config.out, info)
+
+    torch.manual_seed(config.seed)
+    field = Field(info.field).to(device)
+    prompts = encode_prompts(encoder, looks).to(device)
+    plan = plan_of(config, dataset)
+    validate = preview.Preview(dataset, field, looks, prompts[:, 0], config.out)
+    limits = Limits(config.minutes, config.validate_every)
+    trainer = Trainer(field, list(plan.stages.values()), limits, config.out, report, validate)
+    if trainer.resume():
+        report.progress(0.0, "train", "going on from the last checkpoint")
+    trainer.run(make_stages(config, dataset, field, looks, prompts, plan))
+
+    field.eval()
+    metrics = validate.measure()
+    checkpoint.save_field(config.out, field)
+    done = RunInfo(**{**_shallow(info), "finished": True, "metrics": dict(metrics)})
+    checkpoint.write_run(config.out, done)
+    (config.out / checkpoint.CHECKPOINT).unlink(missing_ok=True)
+    return result_of(config.out, done, "trained")
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of that name; "auto" is CUDA where it works. Raises NeuronError."""
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise NeuronError("There is no usable CUDA device.", "Use --device cpu, or check the driver.")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+def describe(
+    config: TrainConfig, dataset: Dataset, encoder: PromptEncoder, looks: Sequence[MaterialEntry]
+) -> RunInfo:
+    """What run.json will say."""
+    wanted = {key: value for key, value in asdict(config).items() if key not in NOT_IN_FINGERPRINT}
+    identity = {"encoder": encoder.id.to_json(), "dataset": dataset.digest()}
+    return RunInfo(
+        config={
+            key: str(value) if isinstance(value, Path) else value for key, value in asdict(config).items()
+        },
+        fingerprint=checkpoint.fingerprint({**wanted, **identity}),
+        field=field_spec(config, dataset, encoder.width),
+        encoder=encoder.id.to_json(),
+        looks=tuple(
+            TrainedLook(look.name, look.prompt, look.prompts, look.supported, look.transmissive)
+            for look in looks
+        ),
+        aabb=_corners(dataset.aabb),
+        dataset={"kind": dataset.kind, "digest": identity["dataset"], **_source_of(dataset)},
+    )
+
+
+def field_spec(config: TrainConfig, dataset: Dataset, prompt_width: int) -> FieldSpec:
+    """The field that suits the dataset."""
+    if dataset.kind == "rendered":
+        return presets.surface_spec(config.preset, dataset.aabb, prompt_width)
+    focus = dataset.focus()
+    contracted = dataset.background == "opaque"
+    return presets.photograph_spec(config.preset, focus, prompt_width, contracted)
+
+
+def plan_of(config: TrainConfig, dataset: Dataset) -> Plan:
+    """The preset's stages, scaled to the steps that were asked for."""
+    plans = presets.SURFACE_PLANS if dataset.kind == "rendered" else presets.PHOTOGRAPH_PLANS
+    return plans[config.preset].scaled(config.steps)
+
+
+def encode_prompts(encoder: PromptEncoder, looks: Sequence[MaterialEntry]) -> Tensor:
+    """Vectors of the wordings of every look [M, V, W]; the canonical one comes first."""
+    rows = []
+    for look in looks:
+        wordings = [look.prompt, *(prompt for prompt in look.prompts if prompt != look.prompt)]
+        repeated = (wordings * WORDINGS)[:WORDINGS]
+        rows.append(encoder.encode(repeated))
+    return torch.from_numpy(np.stack(rows))
+
+
+def make_stages(
+    config: TrainConfig,
+    dataset: Dataset,
+    field: Field,
+    looks: Sequence[MaterialEntry],
+    prompts: Tensor,
+    plan: Plan,
+) -> list[Callable[[], Stage]]:
+    """How to make each stage when its turn comes; data is read once."""
+    device, stages = field.center.device, plan.stages
+    if dataset.kind == "photographs":
+        pool = read_rays(dataset, "train", device)
+        rays: RayRange = ray_range(field.spec)
+        volume = stages["volume"]
+        return [
+            lambda: VolumeStage(
+                field, pool, prompts[0, 0], rays, volume.batch, plan.most_samples, config.seed
+            )
+        ]
+    surface = read_surface(dataset, [look.name for look in looks], device)
+
+    def geometry() -> Stage:
+        space = label_space(dataset, surface, field.center, field.spec.half_side, SPACE_CELLS)
+        return GeometryStage(field, surface, space, stages["geometry"].batch, config.seed)
+
+    def appearance() -> Stage:
+        return AppearanceStage(field, surface, prompts, stages["appearance"].batch, config.seed)
+
+    return [geometry, appearance]
+
+
+def result_of(out: Path, info: RunInfo, verb: str) -> dict[str, object]:
+    """The result object of the task."""
+    metrics = info.metrics or {}
+    quality = f", {metrics['psnr']:.1f} dB on validation views" if "psnr" in metrics else ""
+    names = ", ".join(look.name for look in info.looks)
+    return {
+        "run": str(out),
+        "looks": [look.name for look in info.looks],
+        "metrics": metrics,
+        "previews": str(out / preview.FOLDER),
+        "summary": f"{out}: {verb} on {names}{quality}.",
+    }
+
+
+def _corners(aabb: np.ndarray) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    low, high = (tuple(float(value) for value in corner) for corner in aabb)
+    return low, high  # type: ignore[return-value]
+
+
+def _source_of(dataset: Dataset) -> Mapping[str, object]:
+    geometry = dataset.manifest.get("geometry", {})
+    spec = geometry.get("spec", dataset.path.name) if isinstance(geometry, dict) else ""
+    return {"geometry": spec}
+
+
+def _shallow(info: RunInfo) -> dict[str, object]:
+    return {name: getattr(info, name) for name in info.__dataclass_fields__}
