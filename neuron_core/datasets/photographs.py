@@ -61,6 +61,10 @@ class Photographs:
         first = next(iter(self._frames.values()))
         return bool((_read(first)[..., 3] < 1).any())
 
+    def linear(self) -> bool:
+        """Whether the pictures are renders in EXR files."""
+        return all(_is_exr(frame.image) for frame in self._frames.values())
+
     def digest(self) -> str:
         """SHA-256 over the camera files and all pictures. Reads them all."""
         digest = hashlib.sha256()
@@ -94,7 +98,7 @@ def _smaller(camera: Camera, downscale: float) -> Camera:
 
 
 def _read(frame: Frame) -> np.ndarray:
-    if frame.image.suffix.lower() == ".exr":
+    if _is_exr(frame.image):
         rgba = _read_linear(frame.image)
     else:
         pixels = decode_image(frame.image, upright=frame.turned)
@@ -113,6 +117,10 @@ def _read(frame: Frame) -> np.ndarray:
             "Did it change since the dataset was opened?",
         )
     return rgba
+
+
+def _is_exr(path: Path) -> bool:
+    return path.suffix.lower() == ".exr"
 
 
 def _read_linear(path: Path) -> np.ndarray:

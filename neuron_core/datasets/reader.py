@@ -77,6 +77,7 @@ class Dataset:
     materials: list[MaterialEntry]
     aabb: np.ndarray  # [2, 3] float32 of the object, or of the scene in photographs
     background: Literal["transparent", "opaque"]
+    composited: Literal["linear", "srgb"]  # where a background goes under the pictures
     manifest: dict[str, object]  # of dataset.json; empty for photographs
     mask_rectangle: tuple[int, int, int, int] | None  # x0 y0 x1 y1 in pixels: not to learn from
     _source: Source
@@ -98,10 +99,10 @@ class Dataset:
     def encoded(self, material: str, camera: str) -> np.ndarray:
         """The picture as metrics compare it: sRGB over white, [H, W, 3] float32 in [0, 1].
 
-        Renders are composited in linear, photographs in sRGB.
+        Renders (EXR) are composited in linear, photographs in sRGB.
         """
         rgba = self.beauty(material, camera)
-        if self.kind == "rendered":
+        if self.composited == "linear":
             return linear_to_srgb(over_white(rgba))
         alpha = rgba[..., 3:4]
         straight = np.divide(rgba[..., :3], alpha, out=np.zeros_like(rgba[..., :3]), where=alpha > 0)
@@ -223,6 +224,7 @@ def _open_photographs(path: Path, downscale: float, rectangle: tuple[int, int, i
         materials=[MaterialEntry(photographs.SCENE, photographs.PROMPT, (), {}, "train")],
         aabb=photographs.bounds(transforms),
         background="transparent" if source.transparent() else "opaque",
+        composited="linear" if source.linear() else "srgb",
         manifest={},
         mask_rectangle=_scaled(rectangle, downscale),
         _source=source,
@@ -259,6 +261,7 @@ def _open_rendered(folder: Path, rectangle: tuple[int, int, int, int] | None) ->
         materials=_entries(folder, manifest),
         aabb=np.array(manifest.geometry.aabb, np.float32),
         background="transparent",
+        composited="linear",
         manifest=content,
         mask_rectangle=rectangle or manifest.mask_rectangle,
         _source=_Rendered(folder, manifest, named),

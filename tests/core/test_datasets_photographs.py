@@ -133,6 +133,9 @@ def test_linear_pictures_are_taken_as_they_are(tmp_path):
     text = (tmp_path / "transforms.json").read_text().replace(".jpg", ".exr")
     (tmp_path / "transforms.json").write_text(text)
     np.testing.assert_allclose(open_dataset(tmp_path).beauty("scene", "shot_000")[..., 2], values, atol=1e-6)
+    over_white = np.clip(values + 1 - values, 0, 1)  # color and alpha are the same
+    encoded = open_dataset(tmp_path).encoded("scene", "shot_000")
+    np.testing.assert_allclose(encoded[..., 0], linear_to_srgb(over_white), atol=1e-5)
     values[3, 3] = np.nan
     write_exr(tmp_path / "images" / "shot_001.exr", dict.fromkeys("RGBA", values))
     with pytest.raises(DatasetError, match=r"shot_001\.exr has 4 values"):
