@@ -283,3 +283,21 @@ def test_a_terminal_gets_a_bar_and_standard_output_stays_clean(toy):
     os.close(controller)
     assert process.returncode == 0
     assert "100%" in shown.decode() and "warning: a little off" in shown.decode()
+
+
+@posix
+def test_a_stopped_rendering_goes_on_when_it_is_called_again(tmp_path):
+    words = "--materials oak-wood --views 6 --val-views 0 --test-views 1 --resolution 16 --spp 1"
+    command = [sys.executable, "-m", "neuron_core", "dataset", str(tmp_path / "out"), *words.split()]
+    command += ["--truth-spp", "2", "--variant", "scalar", "--json"]
+    with start(command) as process:
+        for line in process.stdout:
+            if json.loads(line)["stage"] == "render":
+                break
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert events_of(out)[-1]["kind"] == "stopped"
+    done = run(command)
+    assert done.returncode == 0
+    assert events_of(done.stdout)[-1]["event"] == "result"
