@@ -1,0 +1,1 @@
+"""Say what a file or folder is, and check it."""

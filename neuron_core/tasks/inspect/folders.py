@@ -1,0 +1,122 @@
+"""Datasets, of ours and of others, and training runs."""
+
+from pathlib import Path
+
+from neuron_core.foundation.files import read_json
+from neuron_core.tasks.inspect.findings import (
+    Findings,
+    InspectError,
+    box_size,
+    counted,
+    figures,
+    listed,
+)
+
+RUN = "run.json"
+FIELD = "field.safetensors"
+
+
+def inspect_dataset(path: Path, verify: bool) -> Findings:
+    """A rendered dataset or photographs: the manifest is checked, with `verify` every file."""
+    from neuron_core.datasets.reader import Dataset, open_dataset
+
+    dataset: Dataset = open_dataset(path)
+    if verify:
+        dataset.verify()
+    splits = {split: len(names) for split, names in dataset.splits.items()}
+    views = listed([f"{count} {split}" for split, count in splits.items()])
+    sizes = sorted({f"{camera.width}x{camera.height}" for camera in dataset.cameras.values()})
+    low, high = ([float(number) for number in corner] for corner in dataset.aabb)
+    lines = [f"{counted(len(dataset.cameras), 'camera')} ({views}), {listed(sizes, 3)} pixels"]
+    details: dict[str, object] = {"splits": splits, "sizes": sizes, "aabb": [low, high], "verified": verify}
+    if dataset.kind == "photographs":
+        lines.append(f"background: {dataset.background}; bounds {box_size(low, high)}")
+        lines.append(_verified(verify, "every photograph was read"))
+        return Findings("photographs", "photographs with their cameras", lines, details)
+    more, more_details = _rendered(dataset.path, dataset.manifest)
+    lines += [f"object: {box_size(low, high)} Y up", *more, _verified(verify, "every checksum is right")]
+    return Findings("dataset", "rendered dataset", lines, details | more_details)
+
+
+def _rendered(folder: Path, content: dict[str, object]) -> tuple[list[str], dict[str, object]]:
+    from neuron_core.datasets.layout import Manifest
+
+    manifest = Manifest.from_json(content)
+    missing = [name for name in manifest.files if not (folder / name).is_file()]
+    if missing:
+        raise InspectError(
+            f"{folder} lacks {len(missing)} of the {len(manifest.files)} files that its manifest lists: "
+            f"{listed(missing, 3)}.",
+            "Copy them again, or make the dataset again.",
+        )
+    held_out = [material.name for material in manifest.materials if material.split == "compositional"]
+    unsupported = [material.name for material in manifest.materials if not material.supported]
+    floors = [
+        material.truth_floor["test"] for material in manifest.materials if "test" in material.truth_floor
+    ]
+    renderer = manifest.renderer
+    lines = [
+        f"geometry: {manifest.geometry.spec}",
+        f"renderer: {renderer.name} {renderer.version} {renderer.variant}",
+        f"{counted(len(manifest.materials), 'material')}, {len(held_out)} of them held out: "
+        f"{listed([material.prompt for material in manifest.materials])}",
+        f"not possible in this renderer: {listed(unsupported)}" if unsupported else "",
+        f"inputs that were dropped: {listed(list(manifest.dropped))}" if manifest.dropped else "",
+        f"noise of the truth: {min(floors):.1f} to {max(floors):.1f} dB" if floors else "",
+        f"licences: {listed(list(manifest.licences))}" if manifest.licences else "",
+        *manifest.notes,
+        f"{counted(len(manifest.files), 'file')}, all there",
+    ]
+    details: dict[str, object] = {
+        "geometry": manifest.geometry.spec,
+        "renderer": {"name": renderer.name, "version": renderer.version, "variant": renderer.variant},
+        "materials": [
+            {"name": item.name, "prompt": item.prompt, "split": item.split, "supported": item.supported}
+            for item in manifest.materials
+        ],
+        "files": len(manifest.files),
+        "dropped": list(manifest.dropped),
+        "fingerprint": manifest.fingerprint,
+    }
+    return lines, details
+
+
+def _verified(verify: bool, what: str) -> str:
+    return f"checked: {what}" if verify else "checked: the description only; --verify reads every file"
+
+
+def inspect_run(folder: Path) -> Findings:
+    """A training run, by its run.json. Torch is not needed, so the weights are not read."""
+    path = folder / RUN
+    content = read_json(path)
+    if not isinstance(content, dict) or not isinstance(content.get("looks"), list):
+        raise InspectError(
+            f"{path} does not describe a training run.", "Train again, or pick another folder."
+        )
+    finished = content.get("finished") is True
+    if finished and not (folder / FIELD).is_file():
+        raise InspectError(f"The run in {folder} is finished, but has no {FIELD}.", "Copy it again.")
+    config, encoder = _object(content.get("config")), _object(content.get("encoder"))
+    looks = [str(_object(look).get("prompt") or _object(look).get("name")) for look in content["looks"]]
+    metrics = _object(content.get("metrics"))
+    lines = [
+        "finished" if finished else "not finished: the same `neuron train` command goes on",
+        f"dataset: {config['dataset']}" if "dataset" in config else "",
+        f"preset: {config['preset']}" if "preset" in config else "",
+        f"prompt encoder: {encoder['name']}" if "name" in encoder else "",
+        f"{counted(len(looks), 'look')}: {listed(looks)}",
+        f"figures: {figures(metrics)}" if metrics else "",
+        "checked: the description only",
+    ]
+    details: dict[str, object] = {
+        "finished": finished,
+        "config": config,
+        "encoder": encoder,
+        "looks": looks,
+        "metrics": metrics,
+    }
+    return Findings("run", "training run", lines, details)
+
+
+def _object(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}
