@@ -1,0 +1,1 @@
+"""Render what a field learns from: one object under one light, in many materials, from many cameras."""

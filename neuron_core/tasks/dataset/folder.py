@@ -1,0 +1,153 @@
+"""The folder of a dataset while it is made: what is there, what may be gone on with, what is cleared.
+
+Beside the files of `datasets.layout` an unfinished dataset holds `unfinished/`: the config that it
+is made with and, per picture, what was measured about it. It goes when the manifest is written.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from neuron_core.datasets import layout
+from neuron_core.foundation.errors import ConfigMismatchError, FileError
+from neuron_core.foundation.files import read_json, sha256_of, write_json
+
+UNFINISHED = "unfinished"
+PREVIEW = "preview.png"
+REQUEST = "request.json"
+RENDERERS = "renderers"
+
+
+class Folder:
+    """Where a dataset is written, for one description of what it holds."""
+
+    def __init__(self, path: Path, description: Mapping[str, object]) -> None:
+        self.path = path
+        self.description = dict(description)
+        self.fingerprint = hashlib.sha256(json.dumps(self.description, sort_keys=True).encode()).hexdigest()
+
+    def is_finished(self) -> bool:
+        """Whether the manifest of exactly this dataset is there."""
+        return (self.path / layout.MANIFEST).is_file() and self._described().get(
+            "fingerprint"
+        ) == self.fingerprint
+
+    def open(self, overwrite: bool) -> None:
+        """Make the folder ours, or go on with it.
+
+        Raises ConfigMismatchError if it holds another dataset, unless that is to be overwritten.
+        """
+        found = self._described()
+        if found and found.get("fingerprint") != self.fingerprint:
+            if not overwrite:
+                raise self._mismatch(found)
+            self._clear()
+        if not self.is_finished():
+            content = {"fingerprint": self.fingerprint, "config": self.description}
+            write_json(self.path / UNFINISHED / REQUEST, content)
+
+    def has(self, path: str) -> bool:
+        """Whether a file is there; files are whole once they are."""
+        return (self.path / path).is_file()
+
+    def measured(self, path: str) -> dict[str, float] | None:
+        """What was noted about a picture, None if nothing."""
+        note = self._note(path)
+        if not note.is_file():
+            return None
+        content = read_json(note)
+        if not isinstance(content, dict):
+            raise FileError(f"{note} is damaged.", "Delete it and run the same command again.")
+        return {str(name): float(value) for name, value in content.items()}
+
+    def note(self, path: str, values: Mapping[str, float]) -> None:
+        """Remember figures about a picture until the manifest is written."""
+        write_json(self._note(path), dict(values))
+
+    def note_renderer(self, info: layout.RendererInfo) -> None:
+        """Remember that a renderer took part."""
+        write_json(self.path / UNFINISHED / RENDERERS / f"{info.variant}.json", asdict(info))
+
+    def renderer(self) -> layout.RendererInfo:
+        """The renderer that took part; where shards used several variants, all of them are named."""
+        files = sorted((self.path / UNFINISHED / RENDERERS).glob("*.json"))
+        found = [_renderer_info(read_json(file)) for file in files]
+        return replace(found[0], variant="+".join(info.variant for info in found))
+
+    def checksums(self, paths: list[str]) -> dict[str, str]:
+        """SHA-256 of files by their relative path."""
+        return {path: sha256_of(self.path / path) for path in sorted(paths)}
+
+    def finish(self, manifest: Mapping[str, object]) -> None:
+        """Write the manifest: from now on the dataset is whole."""
+        write_json(self.path / layout.MANIFEST, dict(manifest))
+        self._remove_tree(UNFINISHED, "*.json")
+
+    def _note(self, path: str) -> Path:
+        return self.path / UNFINISHED / Path(path).with_suffix(".json")
+
+    def _described(self) -> dict[str, object]:
+        """Fingerprint and config of what is there; empty if that is nothing of ours."""
+        for name in (layout.MANIFEST, f"{UNFINISHED}/{REQUEST}"):
+            if (self.path / name).is_file():
+                content = read_json(self.path / name)
+                return content if isinstance(content, dict) else {"fingerprint": "damaged"}
+        return {}
+
+    def _mismatch(self, found: Mapping[str, object]) -> ConfigMismatchError:
+        theirs = found.get("config")
+        theirs = theirs if isinstance(theirs, dict) else {}
+        names = sorted(name for name, value in self.description.items() if theirs.get(name) != value)
+        shown = [
+            f"{name} {_short(theirs.get(name))} instead of {_short(self.description[name])}" for name in names
+        ]
+        return ConfigMismatchError(
+            f"{self.path} holds a dataset that was made differently: {', '.join(shown[:4]) or 'other content'}.",
+            "Pick another folder, or replace it with --overwrite.",
+        )
+
+    def _clear(self) -> None:
+        """Remove a dataset of ours, and nothing else that may lie there."""
+        single = (layout.MANIFEST, layout.CAMERAS, layout.MATERIALS, PREVIEW)
+        try:
+            for name in single:
+                (self.path / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise _cannot_clear(self.path, error) from error
+        self._remove_tree(layout.GBUFFER_FOLDER, "*.exr")
+        self._remove_tree(layout.BEAUTY_FOLDER, "*.exr", layout.TRANSFORMS)
+        self._remove_tree(UNFINISHED, "*.json")
+
+    def _remove_tree(self, name: str, *patterns: str) -> None:
+        """Remove files of ours below a folder, and the folders that are empty then."""
+        root = self.path / name
+        try:
+            for pattern in patterns:
+                for file in root.rglob(pattern):
+                    file.unlink(missing_ok=True)
+            folders = [root, *(entry for entry in root.rglob("*") if entry.is_dir())]
+            for folder in sorted(folders, key=lambda entry: len(entry.parts), reverse=True):
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
+        except OSError as error:
+            raise _cannot_clear(root, error) from error
+
+
+def _cannot_clear(path: Path, error: OSError) -> FileError:
+    return FileError(
+        f"Cannot clear {path}: {error.strerror or error}.",
+        "Check who may write there, or pick another folder.",
+    )
+
+
+def _renderer_info(content: object) -> layout.RendererInfo:
+    if not isinstance(content, dict):
+        raise FileError(f"The notes about the renderer are damaged: {content!r}.", "Use --overwrite.")
+    return layout.RendererInfo(**content)
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
