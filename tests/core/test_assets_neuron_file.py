@@ -23,6 +23,7 @@ from neuron_core.assets import (
     write_asset,
 )
 from neuron_core.foundation.errors import FileError, NeuronError
+from neuron_core.voxels.nvf import allocate, encode_codes, find_active, from_tensors, to_tensors
 from tests.core.asset_samples import MANIFEST, png, tensors
 
 
@@ -136,6 +137,24 @@ def test_tensors_of_a_read_asset_can_be_changed_without_touching_the_file(
     scratch.write_bytes(content)
     read_asset(scratch).tensors["nvf.density"][:] = 0
     assert scratch.read_bytes() == content
+
+
+def test_a_baked_field_goes_through_a_file(tmp_path: Path) -> None:
+    box = np.array([[-1, 0, -1], [1, 2, 1]], np.float32)
+    nvf = allocate(box, 24, np.array([[0, 0, 0], [1, 1, 1], [1, 1, 2]]))  # the second brick stays empty
+    nvf.density[0, 2:5, 3, 3] = 64.0
+    nvf.density[2, 4, 4, 4] = 32.0
+    nvf = replace(nvf, active=find_active(nvf.top, nvf.density))
+    nvf.normals.reshape(-1, 3)[nvf.active] = (0.0, 1.0, 0.0)
+    codes = encode_codes(np.random.default_rng(0).normal(size=(len(nvf.active), 8)).astype(np.float32))
+    manifest = replace(MANIFEST, architecture={"nvf": "nvf-1"}, looks=MANIFEST.looks[1:])
+    stored = {**to_tensors(nvf, {"cafe": codes}), "shader.weight": np.ones((2, 2), np.float16)}
+    write_asset(tmp_path / "a.neuron", manifest, stored)
+    again, looks = from_tensors(read_asset(tmp_path / "a.neuron").tensors)
+    for name in ("aabb", "top", "active", "normals"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(nvf, name))
+    np.testing.assert_allclose(again.density, nvf.density, rtol=1e-3)
+    np.testing.assert_array_equal(looks["cafe"].codes, codes.codes)
 
 
 def test_the_preview_is_the_png_that_was_put_in(content: bytes, scratch: Path) -> None:

@@ -58,11 +58,12 @@ def _rendered(folder: Path, content: dict[str, object]) -> tuple[list[str], dict
     lines = [
         f"geometry: {manifest.geometry.spec}",
         f"renderer: {renderer.name} {renderer.version} {renderer.variant}",
-        f"{counted(len(manifest.materials), 'material')}, {len(held_out)} of them held out: "
+        f"{counted(len(manifest.materials), 'material')}"
+        f"{f', {len(held_out)} of them held out' if held_out else ''}: "
         f"{listed([material.prompt for material in manifest.materials])}",
         f"not possible in this renderer: {listed(unsupported)}" if unsupported else "",
         f"inputs that were dropped: {listed(list(manifest.dropped))}" if manifest.dropped else "",
-        f"noise of the truth: {min(floors):.1f} to {max(floors):.1f} dB" if floors else "",
+        f"noise of the truth: {_span(floors)} dB" if floors else "",
         f"licences: {listed(list(manifest.licences))}" if manifest.licences else "",
         *manifest.notes,
         f"{counted(len(manifest.files), 'file')}, all there",
@@ -79,6 +80,11 @@ def _rendered(folder: Path, content: dict[str, object]) -> tuple[list[str], dict
         "fingerprint": manifest.fingerprint,
     }
     return lines, details
+
+
+def _span(values: list[float]) -> str:
+    low, high = f"{min(values):.1f}", f"{max(values):.1f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _verified(verify: bool, what: str) -> str:
