@@ -1,0 +1,1 @@
+"""Turn a trained field into voxels that draw fast, in one file."""
