@@ -254,7 +254,8 @@ def _transition(mesh: Level, child_edge_sharpness: np.ndarray, child_sharpness: 
     count = len(mesh.points)
     ending = (mesh.edge_sharpness > 0.0) & (child_edge_sharpness == 0.0)
     ends = mesh.edge_ends[ending]
-    total = np.bincount(ends.ravel(), weights=np.repeat(mesh.edge_sharpness[ending], 2), minlength=count)
+    ended = np.repeat(mesh.edge_sharpness[ending], 2)
+    total = np.bincount(ends.ravel(), weights=ended, minlength=count).astype(np.float64)
     number = np.bincount(ends.ravel(), minlength=count)
     vertex_ends = (mesh.sharpness > 0.0) & (child_sharpness == 0.0)
     total[vertex_ends] += mesh.sharpness[vertex_ends]
@@ -400,11 +401,15 @@ class _Ring:
         return angles
 
 
+def _edge_weights(step: np.ndarray) -> np.ndarray:
+    """How much more an edge counts than a face in the tangents of a ring with `step` radians a face."""
+    return 1.0 + np.cos(step) + np.cos(step / 2.0) * np.sqrt(2.0 * (9.0 + np.cos(step)))
+
+
 def _smooth_tangents(ring: _Ring) -> tuple[np.ndarray, np.ndarray]:
-    """[S,3] twice: the limit tangents of full circles (eigenvectors of the subdivision matrix)."""
-    step = 2.0 * np.pi / ring.sizes
-    weights = 1.0 + np.cos(step) + np.cos(step / 2.0) * np.sqrt(2.0 * (9.0 + np.cos(step)))
-    weight, step = weights[ring.sector][:, None], step[ring.sector]
+    """[S,3] twice: the limit tangents of full circles (left eigenvectors of the subdivision matrix)."""
+    steps = 2.0 * np.pi / ring.sizes
+    step, weight = steps[ring.sector], _edge_weights(steps)[ring.sector][:, None]
     turn = (step * ring.place)[:, None]
     onward = (step * (ring.place + 1))[:, None]
     cosines = weight * np.cos(turn) * ring.near + (np.cos(turn) + np.cos(onward)) * ring.across
@@ -413,20 +418,30 @@ def _smooth_tangents(ring: _Ring) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _crease_tangents(ring: _Ring) -> tuple[np.ndarray, np.ndarray]:
-    """[S,3] twice: along the crease and into the sector (Biermann, Levin, Zorin 2000)."""
+    """[S,3] twice: along the crease and into the sector, both left eigenvectors.
+
+    Inside, a sector of k faces behaves like half of a full circle of 2 k. That leaves two equations
+    for the weights of the vertex and of the two ends, one for each column of the matrix. A single
+    face has a tangent plane of second order, spanned by its two edges.
+    """
     sizes = ring.sizes
     first = ring.near[ring.starts]
     is_last = ring.place == sizes[ring.sector] - 1
     last = np.zeros_like(first)
     last[ring.sector[is_last]] = ring.preceding[is_last]
-    several = sizes > 1
-    theta = np.where(several, np.pi / sizes, 1.0)
-    ends = np.where(several, -(1.0 + np.cos(theta)) / np.sin(theta) * (1.0 + 2.0 * np.cos(theta)), 1.0)
-    step = np.where(several, theta, 0.0)[ring.sector]
-    turn = (step * ring.place)[:, None]
-    onward = turn + step[:, None]
-    inner = 4.0 * np.sin(turn) * ring.near + (np.sin(turn) + np.sin(onward)) * ring.across
-    return first - last, ring.summed(inner) + ends[:, None] * (first + last)
+    steps = np.pi / np.maximum(sizes, 2)
+    step, weight = steps[ring.sector], _edge_weights(steps)[ring.sector]
+    inner = weight * np.sin(step * ring.place)  # weight of the edge: zero for the first one
+    faces = np.sin(step * ring.place) + np.sin(step * (ring.place + 1))
+    inward = ring.summed(inner[:, None] * ring.near + faces[:, None] * ring.across)
+    inner_sum, face_sum = (np.bincount(ring.sector, weights, len(sizes)) for weights in (inner, faces))
+    value = (4.0 + _edge_weights(steps)) / 16.0  # eigenvalue
+    known = np.sin(steps) / 4.0 + _edge_weights(steps) * np.sin(steps) / 16.0
+    pull = face_sum / 4.0 + inner_sum * 3.0 / 8.0
+    ends = (known * 8.0 * (value - 0.75) + pull) / ((0.5 - value) * 8.0 * (0.75 - value) - 1.0)
+    single = sizes == 1
+    ends = np.where(single, 1.0, ends)[:, None]
+    return first - last, np.where(single[:, None], 0.0, inward) + ends * (first + last)
 
 
 def _normalized(vectors: np.ndarray) -> np.ndarray:

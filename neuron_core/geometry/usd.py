@@ -7,7 +7,7 @@ prims, proxies, guides, variants that are not selected) is left out.
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from neuron_core.geometry.usd_shapes import read_shape
 SUBDIVIDED_TRIANGLES = 500_000  # all subdivision surfaces together, instances counted
 FINEST = 5  # most levels of subdivision
 FINE_ENOUGH = 1.0 / 600.0  # of the object's diagonal: triangles smaller than this are not split further
-MOST_TRIANGLES = 20_000_000
+MOST_TRIANGLES = 10_000_000
 SMALLEST, LARGEST = 1e-6, 1e7  # metres along the diagonal
 
 
@@ -43,9 +43,16 @@ def parse_geometry_spec(spec: str) -> tuple[Path, str]:
         raise GeometryError(
             f"{prim!r} is no prim path.", f"Write {file}@/path/to/prim, beginning with a slash."
         )
-    if prim != "/" and not (Sdf.Path.IsValidPathString(prim) and Sdf.Path(prim).IsPrimPath()):
+    if prim != "/" and not _is_prim_path(prim):
         raise GeometryError(f"{prim!r} is no prim path.", "Write it like /World/ball.")
     return Path(file), prim
+
+
+def _is_prim_path(text: str) -> bool:
+    if not Sdf.Path.IsValidPathString(text):
+        return False
+    path = Sdf.Path(text)
+    return bool(path.IsPrimPath() and not path.ContainsPrimVariantSelection())
 
 
 def read_usd(spec: str, assign: Sequence[str] = ()) -> Geometry:
@@ -57,9 +64,10 @@ def read_usd(spec: str, assign: Sequence[str] = ()) -> Geometry:
     """
     path, prim_path = parse_geometry_spec(spec)
     notes = Notes()
-    with _collected_warnings(notes):
+    with _warnings_of_usd(notes) as collect:
         stage = _open(path)
-        root = _prim_at(stage, prim_path, path)
+        collect()
+        root = _prim_at(stage, prim_path, path, notes)
         placements = Collector(notes).below(root)
         shapes = _shapes(placements, notes)
         placements = [placement for placement in placements if _key(placement) in shapes]
@@ -78,15 +86,18 @@ def read_usd(spec: str, assign: Sequence[str] = ()) -> Geometry:
 
 
 @contextmanager
-def _collected_warnings(notes: Notes) -> Iterator[None]:
-    """What USD would print goes into the notes."""
+def _warnings_of_usd(notes: Notes) -> Iterator[Callable[[], None]]:
+    """What USD would print goes into the notes: at the end, and whenever the function given is called."""
     delegate = UsdUtils.CoalescingDiagnosticDelegate()
-    try:
-        yield
-    finally:
+
+    def collect() -> None:
         for item in delegate.TakeUncoalescedDiagnostics():
             _note_warning(str(item.commentary), notes)
-        del delegate
+
+    try:
+        yield collect
+    finally:
+        collect()
 
 
 def _note_warning(text: str, notes: Notes) -> None:
@@ -114,7 +125,7 @@ def _open(path: Path) -> Usd.Stage:
         raise GeometryError(f"{path} cannot be read as USD: {reason}.", "Export the file again.") from None
 
 
-def _prim_at(stage: Usd.Stage, prim_path: str, path: Path) -> Usd.Prim:
+def _prim_at(stage: Usd.Stage, prim_path: str, path: Path, notes: Notes) -> Usd.Prim:
     prim = stage.GetPrimAtPath(prim_path)
     if prim:
         return prim
@@ -123,7 +134,8 @@ def _prim_at(stage: Usd.Stage, prim_path: str, path: Path) -> Usd.Prim:
     near = [each for each in paths if each.rsplit("/", 1)[-1] == name][:3]
     near += [each for each in difflib.get_close_matches(prim_path, paths, 5, 0.5) if each not in near]
     listed = ", ".join(near or paths[:8]) or "none"
-    raise GeometryError(f"{path} has no prim {prim_path}.", f"Prims like it: {listed}.")
+    hint = " ".join([f"Prims like it: {listed}.", *notes.listed()])
+    raise GeometryError(f"{path} has no prim {prim_path}.", hint)
 
 
 def _nothing(spec: str, notes: Notes) -> GeometryError:

@@ -4,7 +4,7 @@ Matrices are USD's: row vectors, `p_world = p_local @ matrix`, float64, in stage
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pxr import Gf, Usd, UsdGeom
@@ -16,7 +16,7 @@ from neuron_core.geometry.usd_shapes import EARLIEST
 MOST_INSTANCES = 200_000  # of all point instancers together
 DEEPEST_NESTING = 8  # point instancers inside prototypes of point instancers
 DRAWN_PURPOSES = ("default", "render")
-ANY_SPECIFIER = Usd.TraverseInstanceProxies(Usd.PrimIsActive & Usd.PrimIsLoaded & ~Usd.PrimIsAbstract)
+ANY_SPECIFIER = Usd.TraverseInstanceProxies(Usd.PrimIsActive & Usd.PrimIsLoaded)  # prototypes may be overs
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,14 @@ class Collector:
         placements = []
         walk = iter(Usd.PrimRange(root, Usd.TraverseInstanceProxies()))
         for prim in self._visible(walk):
-            to_world = np.array(self._transforms.GetLocalToWorldTransform(prim))[None]
+            to_world = _sound(np.array(self._transforms.GetLocalToWorldTransform(prim))[None], prim)
             if prim.IsA(UsdGeom.PointInstancer):
                 walk.PruneChildren()
                 placements += self._instances(prim, to_world, (), 1)
             else:
-                placements.append(Placement(prim, str(prim.GetPath()), (str(prim.GetPath()),), to_world))
-        return placements
+                path = str(prim.GetPath())
+                placements.append(Placement(prim, path, (path,), to_world))
+        return _merged(placements)
 
     def _visible(self, walk: Iterator[Usd.Prim]) -> Iterator[Usd.Prim]:
         """Drawable prims and point instancers; hidden branches are left out of `walk`."""
@@ -104,7 +105,7 @@ class Collector:
             if not prototype:
                 self.notes.add("Skipped instances of prototypes that do not exist", str(target))
                 continue
-            places = (own[:, None] @ to_world[None]).reshape(-1, 4, 4)
+            places = (_sound(own, prim)[:, None] @ to_world[None]).reshape(-1, 4, 4)
             placements += self._prototype(prototype, places, (*owners, path), depth)
         return placements
 
@@ -143,7 +144,7 @@ class Collector:
             relative = Gf.Matrix4d(1.0)
             if prim != prototype:
                 relative, _ = self._transforms.ComputeRelativeTransform(prim, prototype)
-            matrices = np.array(relative) @ places
+            matrices = _sound(np.array(relative) @ places, prim)
             path = str(prim.GetPath())
             if prim.IsA(UsdGeom.PointInstancer):
                 walk.PruneChildren()
@@ -153,3 +154,21 @@ class Collector:
                 name = path if inside and len(owners) == 1 else "".join(owners) + path
                 placements.append(Placement(prim, name, (path, *owners), matrices))
         return placements
+
+
+def _sound(matrices: np.ndarray, prim: Usd.Prim) -> np.ndarray:
+    """The matrices [K,4,4] if all of them are finite."""
+    if not np.isfinite(matrices).all():
+        raise GeometryError(f"The transform of {prim.GetPath()} is not finite.", "Author it again.")
+    return matrices
+
+
+def _merged(placements: list[Placement]) -> list[Placement]:
+    """One placement per name: an instancer may list the same prototype twice."""
+    by_name: dict[str, list[Placement]] = {}
+    for placement in placements:
+        by_name.setdefault(placement.name, []).append(placement)
+    return [
+        replace(same[0], matrices=np.concatenate([placement.matrices for placement in same]))
+        for same in by_name.values()
+    ]

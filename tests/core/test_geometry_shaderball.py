@@ -78,7 +78,9 @@ def test_the_shell_has_the_volume_of_a_sphere_without_its_opening():
         sides.append(np.arccos(ends[0] @ ends[1]))
     length = sum(sides) + sine * bends.sum()
     section = lip * (outer - inner) - 2.0 * (1.0 - np.pi / 4.0) * lip**2
-    expected = (4.0 * np.pi - opening) * (outer**3 - inner**3) / 3.0 + section * length * (inner + outer) / 2.0
+    expected = (4.0 * np.pi - opening) * (outer**3 - inner**3) / 3.0 + section * length * (
+        inner + outer
+    ) / 2.0
     part = shader_ball(192).parts[0]
     assert volume(part.positions, part.faces) == pytest.approx(expected, rel=1e-3)
 
@@ -114,7 +116,9 @@ def test_no_part_touches_another():
 
 
 def test_more_detail_converges_from_below():
-    volumes = [volume(part.positions, part.faces) for part in (shader_ball(n).parts[1] for n in (32, 64, 128))]
+    volumes = [
+        volume(part.positions, part.faces) for part in (shader_ball(n).parts[1] for n in (32, 64, 128))
+    ]
     assert volumes[0] < volumes[1] < volumes[2]
     assert (volumes[2] - volumes[1]) < 0.4 * (volumes[1] - volumes[0])
 
