@@ -1,0 +1,24 @@
+"""Prompts as vectors: one embedded encoder that is always there, OpenCLIP's by name.
+
+Importing this package imports neither torch nor open_clip; encoding the first prompt does.
+"""
+
+from neuron_core.prompts.encoder import (
+    EMBEDDED,
+    EncoderId,
+    PromptEncoder,
+    PromptError,
+    check_prompt,
+    load_encoder,
+    require_same,
+)
+
+__all__ = [
+    "EMBEDDED",
+    "EncoderId",
+    "PromptEncoder",
+    "PromptError",
+    "check_prompt",
+    "load_encoder",
+    "require_same",
+]

@@ -1,0 +1,401 @@
+"""Make the embedded prompt encoder from nothing: looks, pictures, prompts, a small CLIP.
+
+    python scripts/train_encoder.py --out neuron_core/prompts/weights --renders /tmp/renders.npz
+
+With --steps the result is a function of the arguments and the versions of the libraries.
+"""
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import torch
+from encoder_grammar import Look, all_looks, canonical, describe, every_phrase, material_of
+from encoder_renders import choose_variant, render_balls
+from open_clip.tokenizer import SimpleTokenizer
+from safetensors.torch import save
+from torch import Tensor
+
+from neuron_core.foundation.colors import linear_to_srgb
+from neuron_core.foundation.files import replacing, sha256_of, write_bytes, write_json
+from neuron_core.prompts.embedded import BLANK, words_of
+from neuron_core.prompts.towers import IDS, OTHERS, ROWS, TABLE
+
+NAME = "embedded/1"
+CARD = Path(__file__).with_name("encoder_card.md")  # what is said about the result
+RENDERED, PICTURE = 56, 48  # pixels: rendered, and what is cut out of it for the image tower
+CONTEXT = 48  # tokens
+MODEL: dict[str, object] = {
+    "embed_dim": 64,
+    "vision_cfg": {
+        "image_size": PICTURE, "patch_size": 8, "width": 96, "head_width": 32, "layers": 3, "mlp_ratio": 2.0,
+    },
+    "text_cfg": {"context_length": CONTEXT, "vocab_size": 49408, "width": 64, "heads": 4, "layers": 3},
+}  # fmt: skip
+TAGS = ("base", "finish", "condition", "color", "degree", "shade")
+PREPROCESS = {"size": PICTURE, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25], "color": "sRGB"}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything the result depends on, apart from MODEL."""
+
+    looks: int = 320  # rendered for training
+    unseen: int = 64  # rendered, but only for the figures
+    views: int = 2
+    spp: int = 24
+    steps: int = 450
+    batch: int = 64  # pictures a step, each with a prompt
+    pairs: int = 64  # looks a step with two prompts and no picture
+    sharpness: float = 18.0  # inverse temperature among prompts
+    reading: float = 0.5  # weight of the loss that keeps tags readable
+    learning_rate: float = 2e-3
+    seed: int = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Looks with pictures [looks, views, size, size, 4] float16, and looks that only have words."""
+
+    seen: list[Look]
+    unseen: list[Look]
+    worded: list[Look]
+    seen_pictures: np.ndarray
+    unseen_pictures: np.ndarray
+
+
+class Words:
+    """Tokens of the training texts, numbered without gaps: 0 is every token that never occurred."""
+
+    def __init__(self) -> None:
+        """Order is that of open_clip's tokens, so that the end token stays the greatest."""
+        self.tokenizer = SimpleTokenizer(context_length=CONTEXT)
+        phrases = list(every_phrase())
+        self.words = sorted({word for phrase in phrases for word in words_of(phrase)})
+        assert BLANK not in self.words
+        used = {token for phrase in phrases for token in self.tokenizer.encode(phrase)}
+        self.ids = sorted(used | set(self.tokenizer.all_special_ids))
+        self._number = {token: number for number, token in enumerate(self.ids, start=1)}
+        self._encoded: dict[str, list[int]] = {}
+
+    def encode(self, prompt: str) -> list[int]:
+        """Numbers of the prompt's tokens, without start and end."""
+        numbers: list[int] = []
+        for part in prompt.split():
+            if part not in self._encoded:
+                self._encoded[part] = [self._number.get(token, 0) for token in self.tokenizer.encode(part)]
+            numbers += self._encoded[part]
+        return numbers
+
+    def batch(self, prompts: Sequence[str], chance: random.Random | None) -> Tensor:
+        """[N, longest] numbers. With `chance` blanks are put in: what nobody knows means nothing.
+
+        Now and then there are many of them, so that late positions are learned too.
+        """
+        most = 0 if chance is None else CONTEXT - 3 if chance.random() < 0.1 else 2
+        start, end = len(self.ids) - 1, len(self.ids)
+        rows = [[start, *_with_blanks(self.encode(prompt), most, chance), end] for prompt in prompts]
+        length = max(map(len, rows))
+        return torch.tensor([row + [0] * (length - len(row)) for row in rows])
+
+
+def _with_blanks(numbers: list[int], most: int, chance: random.Random | None) -> list[int]:
+    if chance is None or chance.random() < 0.6:
+        return numbers
+    numbers = list(numbers)
+    for _ in range(min(1 + chance.randrange(most), CONTEXT - 2 - len(numbers))):
+        numbers.insert(chance.randrange(len(numbers) + 1), 0)
+    return numbers
+
+
+def choose(config: Config) -> tuple[list[Look], list[Look], list[Look]]:
+    """Looks to train on with pictures, unseen combinations, and all others that may be worded."""
+    chance = random.Random(config.seed)
+    by_base: dict[str, list[Look]] = {}
+    for look in all_looks():
+        by_base.setdefault(look.base, []).append(look)
+    for looks in by_base.values():
+        chance.shuffle(looks)
+    rounds = max(map(len, by_base.values()))
+    order = [looks[index] for index in range(rounds) for looks in by_base.values() if index < len(looks)]
+    unseen = order[: config.unseen]
+    hidden = {(look.base, look.finish, look.condition, look.color) for look in unseen}
+    worded = [look for look in order if (look.base, look.finish, look.condition, look.color) not in hidden]
+    return worded[: config.looks], unseen, worded
+
+
+def load_data(config: Config, renders: Path | None) -> Data:
+    """Render, or take the pictures of an earlier run with the same looks from `renders`."""
+    seen, unseen, worded = choose(config)
+    names = [look.name() for look in (*seen, *unseen)]
+    if renders and renders.is_file():
+        with np.load(renders) as file:
+            pictures, made = file["pictures"], file["names"].tolist()
+        if made != names or pictures.shape[1:3] != (config.views, RENDERED):
+            raise SystemExit(f"{renders} holds other looks; delete it.")
+    else:
+        pictures = _render([*seen, *unseen], config)
+        if renders:
+            with replacing(renders) as path:
+                np.savez_compressed(path, pictures=pictures, names=np.array(names))
+    return Data(seen, unseen, worded, pictures[: len(seen)], pictures[len(seen) :])
+
+
+def _render(looks: Sequence[Look], config: Config) -> np.ndarray:
+    print(f"rendering {len(looks)} looks with {choose_variant()}", flush=True)
+    balls = render_balls(
+        [material_of(look) for look in looks], config.views, RENDERED, config.spp, config.seed
+    )
+    pictures = []
+    for index, picture in enumerate(balls):
+        pictures.append(picture)
+        if index % 40 == 39:
+            print(f"  {index + 1} of {len(looks)}", flush=True)
+    return np.stack(pictures)
+
+
+def pictures_to_input(pictures: np.ndarray, chance: np.random.Generator | None) -> Tensor:
+    """[N, 3, PICTURE, PICTURE] for the image tower from linear RGBA; with `chance` augmented."""
+    space = RENDERED - PICTURE
+    rows = []
+    for picture in pictures.astype(np.float32):
+        top, left, gain, back, flip = space // 2, space // 2, 1.0, 0.5, False
+        tint = np.ones(3, np.float32)
+        if chance is not None:
+            top, left = chance.integers(0, space + 1, 2)
+            gain, back, flip = (
+                2.0 ** chance.uniform(-0.5, 0.5),
+                chance.uniform(0.0, 1.0),
+                chance.random() < 0.5,
+            )
+            tint = 2.0 ** chance.uniform(-0.08, 0.08, 3).astype(np.float32)
+        cut = picture[top : top + PICTURE, left : left + PICTURE]
+        linear = cut[..., :3] * (gain * tint) + (1.0 - cut[..., 3:]) * back
+        shown = linear_to_srgb(linear[:, ::-1] if flip else linear)
+        rows.append((shown - 0.5) / 0.25)
+    return torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2).contiguous()
+
+
+def build(words: Words) -> open_clip.CustomTextCLIP:
+    """open_clip's model with a token table of only the tokens that occur."""
+    text = {**MODEL["text_cfg"], "vocab_size": len(words.ids) + 1}  # type: ignore[dict-item]
+    model = open_clip.CustomTextCLIP(
+        embed_dim=MODEL["embed_dim"], vision_cfg=MODEL["vision_cfg"], text_cfg=text
+    )
+    return model
+
+
+def text_features(model: open_clip.CustomTextCLIP, numbers: Tensor) -> Tensor:
+    """[N, width] unit rows; only as many positions are computed as the longest prompt has."""
+    whole = model.text.attn_mask
+    length = numbers.shape[1]
+    model.text.attn_mask = whole[:length, :length]
+    features = model.encode_text(numbers, normalize=True)
+    model.text.attn_mask = whole
+    return features
+
+
+class Readers(torch.nn.Module):
+    """A linear reader for each tag. Thrown away after training: they keep looks composed of tags."""
+
+    def __init__(self) -> None:
+        """Values of a tag are numbered by their order."""
+        super().__init__()
+        looks = list(all_looks())
+        self.values = {tag: sorted({getattr(look, tag) for look in looks}) for tag in TAGS}
+        width = int(str(MODEL["embed_dim"]))
+        self.heads = torch.nn.ModuleList(torch.nn.Linear(width, len(self.values[tag])) for tag in TAGS)
+
+    def forward(self, features: Tensor, looks: Sequence[Look]) -> Tensor:
+        """Mean cross entropy of the tags of `looks`, read from their features [N, width]."""
+        losses = [
+            torch.nn.functional.cross_entropy(
+                head(8.0 * features),
+                torch.tensor([self.values[tag].index(getattr(look, tag)) for look in looks]),
+            )
+            for tag, head in zip(TAGS, self.heads, strict=True)
+        ]
+        return torch.stack(losses).mean()
+
+
+def train(
+    model: open_clip.CustomTextCLIP, words: Words, data: Data, config: Config, minutes: float | None
+) -> int:
+    """Returns the steps made."""
+    readers = Readers()
+    parameters = [*model.parameters(), *readers.parameters()]
+    matrices = [p for p in parameters if p.ndim >= 2]
+    others = [p for p in parameters if p.ndim < 2]
+    groups = [{"params": matrices, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
+    chance, noise = random.Random(config.seed), np.random.default_rng(config.seed)
+    began, step = time.monotonic(), 0
+    fraction = 0.0
+    while fraction < 1.0:
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * min(1.0, (step + 1) / 60) * (0.02 + 0.98 * _fall(fraction))
+        optimizer.zero_grad()
+        seen, paired, read = _step_loss(model, readers, words, data, config, chance, noise)
+        torch.autograd.backward(seen + paired + config.reading * read)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        with torch.no_grad():
+            model.logit_scale.clamp_(0.0, float(np.log(100.0)))
+        step += 1
+        spent = time.monotonic() - began
+        fraction = step / config.steps if minutes is None else spent / (60.0 * minutes)
+        if step % 100 == 0:
+            losses = f"pictures {seen:.3f}, prompts {paired:.3f}, tags {read:.3f}"
+            print(f"  step {step}: {losses}, {spent:.0f} s", flush=True)
+    return step
+
+
+def _fall(fraction: float) -> float:
+    return float(0.5 + 0.5 * np.cos(np.pi * min(fraction, 1.0)))
+
+
+def _step_loss(
+    model: open_clip.CustomTextCLIP,
+    readers: Readers,
+    words: Words,
+    data: Data,
+    config: Config,
+    chance: random.Random,
+    noise: np.random.Generator,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """open_clip's loss of pictures and prompts, of two prompts for a look, and that of the readers."""
+    rows = noise.permutation(len(data.seen))[: config.batch]
+    pictures = data.seen_pictures[rows, noise.integers(0, config.views, len(rows))]
+    pairs = chance.sample(data.worded, config.pairs)
+    texts = [describe(data.seen[row], chance) for row in rows]
+    texts += [describe(look, chance) for look in pairs] + [
+        canonical(look) if chance.random() < 0.3 else describe(look, chance) for look in pairs
+    ]
+    features = text_features(model, words.batch(texts, chance))
+    seen, first, second = torch.split(features, [len(rows), len(pairs), len(pairs)])
+    image = model.encode_image(pictures_to_input(pictures, noise), normalize=True)
+    clip_loss = open_clip.ClipLoss()
+    return (
+        clip_loss(image, seen, model.logit_scale.exp()),
+        clip_loss(first, second, torch.tensor(config.sharpness)),
+        readers(features, [*(data.seen[row] for row in rows), *pairs, *pairs]),
+    )
+
+
+@torch.inference_mode()
+def measure(model: open_clip.CustomTextCLIP, words: Words, data: Data, config: Config) -> dict[str, float]:
+    """Figures on combinations that were in no training step."""
+    model.eval()
+    chance = random.Random(config.seed + 1)
+    images = model.encode_image(pictures_to_input(data.unseen_pictures[:, 0], None), normalize=True)
+    canonicals = text_features(model, words.batch([canonical(look) for look in data.unseen], None))
+    spoken = text_features(model, words.batch([describe(look, chance) for look in data.unseen], None))
+    again = text_features(model, words.batch([describe(look, chance) for look in data.unseen], None))
+    same = (spoken * again).sum(dim=1)
+    known = chance.sample(data.worded, min(2000, len(data.worded)))
+    learned = text_features(model, words.batch([canonical(look) for look in known], None))
+    cosines = canonicals @ canonicals.T
+    others = torch.tensor([[a.base != b.base for b in data.unseen] for a in data.unseen])
+    apart = cosines[others]
+    return {
+        "candidates": float(len(data.unseen)),
+        "text_to_image_top1": _hit(canonicals @ images.T, 1),
+        "text_to_image_top5": _hit(canonicals @ images.T, 5),
+        "paraphrase_to_image_top1": _hit(spoken @ images.T, 1),
+        "paraphrase_to_image_top5": _hit(spoken @ images.T, 5),
+        "paraphrase_to_text_top1": _hit(spoken @ canonicals.T, 1),
+        "paraphrase_cosine_mean": float(same.mean()),
+        "paraphrase_cosine_p05": float(same.quantile(0.05)),
+        "other_base_cosine_mean": float(apart.mean()),
+        "other_base_cosine_p95": float(apart.quantile(0.95)),
+        "other_base_cosine_max": float(apart.max()),
+        **{f"{tag}_read_linearly": _readable(learned, canonicals, known, data.unseen, tag) for tag in TAGS},
+    }
+
+
+def _readable(learned: Tensor, vectors: Tensor, known: list[Look], looks: list[Look], tag: str) -> float:
+    """How often least squares on the vectors of known looks finds the tag of others."""
+    values = sorted({getattr(look, tag) for look in known})
+    targets = torch.eye(len(values))[[values.index(getattr(look, tag)) for look in known]]
+    ones = torch.ones(len(learned), 1)
+    solution = torch.linalg.lstsq(torch.cat((learned, ones), dim=1), targets, driver="gelsd").solution
+    found = (torch.cat((vectors, ones[: len(vectors)]), dim=1) @ solution).argmax(dim=1).tolist()
+    return sum(values[index] == getattr(look, tag) for index, look in zip(found, looks, strict=True)) / len(
+        looks
+    )
+
+
+def _hit(scores: Tensor, among: int) -> float:
+    best = scores.topk(among, dim=1).indices
+    return float((best == torch.arange(len(scores))[:, None]).any(dim=1).float().mean())
+
+
+def save_encoder(model: open_clip.CustomTextCLIP, words: Words, out: Path) -> None:
+    """The text tower with its words, and the image tower beside it."""
+    state = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    text = {name.removeprefix("text."): tensor for name, tensor in state.items() if name.startswith("text.")}
+    table = text.pop(TABLE)
+    text |= {
+        ROWS: table[1:].clone(),
+        OTHERS: table[0].clone(),
+        IDS: torch.tensor(words.ids, dtype=torch.int32),
+    }
+    image = {name: tensor for name, tensor in state.items() if not name.startswith("text.")}
+    stem = NAME.replace("/", "-")
+    write_bytes(out / f"{stem}.safetensors", save(text))
+    write_bytes(out / f"{stem}-image.safetensors", save(image))
+    configuration = {"name": NAME, "model": MODEL, "preprocess": PREPROCESS, "words": words.words}
+    write_json(out / f"{stem}.json", configuration)
+
+
+def write_card(words: Words, config: Config, steps: int, figures: dict[str, float], out: Path) -> None:
+    """MODEL_CARD.md beside the files, from what was just measured."""
+    stem, text = NAME.replace("/", "-"), dict(MODEL["text_cfg"])  # type: ignore[call-overload]
+    rows = [f"| {name} | {value:.3f} |" for name, value in figures.items() if name != "candidates"]
+    files = [f"| `{path.name}` | `{sha256_of(path)}` |" for path in sorted(out.glob(f"{stem}*"))]
+    card = CARD.read_text().format(
+        name=NAME, stem=stem, open_clip=open_clip.__version__, width=text["width"], layers=text["layers"],
+        context=CONTEXT, embed=MODEL["embed_dim"], tokens=len(words.ids), words=len(words.words),
+        picture=PICTURE,
+        combinations=len(list(all_looks())), looks=config.looks, views=config.views, spp=config.spp,
+        unseen=config.unseen, steps=steps, seed=config.seed, out="FOLDER", figures="\n".join(rows),
+        files="\n".join(files),
+    )  # fmt: skip
+    write_bytes(out / "MODEL_CARD.md", card.encode())
+
+
+def main() -> None:
+    """Train, print the figures, write the files."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for the files")
+    parser.add_argument("--renders", type=Path, help="keep the pictures in this .npz, or take them from it")
+    parser.add_argument("--minutes", type=float, help="train this long instead of a number of steps")
+    for name in ("looks", "unseen", "views", "spp", "steps", "batch", "pairs", "seed"):
+        parser.add_argument(f"--{name}", type=int, default=Config.__dataclass_fields__[name].default)
+    arguments = vars(parser.parse_args())
+    out, renders, minutes = (arguments.pop(name) for name in ("out", "renders", "minutes"))
+    config = Config(**arguments)
+    torch.manual_seed(config.seed)
+    torch.set_num_threads(1)
+    words = Words()
+    data = load_data(config, renders)
+    model = build(words)
+    print(f"{len(words.words)} words, {len(words.ids)} tokens, {len(data.worded)} looks", flush=True)
+    steps = train(model, words, data, config, minutes)
+    figures = measure(model, words, data, config)
+    save_encoder(model, words, out)
+    print(
+        json.dumps({"steps": steps, **{name: round(value, 4) for name, value in figures.items()}}, indent=1)
+    )
+
+
+if __name__ == "__main__":
+    main()
