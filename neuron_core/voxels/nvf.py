@@ -20,7 +20,7 @@ SIDE = CELLS + 1  # samples along it
 SAMPLES = SIDE**3
 CHANNELS = 8  # numbers of a material code
 
-MAX_BRICKS = 1 << 20  # what a file may ask for: 3 GB of density
+MAX_BRICKS = 1 << 18  # what a file may ask for: 3 GB unpacked
 MAX_TOP = 1 << 27
 
 
@@ -106,7 +106,7 @@ def _brick_mask(occupied: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray
     if occupied.shape == tuple(CELLS * side for side in shape):
         x, y, z = shape
         voxels: np.ndarray = occupied.astype(bool).reshape(x, CELLS, y, CELLS, z, CELLS)
-        bricks: np.ndarray = voxels.any(axis=(1, 3, 5))
+        bricks: np.ndarray = np.asarray(voxels.any(axis=(1, 3, 5)))
         return bricks
     if occupied.ndim == 2 and occupied.shape[1] == 3:
         inside = (occupied >= 0).all() and (occupied < np.array(shape)).all()

@@ -1,0 +1,108 @@
+"""Draw a baked field: march rays, then shade each of them once.
+
+Letters in shapes: R rays, V active samples. Colors are linear (or what the shader was trained
+in) and premultiplied.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import warp as wp
+
+from neuron_core.kernels.nvf import BrickPools, Hits, brick_pools, march
+from neuron_core.voxels.nvf import CHANNELS, LookCodes, Nvf, VoxelError
+
+FAINT = 1e-3  # rays that see less than this are not shaded
+
+
+class Evaluates(Protocol):
+    """What turns material codes into colors."""
+
+    def evaluate(self, codes: np.ndarray, normals: np.ndarray, rays_d: np.ndarray) -> np.ndarray:
+        """Colors [R, 3] of codes [R, 8] on unit normals [R, 3], seen along unit rays [R, 3]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """What rays see; all float32, zero where nothing is."""
+
+    rgb: np.ndarray  # [R, 3] premultiplied
+    alpha: np.ndarray  # [R]
+    depth: np.ndarray  # [R] mean distance along the unit ray
+    normal: np.ndarray  # [R, 3] unit
+
+
+class Renderer:
+    """Draws one field under one look at a time; a look is changed without touching the geometry."""
+
+    def __init__(
+        self,
+        nvf: Nvf,
+        shader: Evaluates,
+        codes: LookCodes,
+        device: str = "cpu",
+        *,
+        step: float = 0.5,
+    ) -> None:
+        """`step` is how far apart the density is read along a ray, in voxels."""
+        self._shader = shader
+        self._device = device
+        self._step = step
+        self._active = nvf.active
+        self._pools: BrickPools = brick_pools(
+            nvf.aabb[0], nvf.voxel_size, nvf.top, nvf.density, nvf.normals, device
+        )
+        self._codes = np.zeros((nvf.density.size, CHANNELS), np.uint8)
+        self._scratch = (np.empty((0, 3), np.float32), np.empty((0, CHANNELS), np.float32))
+        self.set_look(codes)
+
+    def set_look(self, codes: LookCodes) -> None:
+        """Draw another look from now on. Raises VoxelError for codes of another field."""
+        if codes.codes.shape != (len(self._active), CHANNELS):
+            raise VoxelError(f"A look with codes for {len(codes.codes)} samples, not {len(self._active)}.")
+        self._codes[self._active] = codes.codes
+        self._low = codes.low
+        self._scale = (codes.high - codes.low) / np.float32(255.0)
+        self._code_pool = wp.array(
+            self._codes, dtype=wp.uint8, device=self._device, copy=self._device != "cpu"
+        )
+
+    def render(self, rays_o: np.ndarray, rays_d: np.ndarray, width: int = 0) -> Pixels:
+        """What the rays [R, 3] see; directions have unit length.
+
+        If the rays are the pixels of an image row by row, its `width` makes this faster.
+        """
+        rays_o, rays_d = (np.ascontiguousarray(rays, np.float32) for rays in (rays_o, rays_d))
+        alpha, depth, normal_sums, code_sums = self._march(rays_o, rays_d, width)
+        seen = np.flatnonzero(alpha > FAINT)
+        opacity = alpha[seen]
+        codes = code_sums[seen] / opacity[:, None] * self._scale + self._low
+        normals = normal_sums[seen]
+        normals /= np.maximum(np.sqrt((normals * normals).sum(axis=-1, keepdims=True)), 1e-12)
+        mean_depth = np.zeros_like(depth)
+        mean_depth[seen] = depth[seen] / opacity
+        rgb, normal = np.zeros_like(rays_d), np.zeros_like(rays_d)
+        if len(seen):
+            rgb[seen] = self._shader.evaluate(codes, normals, rays_d[seen]) * opacity[:, None]
+        normal[seen] = normals
+        return Pixels(rgb, alpha, mean_depth, normal)
+
+    def _march(
+        self, rays_o: np.ndarray, rays_d: np.ndarray, width: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Opacities, and sums of distances, normals and stored codes; the last two may be reused."""
+        count = len(rays_o)
+        if self._device == "cpu":
+            if len(self._scratch[0]) < count:
+                self._scratch = (np.empty((count, 3), np.float32), np.empty((count, CHANNELS), np.float32))
+            normals, codes = (buffer[:count] for buffer in self._scratch)
+            arrays = (np.empty(count, np.float32), np.empty(count, np.float32), normals, codes)
+            march(self._pools, self._code_pool, rays_o, rays_d, Hits(*arrays), step=self._step, width=width)
+            return arrays
+        rays: list[Any] = [wp.array(r, dtype=wp.float32, device=self._device) for r in (rays_o, rays_d)]
+        shapes: list[Any] = [count, count, (count, 3), (count, CHANNELS)]
+        found = [wp.empty(shape, dtype=wp.float32, device=self._device) for shape in shapes]
+        march(self._pools, self._code_pool, *rays, Hits(*found), step=self._step, width=width)
+        alphas, depths, normals, codes = (array.numpy() for array in found)
+        return alphas, depths, normals, codes
