@@ -53,14 +53,21 @@ class Level:
 def subdivide(cage: Cage, level: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points of the limit surface [N,3], triangles [T,3] and limit normals [N,3], all float64 / int64.
 
-    `level` is at least 1: faces become quads before there are closed forms for the limit. Points
-    are repeated where a crease parts normals; copies are equal bit for bit. Creases that are still
+    `level` is `lowest_level` or more: the closed forms of the limit are for quads. Points are
+    repeated where a crease parts normals; copies are equal bit for bit. Creases that are still
     finite after `level` steps are finished as infinitely sharp ones.
     """
     mesh = base_level(cage)
-    for _ in range(max(1, level)):
+    for _ in range(max(lowest_level(cage), level)):
         mesh = refined(mesh)
     return _limit(mesh)
+
+
+def lowest_level(cage: Cage) -> int:
+    """0 for quads whose sharpness is infinite or none, else 1."""
+    sharpness = np.concatenate([cage.crease_sharpness, cage.corner_sharpness])
+    final = (sharpness <= 0.0) | (sharpness >= INFINITELY_SHARP)
+    return 0 if final.all() and (cage.counts == 4).all() else 1
 
 
 def base_level(cage: Cage) -> Level:
@@ -463,25 +470,26 @@ class Extent:
     corners: int
     copies: int
     size: float  # of the largest copy, along its diagonal
+    lowest: int = 1  # level
 
     def triangles(self, level: int) -> int:
-        """Of all copies at a level of 1 or more."""
-        return 2 * self.copies * self.corners * 4 ** (level - 1)
+        """Of all copies."""
+        return self.copies * self.corners * 4**level // 2
 
     def spacing(self, level: int) -> float:
         """From vertex to vertex, about, in the unit of `size`."""
-        return self.size / (self.corners * 4 ** (level - 1)) ** 0.5
+        return 2.0 * self.size / (self.corners * 4**level) ** 0.5
 
 
 def choose_levels(extents: Sequence[Extent], triangles: int, finest: int, spacing: float) -> list[int]:
     """A level for each cage: the coarsest is refined first, until triangles or coarse cages run out.
 
-    Every level is at least 1, also where that alone is more than `triangles`; none is above
-    `finest`, and none goes on once its vertices are closer than `spacing`.
+    No level is below the cage's lowest, also where that alone is more than `triangles`; none is
+    above `finest`, and none goes on once its vertices are closer than `spacing`.
     """
-    levels = [1] * len(extents)
-    left = triangles - sum(extent.triangles(1) for extent in extents)
-    coarse = [(-extent.spacing(1), index) for index, extent in enumerate(extents)]
+    levels = [extent.lowest for extent in extents]
+    left = triangles - sum(extent.triangles(extent.lowest) for extent in extents)
+    coarse = [(-extent.spacing(extent.lowest), index) for index, extent in enumerate(extents)]
     heapq.heapify(coarse)
     while coarse:
         negative, index = heapq.heappop(coarse)

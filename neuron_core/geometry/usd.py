@@ -18,7 +18,7 @@ from neuron_core.geometry import polygons
 from neuron_core.geometry.mesh import Geometry, GeometryError, MeshPart
 from neuron_core.geometry.notes import Notes
 from neuron_core.geometry.placing import Shape, placed
-from neuron_core.geometry.subdivision import Cage, Extent, choose_levels, subdivide
+from neuron_core.geometry.subdivision import Cage, Extent, choose_levels, lowest_level, subdivide
 from neuron_core.geometry.usd_scene import Collector, Placement
 from neuron_core.geometry.usd_shapes import read_shape
 
@@ -239,9 +239,8 @@ def _check_size(triangles: int) -> None:
 def _extent(cage: Cage, matrices: np.ndarray) -> Extent:
     used = cage.points[cage.indices]
     scales = np.abs(np.linalg.det(matrices[:, :3, :3])) ** (1.0 / 3.0)
-    return Extent(
-        len(cage.indices), len(matrices), float(np.linalg.norm(np.ptp(used, axis=0)) * scales.max())
-    )
+    size = float(np.linalg.norm(np.ptp(used, axis=0)) * scales.max())
+    return Extent(len(cage.indices), len(matrices), size, lowest_level(cage))
 
 
 def _subdivided(cage: Cage, level: int) -> Shape | None:

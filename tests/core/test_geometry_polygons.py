@@ -48,9 +48,9 @@ def test_triangles_are_positive_and_sum_to_the_polygon(name):
     assert areas.sum() == pytest.approx(shoelace(polygon), rel=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
-    radii=st.lists(st.floats(0.05, 1.0), min_size=5, max_size=40),
+    radii=st.lists(st.floats(0.05, 1.0), min_size=5, max_size=25),
     turn=st.floats(0.0, 6.0),
     offset=st.sampled_from([0.0, 1e6]),
 )
@@ -95,8 +95,8 @@ def test_crossing_polygons_still_give_n_minus_2_triangles():
 
 
 def test_a_large_concave_face_is_clipped_in_time():
-    angles = np.linspace(0.0, 2 * np.pi, 600, endpoint=False)
-    polygon = (1.0 + 0.3 * np.cos(40 * angles))[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    angles = np.linspace(0.0, 2 * np.pi, 300, endpoint=False)
+    polygon = (1.0 + 0.3 * np.cos(20 * angles))[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     triangles = polygon[clip_ears(polygon)]
     areas = cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]) / 2.0
     assert areas.min() > 0.0

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuron_core.geometry.subdivision import Cage, Extent, base_level, choose_levels, refined, subdivide
+from neuron_core.geometry.subdivision import (
+    Cage,
+    Extent,
+    base_level,
+    choose_levels,
+    lowest_level,
+    refined,
+    subdivide,
+)
 from tests.core.geometry_laws import area, is_watertight, least_agreement, volume
 
 CUBE = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=float)
@@ -62,13 +70,13 @@ MIXED_FACES = [[0, 1, 2, 3, 4]] + [[(i + 1) % 5, i, i + 5, (i + 1) % 5 + 5] for 
 MIXED_FACES += [[(i + 1) % 5 + 5, i + 5, 10] for i in range(5)]
 
 
-@pytest.mark.parametrize("level", [1, 2, 4])
+@pytest.mark.parametrize("level", [0, 1, 2, 4])
 def test_a_cube_goes_to_its_known_limit(level):
     """A corner to half of itself, a face center to 68/81 of itself (limit masks of valence 3 and 4)."""
     surface = subdivide(cage(CUBE, CUBE_FACES), level)
     for corner in CUBE:
         np.testing.assert_allclose(at(corner / 2.0, surface), [corner / np.sqrt(3.0)], atol=1e-12)
-    for axis in np.vstack([np.eye(3), -np.eye(3)]):
+    for axis in np.vstack([np.eye(3), -np.eye(3)]) if level else []:
         np.testing.assert_allclose(at(axis * 68.0 / 81.0, surface), [axis], atol=1e-12)
 
 
@@ -247,11 +255,18 @@ def test_two_cubes_that_touch_in_a_point_keep_it():
     assert volume(*surface[:2]) == pytest.approx(2.0 * volume(*one[:2]), rel=1e-12)
 
 
+def test_only_finished_quads_may_go_to_the_limit_at_once():
+    assert lowest_level(cage(CUBE, CUBE_FACES, [[0, 1]], [10.0])) == 0
+    assert lowest_level(cage(CUBE, CUBE_FACES, [[0, 1]], [2.0])) == 1
+    assert lowest_level(cage(MIXED, MIXED_FACES)) == 1
+
+
 def test_levels_go_to_the_coarsest_cages_first_and_keep_the_budget():
     extents = [Extent(24, 1, 10.0), Extent(24, 1, 1.0), Extent(24, 50, 1.0), Extent(24_000, 1, 10.0)]
     levels = choose_levels(extents, 500_000, 5, 0.0)
     assert sum(extent.triangles(level) for extent, level in zip(extents, levels, strict=True)) <= 500_000
     assert levels[0] == 5 and levels[0] >= levels[1] >= levels[2]
     assert choose_levels(extents, 0, 5, 0.0) == [1, 1, 1, 1]
+    assert choose_levels([Extent(400_000, 1, 1.0, 0)], 500_000, 5, 0.0) == [0]
     assert choose_levels(extents, 500_000, 5, 1e9) == [1, 1, 1, 1]
     assert choose_levels([], 10, 5, 0.0) == []
