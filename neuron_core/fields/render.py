@@ -12,11 +12,19 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from neuron_core.fields import occupancy
-from neuron_core.fields.field import Field, Style
+from neuron_core.fields.field import Field, Structure, Style
 from neuron_core.fields.spec import CODE_CHANNELS
-from neuron_core.fields.volume import PackedSamples, composite, march_spec, sample_rays, shell_occupancy
+from neuron_core.fields.volume import (
+    PackedSamples,
+    composite,
+    composite_weights,
+    march_spec,
+    sample_rays,
+    shell_occupancy,
+)
 
 VISIBLE = 1e-3  # rays that are less opaque are not shaded
+UNSEEN = 1e-4  # samples that weigh less are not asked for their code
 MOST_RAYS = 1 << 14
 
 
@@ -42,15 +50,41 @@ class RayRange:
 def shade_rays(field: Field, samples: PackedSamples, rays_d: Float[Tensor, "R 3"], style: Style) -> Pixels:
     """Composite codes and normals along the rays, then shade once a ray. Differentiable."""
     structure = field.geometry(samples.units)
-    codes = field.material(samples.units, structure, style)
-    looks, _, channels = codes.shape
+    values = _attributes(field, samples.units, structure, style)
+    sums, opacities, depths = composite(samples, field.sigmas(structure.values), values)
+    return _shade(field, sums, opacities, depths, rays_d)
+
+
+def shade_visible(field: Field, samples: PackedSamples, rays_d: Float[Tensor, "R 3"], style: Style) -> Pixels:
+    """As `shade_rays`, but asks the material branch only where a sample is seen. Not differentiable."""
+    structure = field.geometry(samples.units)
+    weights, opacities, depths = composite_weights(samples, field.sigmas(structure.values))
+    seen = torch.nonzero(weights > UNSEEN).squeeze(-1)
+    structure = Structure(*(part[seen] for part in structure))
+    values = _attributes(field, samples.units[seen], structure, style) * weights[seen, None]
+    sums = values.new_zeros(len(rays_d), values.shape[1])
+    sums.index_add_(0, samples.ray_index[seen], values)
+    return _shade(field, sums, opacities, depths, rays_d)
+
+
+def _attributes(
+    field: Field, units: Float[Tensor, "M 3"], structure: Structure, style: Style
+) -> Float[Tensor, "M C"]:
+    """What is composited: normal, then code (and diffuse color) of every look."""
+    if field.spec.surface == "distance":
+        # Appearance was learned on the surface: ask there.
+        units = (units - structure.values[:, None] * structure.normals).detach()
+    codes = field.material(units, structure, style)
     if field.spec.diffuse:
         codes = torch.cat([codes[..., :CODE_CHANNELS], torch.sigmoid(codes[..., CODE_CHANNELS:])], dim=-1)
-    values = torch.cat([structure.normals, codes.permute(1, 0, 2).flatten(1)], dim=1)
-    sums, opacities, depths = composite(samples, field.sigmas(structure.values), values)
+    return torch.cat([structure.normals, codes.permute(1, 0, 2).flatten(1)], dim=1)
+
+
+def _shade(field: Field, sums: Tensor, opacities: Tensor, depths: Tensor, rays_d: Tensor) -> Pixels:
     alphas = opacities.clamp_min(VISIBLE)[:, None]
     normals = F.normalize(sums[:, :3], dim=-1, eps=1e-6)
-    looked = sums[:, 3:].reshape(len(sums), looks, channels).permute(1, 0, 2)
+    channels = field.material.outputs
+    looked = sums[:, 3:].reshape(len(sums), -1, channels).permute(1, 0, 2)
     geometry = field.shader.geometry(normals, rays_d)
     rgbs = field.shader(looked[..., :CODE_CHANNELS] / alphas, geometry) * opacities[:, None]
     if field.spec.diffuse:
@@ -83,7 +117,7 @@ class FieldRenderer:
             samples = sample_rays(
                 spec, origins.contiguous(), directions.contiguous(), self.rays.near, self.rays.far, self.cells
             )
-            parts.append(shade_rays(self.field, samples, directions, style))
+            parts.append(shade_visible(self.field, samples, directions, style))
         return Pixels(
             torch.cat([part.rgbs for part in parts], dim=1),
             *(torch.cat(column) for column in zip(*(part[1:] for part in parts), strict=True)),

@@ -103,6 +103,21 @@ def composite(
     return sums, opacities, depths
 
 
+@torch.no_grad()
+def composite_weights(
+    samples: PackedSamples, sigmas: Float[Tensor, " M"]
+) -> tuple[Float[Tensor, " M"], Float[Tensor, " R"], Float[Tensor, " R"]]:
+    """How much each sample contributes, opacities, and weighted sums of distances."""
+    rays = len(samples.ray_start)
+    weights, opacities, depths = torch.zeros_like(sigmas), sigmas.new_zeros(rays), sigmas.new_zeros(rays)
+    result = Composited(weights, sigmas.new_zeros(rays, 1), opacities, depths)
+    with on_stream_of(sigmas):
+        raymarch.composite(
+            samples.for_kernels(), sigmas.contiguous(), sigmas.new_zeros(len(sigmas), 1), result
+        )
+    return weights, opacities, depths
+
+
 class _Composite(torch.autograd.Function):
     @staticmethod
     def forward(ctx, sigmas: Tensor, values: Tensor, samples: PackedSamples):  # type: ignore[no-untyped-def]

@@ -16,7 +16,7 @@ from neuron_core.fields.volume import values_on_grid
 from neuron_core.foundation import interrupts
 from neuron_core.voxels.nvf import CELLS, Nvf, VoxelError, allocate, find_active, lattice, sample_positions
 
-COARSE_CELLS = 96
+COARSE_CELLS = 128  # fine enough that what decides lies where distances were learned
 CHUNK = 1 << 16
 SHELL = 4.0  # voxels below the surface that stay solid; no ray gets deeper
 MARGIN = 1.5  # voxels around the asset's box: the ramp begins outside
@@ -72,7 +72,7 @@ def brick_mask(field: Field, box: np.ndarray, resolution: int) -> np.ndarray:
     side = 2 * field.spec.half_side
     if field.spec.surface == "distance":
         values = values_on_grid(field, COARSE_CELLS).cpu().numpy() * side
-        reach = 3**0.5 / 2 * side / COARSE_CELLS + 2 * voxel
+        reach = 3**0.5 / 2 * side / COARSE_CELLS + min(2 * voxel, 2 * field.spec.ramp * side)
         filled = (values < reach) & (values > -reach - SHELL * voxel)
     else:
         filled = occupancy.occupied(field).cpu().numpy() > 0

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from neuron_core.fields.field import Field
 from neuron_core.tasks.train.surface_data import FREE, INSIDE, SpaceLabels, SurfacePool
 
+REACH = 3.0  # ramps on either side of the surface in which distances are learned
 OFF_SURFACE = 0.25  # weight of normals beside the surface
 SMALL_CODES = 1e-4  # penalties: on the size of codes,
 LITTLE_DETAIL = 1e-4  # and on looks that use fine levels
@@ -62,7 +63,7 @@ class GeometryStage:
         # Cells that teach nothing are never drawn.
         self.known = torch.nonzero(space.labels.flatten() <= INSIDE).squeeze(-1)
         self.outside = space.labels.flatten()[self.known] == FREE
-        self.reach = 4.0 * field.spec.ramp
+        self.reach = REACH * field.spec.ramp
 
     def parameters(self) -> Iterable[nn.Parameter]:
         """The geometry branch."""

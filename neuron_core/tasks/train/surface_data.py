@@ -73,6 +73,9 @@ def label_space(
     free = np.zeros(len(grid), dtype=bool)
     for camera, gbuffer in _views(dataset):
         free |= _seen_through(camera, gbuffer, grid, margin)
+    # Nothing is outside the asset's box, also where no camera looks: under its foot.
+    low, high = dataset.aabb
+    free |= ((grid < low - margin / 2) | (grid > high + margin / 2)).any(axis=-1)
     units = ((pool.points - center) / half_side * 0.5 + 0.5).cpu().numpy()
     near = _dilated(_occupied(units, cells))
     labels = np.where(near, NEAR, np.where(free.reshape((cells,) * 3), FREE, INSIDE))
