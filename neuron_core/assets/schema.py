@@ -55,7 +55,7 @@ TENSORS: tuple[TensorRule, ...] = (
     TensorRule("nvf.aabb", frozenset({"F32"}), (2, 3), low=-1e8, high=1e8, required=True),
     TensorRule("nvf.voxel_size", frozenset({"F32"}), (1,), low=1e-9, high=1e8, required=True),
     TensorRule("nvf.active", frozenset({"I32", "U32"}), ("V",), low=0, required=True),
-    TensorRule("nvf.density", FLOATS, ("V",), low=0, required=True),
+    TensorRule("nvf.density", FLOATS, ("V",), required=True),
     TensorRule("nvf.normals", FLOATS | {"I8"}, ("V", 3), required=True),
     TensorRule("nvf.features", FLOATS, ("V", None)),
     TensorRule("looks.*.codes", frozenset({"U8"}), ("V", 8), required=True),

@@ -145,5 +145,5 @@ class Field(nn.Module):
         return rgbs, self.sigmas(structure.values)
 
 
-OPTICAL_DEPTH_PER_RAMP = 30.0
-RAMP_SHIFT = 0.12
+OPTICAL_DEPTH_PER_RAMP = 64.0
+RAMP_SHIFT = 0.1

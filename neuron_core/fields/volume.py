@@ -12,9 +12,9 @@ from torch import Tensor
 from neuron_core.fields.field import Field
 from neuron_core.fields.layers import on_stream_of
 from neuron_core.kernels import raymarch
-from neuron_core.kernels.raymarch import Composited, MarchSpec, Rays, Samples
+from neuron_core.kernels.raymarch import OPAQUE, Composited, MarchSpec, Rays, Samples
 
-CHUNK = 1 << 17  # points that are asked at once without gradients
+CHUNK = 1 << 15  # points that are asked at once without gradients: what they need stays in cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,29 @@ class PackedSamples:
             self.t_mid[:end],
             self.dts[:end],
             self.ray_index[:end],
+        )
+
+    def visible(
+        self, sigmas: Float[Tensor, " M"], least_light: float = OPAQUE, least_alpha: float = 0.0
+    ) -> "PackedSamples":
+        """The samples that enough light passes in front of, and that block enough of it.
+
+        Without the second condition nothing is lost: what `composite` ignores is left out.
+        """
+        flags = torch.zeros(len(self), dtype=torch.uint8, device=sigmas.device)
+        counts = torch.zeros_like(self.ray_count)
+        with on_stream_of(sigmas):
+            raymarch.mark_visible(
+                self.for_kernels(), sigmas.contiguous(), least_light, least_alpha, flags, counts
+            )
+        rows = torch.nonzero(flags).squeeze(-1)
+        return PackedSamples(
+            (counts.cumsum(0) - counts).to(torch.int32),
+            counts,
+            self.units[rows],
+            self.t_mid[rows],
+            self.dts[rows],
+            self.ray_index[rows],
         )
 
     def for_kernels(self) -> Samples:
@@ -150,12 +173,19 @@ class _Composite(torch.autograd.Function):
 
 
 @torch.no_grad()
+def densities(field: Field, units: Float[Tensor, "M 3"]) -> Float[Tensor, " M"]:
+    """Densities in 1 / metre at points of the unit cube, without gradients."""
+    parts = [field.sigmas(field.geometry(part).values) for part in units.split(CHUNK)]
+    return torch.cat(parts) if parts else units.new_zeros(0)
+
+
+@torch.no_grad()
 def values_on_grid(field: Field, cells: int) -> Float[Tensor, "G G G"]:
     """What the geometry branch says at the centers of the cells of the unit cube."""
     device = field.center.device
     axis = (torch.arange(cells, device=device) + 0.5) / cells
     values = torch.empty(cells, cells, cells, device=device)
-    slab = max(1, CHUNK // (cells * cells))
+    slab = max(1, 4 * CHUNK // (cells * cells))
     for first in range(0, cells, slab):
         points = torch.stack(torch.meshgrid(axis[first : first + slab], axis, axis, indexing="ij"), dim=-1)
         values[first : first + slab] = field.geometry(points.reshape(-1, 3)).values.reshape(-1, cells, cells)

@@ -5,7 +5,8 @@ world units along unit rays. A brick has 8 voxels along each side and the 9 samp
 corners; it stores 729 samples, x slowest.
 
 A ray is sampled at ticks, a fixed lattice of distances from where it enters the field.
-Between two ticks the density is taken to be linear. Empty space is skipped in whole ticks,
+Between two ticks the density is taken to be linear; it may be negative, and its positive part
+counts, so that surfaces lie between samples and not at them. Empty space is skipped in whole ticks,
 first for beams of 64 rays together, so skipping changes no picture. Where something is, eight
 ticks are looked at together; normals and codes are read where the weight of four of them lies,
 or of all eight where one half hardly counts.
@@ -290,7 +291,7 @@ _FOLLOW = """
     // exp(-x) for x >= 0, off by less than 1e-6.
     const auto passing = [](float x) {
         const float power = x < 87.0f ? x * -1.44269504f : -125.0f;
-        const int whole = (int)power - 1;
+        const int whole = (int)(power - 0.5f);  // the nearest one, and 0 for 0
         const float part = power - (float)whole;
         union { int bits; float value; } scale;
         scale.bits = (whole + 127) << 23;
@@ -376,6 +377,7 @@ _FOLLOW = """
                 float way = way_x < way_y ? way_x : way_y;
                 way = way < way_z ? way : way_z;
                 tick += 1 + (int)(way < 0.0f ? 0.0f : (way < 1.0e9f ? way : 1.0e9f));
+                before = 0.0f;
                 continue;
             }
         }
@@ -391,17 +393,23 @@ _FOLLOW = """
             const int z = clamped((int)pz, cells_z);
             const int row = find_row(x, y, z);
             const float found = density_at(row < 0 ? 0 : row, px - (float)x, py - (float)y, pz - (float)z);
-            const bool counts = (row >= 0) & (time <= last) & (found > 0.0f);
-            here[lane] = counts ? found : 0.0f;
+            here[lane] = ((row >= 0) & (time <= last)) ? found : 0.0f;
         }
         float sum = 0.0f;
 #pragma unroll
         for (int lane = 0; lane < LANES; ++lane) {
-            const float previous = lane > 0 ? here[lane - 1] : before;
-            const float both = previous + here[lane];
-            sum += tick + lane > 0 ? half_tick * both : 0.0f;
+            // The positive part of a line from a to b: its area, and how far before b its middle is.
+            const float a = lane > 0 ? here[lane - 1] : before;
+            const float b = here[lane];
+            const float up = a > 0.0f ? a : 0.0f;
+            const float down = b > 0.0f ? b : 0.0f;
+            const float both = up + down;
+            const bool crosses = (both > 0.0f) & ((a < 0.0f) | (b < 0.0f));
+            const float part = crosses ? both / (up - a + down - b + both) : 1.0f;
+            sum += tick + lane > 0 ? half_tick * both * part : 0.0f;
             weights[lane] = sum;
-            depths[lane] = both > 0.0f ? (previous + both) / (3.0f * both) : 0.0f;
+            const float middle = crosses ? (b > 0.0f ? part / 3.0f : 1.0f - part / 3.0f) : (up + both) / (3.0f * both);
+            depths[lane] = both > 0.0f ? middle : 0.0f;
         }
         NEURON_LANES
         for (int lane = 0; lane < LANES; ++lane)
@@ -413,12 +421,12 @@ _FOLLOW = """
             const float weight = transmittance - weights[lane];
             transmittance = weights[lane];
             const float time = (float)(tick + lane);
-            depth += weight * (time - depths[lane]);
-            // The end of the segment where something is.
-            const float place = here[lane] > 0.0f ? time : time - 1.0f;
+            const float place = time - depths[lane];
+            depth += weight * place;
             (lane < HALF ? first : second) += weight;
             (lane < HALF ? first_moment : second_moment) += weight * place;
-            surest = weight > largest ? place : surest;
+            // The end of the segment where something is.
+            surest = weight > largest ? (here[lane] > 0.0f ? time : time - 1.0f) : surest;
             largest = weight > largest ? weight : largest;
         }
         if (first < 0.02f || second < 0.02f) {

@@ -164,6 +164,28 @@ def composite_backward(
     _composite(composite_backward_kernel, samples, sigmas, values, gradients, [grad_sigmas, grad_values])
 
 
+def mark_visible(
+    samples: Samples, sigmas: Any, least_light: float, least_alpha: float, visible: Any, visible_count: Any
+) -> None:
+    """Write which samples are worth shading to `visible` [M] uint8, and their number to `visible_count` [R].
+
+    Those that at least `least_light` of the light from behind reaches the camera past, and that block
+    at least `least_alpha` of it.
+    """
+    total, count = int(sigmas.shape[0]), int(samples.ray_start.shape[0])
+    arguments = [
+        view(samples.ray_start, wp.int32, [count]),
+        view(samples.ray_count, wp.int32, [count]),
+        view(samples.dts, wp.float32, [total]),
+        view(sigmas, wp.float32, [total]),
+        least_light,
+        least_alpha,
+        view(visible, wp.uint8, [total]),
+        view(visible_count, wp.int32, [count]),
+    ]
+    launch(visible_kernel, arguments, count, device=device_of(sigmas), slices=_slices(count))
+
+
 def _march(
     spec: MarchSpec,
     rays: Rays,
@@ -417,6 +439,34 @@ def composite_kernel(
         weights[sample] = weight
     opacities[ray] = opacity
     depths[ray] = depth
+
+
+@wp.kernel(enable_backward=False)
+def visible_kernel(
+    ray_start: wp.array[wp.int32],  # [R]
+    ray_count: wp.array[wp.int32],  # [R]
+    dts: wp.array[wp.float32],  # [M]
+    sigmas: wp.array[wp.float32],  # [M]
+    least_light: wp.float32,
+    least_alpha: wp.float32,
+    visible: wp.array[wp.uint8],  # [M], written
+    visible_count: wp.array[wp.int32],  # [R], written
+    first: wp.int32,
+) -> None:
+    """One index per ray. Writes the flags of its samples and how many are set."""
+    ray = first + wp.tid()
+    transmittance = wp.float32(1.0)
+    count = wp.int32(0)
+    for sample in range(ray_start[ray], ray_start[ray] + ray_count[ray]):
+        flag = wp.uint8(0)
+        if transmittance >= least_light:
+            passed = wp.exp(-sigmas[sample] * dts[sample])
+            if 1.0 - passed >= least_alpha:
+                flag = wp.uint8(1)
+                count = count + 1
+            transmittance = transmittance * passed
+        visible[sample] = flag
+    visible_count[ray] = count
 
 
 @wp.kernel(enable_backward=False)

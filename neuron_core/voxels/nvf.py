@@ -37,7 +37,7 @@ class Nvf:
     aabb: np.ndarray  # [2, 3] float32, a whole number of bricks
     voxel_size: float
     top: np.ndarray  # [X, Y, Z] int32: the brick there, or -1
-    density: np.ndarray  # [B, 9, 9, 9] float32
+    density: np.ndarray  # [B, 9, 9, 9] float32; negative outside a surface, cut off after interpolation
     normals: np.ndarray  # [B, 9, 9, 9, 3] float32, unit where active
     active: np.ndarray  # [V] int32, ascending: the samples, of B * 729, that can contribute
 
@@ -228,7 +228,7 @@ def to_tensors(nvf: Nvf, looks: Mapping[str, LookCodes]) -> dict[str, np.ndarray
         "nvf.aabb": nvf.aabb.astype(np.float32),
         "nvf.voxel_size": np.array([nvf.voxel_size], np.float32),
         "nvf.active": nvf.active,
-        "nvf.density": depth.clip(0, 65504).astype(np.float16),
+        "nvf.density": depth.clip(-65504, 65504).astype(np.float16),
         "nvf.normals": np.rint(normals.clip(-1, 1) * 127).astype(np.int8),
     }
     for slug, look in looks.items():
@@ -276,8 +276,6 @@ def _geometry_from(tensors: Mapping[str, np.ndarray]) -> Nvf:
     density = np.zeros((bricks, SIDE, SIDE, SIDE), np.float32)
     normals = np.zeros((bricks, SIDE, SIDE, SIDE, 3), np.float32)
     depth = _tensor(tensors, "nvf.density", np.float16, active.shape)
-    if (depth < 0).any():
-        raise VoxelError("nvf.density is negative.")
     density.reshape(-1)[active] = depth.astype(np.float32) / np.float32(voxel_size)
     stored = _tensor(tensors, "nvf.normals", np.int8, (len(active), 3)).astype(np.float32)
     normals.reshape(-1, 3)[active] = stored / np.maximum(np.linalg.norm(stored, axis=-1, keepdims=True), 1.0)

@@ -5,7 +5,7 @@ in) and premultiplied.
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import warp as wp
@@ -16,6 +16,7 @@ from neuron_core.voxels.nvf import CHANNELS, LookCodes, Nvf, VoxelError
 FAINT = 1e-3  # rays that see less than this are not shaded
 
 
+@runtime_checkable
 class Evaluates(Protocol):
     """What turns material codes into colors."""
 
@@ -64,7 +65,7 @@ class Renderer:
         self._codes[self._active] = codes.codes
         self._low = codes.low
         self._scale = (codes.high - codes.low) / np.float32(255.0)
-        self._code_pool = wp.array(
+        self._code_pool: Any = wp.array(
             self._codes, dtype=wp.uint8, device=self._device, copy=self._device != "cpu"
         )
 
@@ -100,9 +101,9 @@ class Renderer:
             arrays = (np.empty(count, np.float32), np.empty(count, np.float32), normals, codes)
             march(self._pools, self._code_pool, rays_o, rays_d, Hits(*arrays), step=self._step, width=width)
             return arrays
-        rays: list[Any] = [wp.array(r, dtype=wp.float32, device=self._device) for r in (rays_o, rays_d)]
+        origins: Any = wp.array(rays_o, dtype=wp.float32, device=self._device)
+        directions: Any = wp.array(rays_d, dtype=wp.float32, device=self._device)
         shapes: list[Any] = [count, count, (count, 3), (count, CHANNELS)]
-        found = [wp.empty(shape, dtype=wp.float32, device=self._device) for shape in shapes]
-        march(self._pools, self._code_pool, *rays, Hits(*found), step=self._step, width=width)
-        alphas, depths, normals, codes = (array.numpy() for array in found)
-        return alphas, depths, normals, codes
+        found = Hits(*(wp.empty(shape, dtype=wp.float32, device=self._device) for shape in shapes))
+        march(self._pools, self._code_pool, origins, directions, found, step=self._step, width=width)
+        return found.alphas.numpy(), found.depths.numpy(), found.normals.numpy(), found.codes.numpy()

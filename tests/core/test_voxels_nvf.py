@@ -173,7 +173,6 @@ def test_codes_are_off_by_half_a_step_at_most(seed: int, count: int) -> None:
         ("nvf.active", lambda active: active + 1_000_000, "samples of"),
         ("nvf.density", lambda density: density[:-1], "density"),
         ("nvf.density", lambda density: density * np.float16(np.inf), "finite"),
-        ("nvf.density", lambda density: -density, "negative"),
         ("nvf.normals", lambda normals: normals[:, :2], "normals"),
         ("looks.a.codes", lambda codes: codes[:-1], "codes"),
         ("looks.a.range", None, "missing"),

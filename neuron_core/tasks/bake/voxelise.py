@@ -18,7 +18,7 @@ from neuron_core.voxels.nvf import CELLS, Nvf, VoxelError, allocate, find_active
 
 COARSE_CELLS = 128  # fine enough that what decides lies where distances were learned
 CHUNK = 1 << 16
-SHELL = 4.0  # voxels below the surface that stay solid; no ray gets deeper
+SHELL = 1.5  # voxels below the surface that stay solid; no ray gets deeper
 MARGIN = 1.5  # voxels around the asset's box: the ramp begins outside
 
 

@@ -144,7 +144,8 @@ def make_stages(
 
     def geometry() -> Stage:
         space = label_space(dataset, surface, field.center, field.spec.half_side, SPACE_CELLS)
-        return GeometryStage(field, surface, space, stages["geometry"].batch, config.seed)
+        box = torch.from_numpy(np.asarray(dataset.aabb, np.float32)).to(device)
+        return GeometryStage(field, surface, space, box, stages["geometry"].batch, config.seed)
 
     def appearance() -> Stage:
         return AppearanceStage(field, surface, prompts, stages["appearance"].batch, config.seed)

@@ -52,13 +52,25 @@ class GeometryStage:
 
     name = "geometry"
 
-    def __init__(self, field: Field, pool: SurfacePool, space: SpaceLabels, batch: int, seed: int) -> None:
+    def __init__(
+        self,
+        field: Field,
+        pool: SurfacePool,
+        space: SpaceLabels,
+        box: Float[Tensor, "2 3"],
+        batch: int,
+        seed: int,
+    ) -> None:
+        """`box` is the asset's: nothing is outside."""
         self.field = field
         self.batch = batch
         self.seed = seed
         self.units = field.units(pool.points)
         self.normals = pool.normals
         self.rays_d = pool.rays_d
+        self.passing_o = field.units(pool.passing_o)  # straight lines stay straight in the cube
+        self.passing_d = pool.passing_d / (2 * field.spec.half_side)
+        self.low, self.high = field.units(box)
         self.cells = space.labels.shape[0]
         # Cells that teach nothing are never drawn.
         self.known = torch.nonzero(space.labels.flatten() <= INSIDE).squeeze(-1)
@@ -82,19 +94,20 @@ class GeometryStage:
         units, normals = self.units[rows], self.normals[rows]
         offsets = spread.abs() * spread * self.reach  # denser near the surface
         space_units = (self._corners(self.known[cells]) + jitter) / self.cells
-        points = torch.cat(
-            [
-                units,
-                units + offsets[:, None] * normals,
-                units - ahead[:, None] * self.rays_d[rows],
-                space_units,
-            ]
-        )
-        structure = self.field.geometry(points.clamp(0.0, 1.0))
-        on, off, before, space = structure.values.split([self.batch, self.batch, self.batch, len(cells)])
+        outside, gaps = self._outside_box(random)
+        parts = [
+            units,
+            units + offsets[:, None] * normals,
+            units - ahead[:, None] * self.rays_d[rows],
+            self._on_passing_rays(random),
+            space_units,
+            outside,
+        ]
+        structure = self.field.geometry(torch.cat(parts).clamp(0.0, 1.0))
+        on, off, *before, space, beyond = structure.values.split([len(part) for part in parts])
         scale = 1.0 / self.reach
         distance = (on * scale).abs().mean() + F.l1_loss(off * scale, offsets * scale)
-        free = F.relu(-before * scale).mean()
+        free = F.relu(-torch.cat(before) * scale).mean() + F.relu((gaps - beyond) * scale).mean()
         sign = torch.where(self.outside[cells], 1.0, -1.0)
         far = F.relu(1.0 - sign * space * scale).mean()
         # Not squared: a few wrong normals at edges must not outweigh small errors everywhere.
@@ -102,6 +115,30 @@ class GeometryStage:
         bent = errors[: self.batch].mean() + OFF_SURFACE * errors[self.batch :].mean()
         (distance + free + far + bent).backward()  # type: ignore[no-untyped-call]
         return {"distance": distance.item(), "free": free.item(), "normal": bent.item()}
+
+    def _on_passing_rays(self, random: torch.Generator) -> Float[Tensor, "B 3"]:
+        """Points where rays that miss cross the cube."""
+        device = self.passing_o.device
+        rows = torch.randint(len(self.passing_o), (self.batch // 2,), generator=random, device=device)
+        places = torch.rand(self.batch // 2, 1, generator=random, device=device)
+        origins, directions = self.passing_o[rows], self.passing_d[rows]
+        middle = ((0.5 - origins) * directions).sum(-1, keepdim=True) / directions.square().sum(
+            -1, keepdim=True
+        )
+        # Around the point next to the center: the chord of the sphere through the cube's faces.
+        half = 0.5 / directions.norm(dim=-1, keepdim=True)
+        return origins + (middle + (places * 2 - 1) * half) * directions
+
+    def _outside_box(self, random: torch.Generator) -> tuple[Float[Tensor, "B 3"], Float[Tensor, " B"]]:
+        """Points just outside a face of the asset's box, and how far: the distance is at least that."""
+        device = self.units.device
+        count = self.batch // 4
+        points = torch.rand(count, 3, generator=random, device=device)
+        gaps = torch.rand(count, generator=random, device=device) * self.reach
+        faces = torch.randint(6, (count,), generator=random, device=device)
+        axes = faces % 3
+        limits = torch.where(faces < 3, self.low[axes] - gaps, self.high[axes] + gaps)
+        return points.scatter(1, axes[:, None], limits[:, None]), gaps
 
     def _corners(self, cells: Tensor) -> Tensor:
         n = self.cells

@@ -18,6 +18,7 @@ from neuron_core.foundation import interrupts
 
 FREE, INSIDE, NEAR = 0, 1, 2
 OPAQUE = 0.999
+BESIDE = 6  # pixels
 SHARPEST_ANGLE = np.cos(np.radians(40.0))
 
 
@@ -30,6 +31,8 @@ class SurfacePool:
     rays_d: Float[Tensor, "N 3"]  # unit, from the camera
     smooth: Int[Tensor, " K"]  # rows whose pixel shows one smooth piece of surface
     colors: Float[Tensor, "M N 3"]  # linear
+    passing_o: Float[Tensor, "B 3"]  # rays that just miss: they know where the silhouette ends
+    passing_d: Float[Tensor, "B 3"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ def read_surface(dataset: Dataset, materials: list[str], device: torch.device) -
     """Read every training view once. A pixel whose footprint crosses an edge teaches geometry
     but no color: its color is an average of several surfaces, its position is of one."""
     points, normals, rays_d, smooth, colors = [], [], [], [], []
+    passing_o, passing_d = [], []
     for name in dataset.splits["train"]:
         interrupts.stop_if_requested()
         camera, gbuffer = dataset.cameras[name], _gbuffer(dataset, name)
@@ -51,7 +55,11 @@ def read_surface(dataset: Dataset, materials: list[str], device: torch.device) -
         even = _shows_one_surface(gbuffer) & (pictures[:, ..., 3] > OPAQUE).all(axis=0)
         points.append(gbuffer.position[hit])
         normals.append(gbuffer.normal[hit])
-        rays_d.append(rays(camera, *pixel_centers(camera))[1][hit])
+        directions = rays(camera, *pixel_centers(camera))[1]
+        rays_d.append(directions[hit])
+        beside = _beside(hit)
+        passing_d.append(directions[beside])
+        passing_o.append(np.broadcast_to(camera.position.astype(np.float32), passing_d[-1].shape))
         smooth.append(even[hit])
         colors.append(pictures[:, hit, :3].astype(np.float32))
 
@@ -59,7 +67,15 @@ def read_surface(dataset: Dataset, materials: list[str], device: torch.device) -
         return torch.from_numpy(np.ascontiguousarray(np.concatenate(parts, axis))).to(device)
 
     rows = torch.nonzero(tensor(smooth)).squeeze(-1)
-    return SurfacePool(tensor(points), tensor(normals), tensor(rays_d), rows, tensor(colors, 1))
+    return SurfacePool(
+        tensor(points),
+        tensor(normals),
+        tensor(rays_d),
+        rows,
+        tensor(colors, 1),
+        tensor(passing_o),
+        tensor(passing_d),
+    )
 
 
 def label_space(
@@ -102,6 +118,15 @@ def _shows_one_surface(gbuffer: GBuffer) -> np.ndarray:
             same = np.roll(gbuffer.shape_id, shift, axis) == gbuffer.shape_id
             even &= same & (facing > SHARPEST_ANGLE)
     return even
+
+
+def _beside(hit: np.ndarray) -> np.ndarray:
+    """Pixels that miss, within a few pixels of one that hits."""
+    wide = hit.copy()
+    for _ in range(BESIDE):
+        for axis in (0, 1):
+            wide |= np.roll(wide, 1, axis) | np.roll(wide, -1, axis)
+    return wide & ~hit
 
 
 def _seen_through(camera: Camera, gbuffer: GBuffer, points: np.ndarray, margin: float) -> np.ndarray:
