@@ -1,7 +1,7 @@
 """What a field is made of: everything that the shapes of its tensors depend on."""
 
 from dataclasses import asdict, dataclass, fields
-from typing import Literal, Self
+from typing import Literal
 
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.kernels.hashgrid import HashGridSpec
@@ -52,12 +52,12 @@ class FieldSpec:
         """Plain data that `from_json` takes back."""
         return asdict(self)
 
-    @classmethod
-    def from_json(cls, content: object) -> Self:
+    @staticmethod
+    def from_json(content: object) -> "FieldSpec":
         """Read what `to_json` wrote. Raises FieldError, with the name of what is wrong."""
         if not isinstance(content, dict):
             raise FieldError("The description of the field is not an object.")
-        known = {field.name for field in fields(cls)}
+        known = {field.name for field in fields(FieldSpec)}
         unknown = set(content) - known
         if unknown:
             raise FieldError(f"The field has unknown parts: {', '.join(sorted(map(str, unknown)))}.")
@@ -67,6 +67,6 @@ class FieldSpec:
                 if values.get(name) is not None:
                     values[name] = HashGridSpec(**values[name])
             values["center"] = tuple(float(value) for value in values["center"])
-            return cls(**values)
+            return FieldSpec(**values)
         except (TypeError, ValueError, KeyError) as error:
             raise FieldError(f"The description of the field cannot be used: {error}.") from error

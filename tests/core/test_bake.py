@@ -1,0 +1,104 @@
+"""Baking: a field that is a sphere becomes voxels that are the same sphere."""
+
+import numpy as np
+import pytest
+import torch
+
+from neuron_core.cameras.camera import look_at
+from neuron_core.fields.field import Field, Structure
+from neuron_core.tasks.bake.voxelise import codes_of, voxelise
+from neuron_core.voxels.nvf import VoxelError, encode_codes, sample_positions
+from neuron_core.voxels.render import Renderer
+from tests.core.small_fields import small_field
+
+RADIUS = 0.3
+
+
+class Ball(torch.nn.Module):
+    """Exact signed distances, in the sides of a cube of side 1 around (0.1, 0, -0.2)."""
+
+    def forward(self, units: torch.Tensor) -> Structure:
+        local = units - 0.5
+        distance = local.norm(dim=-1)
+        return Structure(
+            distance - RADIUS, local / distance[:, None].clamp_min(1e-6), torch.zeros(len(units), 8)
+        )
+
+
+class Constant:
+    """A shader that shows the normal."""
+
+    def evaluate(self, codes: np.ndarray, normals: np.ndarray, rays_d: np.ndarray) -> np.ndarray:
+        return normals * 0.5 + 0.5
+
+
+@pytest.fixture
+def ball() -> Field:
+    field = small_field()
+    field.geometry = Ball()
+    return field
+
+
+def box(field: Field) -> np.ndarray:
+    center = np.array(field.spec.center, np.float32)
+    return np.stack([center - RADIUS, center + RADIUS])
+
+
+def test_a_baked_ball_has_the_silhouette_and_depth_of_the_ball(ball):
+    nvf = voxelise(ball, box(ball), 48)
+    codes = encode_codes(np.zeros((len(nvf.active), 8), np.float32))
+    center = np.array(ball.spec.center, np.float32)
+    side = np.linspace(-0.4, 0.4, 81, dtype=np.float32)
+    x, y = np.meshgrid(side, side)
+    origins = center + np.stack([x, y, np.full_like(x, 2.0)], axis=-1).reshape(-1, 3)
+    rays_d = np.broadcast_to(np.float32([0, 0, -1]), origins.shape).copy()
+    pixels = Renderer(nvf, Constant(), codes).render(origins, rays_d)
+    distance = np.hypot(x, y).reshape(-1)
+    assert (pixels.alpha[distance < RADIUS - 0.2 * nvf.voxel_size] > 0.5).all()
+    assert (pixels.alpha[distance > RADIUS + 0.3 * nvf.voxel_size] < 0.5).all()
+    inside = distance < 0.8 * RADIUS
+    depth = 2.0 - np.sqrt(RADIUS**2 - distance[inside] ** 2)
+    assert np.abs(pixels.depth[inside] - depth).max() < 0.3 * nvf.voxel_size
+
+
+def test_codes_beside_the_surface_are_those_of_the_nearest_surface_point(ball):
+    nvf = voxelise(ball, box(ball), 32)
+    prompts = torch.randn(2, 6)
+    codes = codes_of(ball, nvf, prompts)
+    assert codes.shape == (2, len(nvf.active), 8)
+    center = torch.tensor(ball.spec.center)
+    points = torch.from_numpy(sample_positions(nvf).reshape(-1, 3)[nvf.active])
+    on = center + torch.nn.functional.normalize(points - center, dim=-1) * RADIUS
+    with torch.no_grad():
+        units = ball.units(on)
+        expected = ball.material(units, ball.geometry(units), ball.material.style(prompts))
+    np.testing.assert_allclose(codes, expected.numpy(), atol=1e-3)
+
+
+def test_geometry_is_the_same_whatever_the_prompt(ball):
+    first, second = voxelise(ball, box(ball), 24), voxelise(ball, box(ball), 24)
+    codes_of(ball, first, torch.randn(1, 6))
+    np.testing.assert_array_equal(first.density, second.density)
+    np.testing.assert_array_equal(first.active, second.active)
+
+
+def test_an_empty_field_is_an_error(ball):
+    far = box(ball) + 0.0
+    ball.geometry = Nothing()
+    with pytest.raises(VoxelError, match="nothing to bake"):
+        voxelise(ball, far, 16)
+
+
+class Nothing(torch.nn.Module):
+    def forward(self, units: torch.Tensor) -> Structure:
+        return Structure(torch.ones(len(units)), torch.zeros(len(units), 3), torch.zeros(len(units), 8))
+
+
+def test_rays_from_inside_a_hollow_part_of_the_world_do_not_hang(ball):
+    nvf = voxelise(ball, box(ball), 24)
+    codes = encode_codes(np.zeros((len(nvf.active), 8), np.float32))
+    pose = look_at((0.1, 0.0, -0.2), (0.1, 0.0, -1.0))
+    pixels = Renderer(nvf, Constant(), codes).render(
+        pose[None, :3, 3].astype(np.float32), -pose[None, :3, 2].astype(np.float32)
+    )
+    assert np.isfinite(pixels.rgb).all()
