@@ -39,7 +39,7 @@ class GeometryBranch(nn.Module):
         super().__init__()
         self.grid = HashEncoding(spec.geometry)
         width = spec.geometry_width
-        self.net = mlp([self.grid.width + 3, width, width, 4 + spec.geometry_features])
+        self.net = mlp([self.grid.width + 3, *[width] * spec.geometry_layers, 4 + spec.geometry_features])
         self._scale = 0.1 if spec.surface == "distance" else 1.0
 
     def forward(self, units: Float[Tensor, "N 3"]) -> Structure:
@@ -79,8 +79,9 @@ class MaterialBranch(nn.Module):
         if self.detail is not None and self.first_detail is not None:
             fine = self.first_detail(self.detail(units))
             hidden = hidden + style.detail[:, :, None] * fine[None]
-        hidden = F.relu(style.scales[0][:, None] * hidden + style.shifts[0][:, None])
-        hidden = F.relu(style.scales[1][:, None] * self.second(hidden) + style.shifts[1][:, None])
+        # In place: memory, not arithmetic, is what a step waits for on a CPU.
+        hidden = (style.scales[0][:, None] * hidden).add_(style.shifts[0][:, None]).relu_()
+        hidden = (style.scales[1][:, None] * self.second(hidden)).add_(style.shifts[1][:, None]).relu_()
         return self.last(hidden)
 
 
@@ -115,7 +116,7 @@ class Field(nn.Module):
     def sigmas(self, values: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
         """Densities in 1 / metre from what the geometry branch predicts."""
         if self.spec.surface == "density":
-            return torch.exp(values.clamp(-15, 15))
+            return torch.exp((values + FIRST_DENSITY).clamp(-15, 15)) / self.spec.half_side
         gain, offset, highest = self.activation()
         return (offset + gain * values).clamp(0.0, highest)
 
@@ -145,5 +146,6 @@ class Field(nn.Module):
         return rgbs, self.sigmas(structure.values)
 
 
+FIRST_DENSITY = -2.0  # log of what space blocks per half side before training: light gets far
 OPTICAL_DEPTH_PER_RAMP = 64.0
 RAMP_SHIFT = 0.1

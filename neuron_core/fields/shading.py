@@ -52,8 +52,8 @@ class Shader(nn.Module):
 
     def forward(self, codes: Float[Tensor, "*M N C"], geometry: Geometry) -> Float[Tensor, "*M N 3"]:
         """Colors in the field's encoding, not negative."""
-        hidden = F.relu(self.from_code(codes) + geometry.hidden)
-        hidden = F.relu(self.hidden(hidden))
+        hidden = (self.from_code(codes) + geometry.hidden).relu_()
+        hidden = self.hidden(hidden).relu_()
         lobes = F.softplus(self.lobes(hidden))
         tints = F.softplus(self.tints(codes))
         first, second = (lobes * tints).split(3, dim=-1)

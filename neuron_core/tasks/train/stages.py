@@ -32,6 +32,12 @@ class Stage(Protocol):
     def parameters(self) -> Iterable[nn.Parameter]:
         """What it changes."""
 
+    def state(self) -> Mapping[str, Tensor]:
+        """What it keeps beside the field and needs to go on."""
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what `state` returned."""
+
     def backward(self, step: int) -> Mapping[str, float]:
         """Add the gradients of one step; returns figures to show."""
 
@@ -47,7 +53,18 @@ def log_curve(linear: Float[Tensor, "*S"]) -> Float[Tensor, "*S"]:
     return torch.log1p(linear.clamp_min(0.0) / DARK) / torch.log1p(torch.tensor(1.0 / DARK))
 
 
-class GeometryStage:
+class Stateless:
+    """A stage that keeps nothing beside the field."""
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Nothing."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing to put back."""
+
+
+class GeometryStage(Stateless):
     """Fit F_geo to positions and normals: distances along the normals, free and solid space."""
 
     name = "geometry"
@@ -145,7 +162,7 @@ class GeometryStage:
         return torch.stack([cells // (n * n), cells // n % n, cells % n], dim=-1).float()
 
 
-class AppearanceStage:
+class AppearanceStage(Stateless):
     """Fit F_mat and F_shade on surface points, one sample a pixel; F_geo stays as it is."""
 
     name = "appearance"
@@ -188,7 +205,7 @@ class AppearanceStage:
         codes = self.field.material(units, structure, style)
         geometry = self.field.shader.geometry(structure.normals, self.rays_d[rows])
         colors = self.field.shader(codes, geometry)
-        error = F.mse_loss(log_curve(colors), self.targets[looks][:, rows])
+        error = F.mse_loss(log_curve(colors), self.targets[looks[:, None], rows])
         loss = error + SMALL_CODES * codes.square().mean() + LITTLE_DETAIL * style.detail.mean()
         loss.backward()  # type: ignore[no-untyped-call]
         return {"loss": error.item(), "psnr": -10 * math.log10(max(error.item(), 1e-12))}
