@@ -408,7 +408,8 @@ _FOLLOW = """
             const float part = crosses ? both / (up - a + down - b + both) : 1.0f;
             sum += tick + lane > 0 ? half_tick * both * part : 0.0f;
             weights[lane] = sum;
-            const float middle = crosses ? (b > 0.0f ? part / 3.0f : 1.0f - part / 3.0f) : (up + both) / (3.0f * both);
+            const float crossed = b > 0.0f ? part / 3.0f : 1.0f - part / 3.0f;
+            const float middle = crosses ? crossed : (up + both) / (3.0f * both);
             depths[lane] = both > 0.0f ? middle : 0.0f;
         }
         NEURON_LANES

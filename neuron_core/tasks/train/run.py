@@ -1,7 +1,7 @@
 """`neuron train`: from a dataset to a field."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +60,7 @@ def run(config: TrainConfig, report: Reporter) -> dict[str, object]:
     field.eval()
     metrics = validate.measure()
     checkpoint.save_field(config.out, field)
-    done = RunInfo(**{**_shallow(info), "finished": True, "metrics": dict(metrics)})
+    done = replace(info, finished=True, metrics=dict(metrics))
     checkpoint.write_run(config.out, done)
     (config.out / checkpoint.CHECKPOINT).unlink(missing_ok=True)
     return result_of(config.out, done, "trained")
@@ -176,7 +176,3 @@ def _source_of(dataset: Dataset) -> Mapping[str, object]:
     geometry = dataset.manifest.get("geometry", {})
     spec = geometry.get("spec", dataset.path.name) if isinstance(geometry, dict) else ""
     return {"geometry": spec}
-
-
-def _shallow(info: RunInfo) -> dict[str, object]:
-    return {name: getattr(info, name) for name in info.__dataclass_fields__}

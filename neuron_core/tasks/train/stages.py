@@ -130,7 +130,7 @@ class GeometryStage(Stateless):
         # Not squared: a few wrong normals at edges must not outweigh small errors everywhere.
         errors = (structure.normals[: 2 * self.batch] - normals.repeat(2, 1)).norm(dim=-1)
         bent = errors[: self.batch].mean() + OFF_SURFACE * errors[self.batch :].mean()
-        (distance + free + far + bent).backward()  # type: ignore[no-untyped-call]
+        (distance + free + far + bent).backward()
         return {"distance": distance.item(), "free": free.item(), "normal": bent.item()}
 
     def _on_passing_rays(self, random: torch.Generator) -> Float[Tensor, "B 3"]:
@@ -207,5 +207,5 @@ class AppearanceStage(Stateless):
         colors = self.field.shader(codes, geometry)
         error = F.mse_loss(log_curve(colors), self.targets[looks[:, None], rows])
         loss = error + SMALL_CODES * codes.square().mean() + LITTLE_DETAIL * style.detail.mean()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return {"loss": error.item(), "psnr": -10 * math.log10(max(error.item(), 1e-12))}
