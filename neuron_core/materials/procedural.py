@@ -1,6 +1,7 @@
 """Patterns over an object: pure functions of a point, a scale and a seed.
 
-N points [N, 3] are object-space metres, never camera space. Masks lie in [0, 1]. Only
+N points [N, 3] are in object space, never camera space, in units of its longest side: patterns are
+as large on a thimble as on a house, seen from as far as each fills the picture. Masks lie in [0, 1]. Only
 additions, products, comparisons and square roots of float32 are used on integer hashes, so
 that the same point has the same value on every machine and in every chunk.
 """

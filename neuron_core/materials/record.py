@@ -1,6 +1,6 @@
 """What a material is: OpenPBR values, procedural layers in object space, and words about it.
 
-Colors are scene-linear Rec.709, lengths metres in the recentred object frame. A record that
+Colors are scene-linear Rec.709, lengths in units of the longest side of the recentred object. A record that
 exists is valid: names are known, values finite and in range. Everything a record is made from
 is checked here once, and MaterialError names what is wrong.
 """
@@ -21,7 +21,7 @@ LayerRole = Literal["surface", "wear", "dirt"]
 
 KINDS: tuple[str, ...] = get_args(LayerKind)
 ROLES: tuple[str, ...] = get_args(LayerRole)
-_RANGES = {"amount": (0.0, 1.0), "scale": (1e-4, 1e3), "softness": (0.01, 1.0)}  # scale in metres
+_RANGES = {"amount": (0.0, 1.0), "scale": (1e-4, 1e3), "softness": (0.01, 1.0)}  # in sides
 LARGEST_SEED = 2**32 - 1
 MOST_LAYERS = 32
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

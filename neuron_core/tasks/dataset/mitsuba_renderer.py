@@ -143,8 +143,10 @@ class MitsubaRenderer:
         """Grid textures over the object for every input that varies."""
         if not mapped.varying:
             return {}
-        low, high, counts = padded_grid(self._taken().aabb(), self._grid_cells)
-        values = varying_inputs(material, cell_centers(low, high, counts))
+        box = self._taken().aabb()
+        low, high, counts = padded_grid(box, self._grid_cells)
+        # Patterns are made for objects of one metre; on a thimble they shrink with it.
+        values = varying_inputs(material, cell_centers(low, high, counts) / float((box[1] - box[0]).max()))
         shape = (counts[2], counts[1], counts[0], -1)
         to_world = self._mi.ScalarTransform4f().translate(low.tolist()).scale((high - low).tolist())
         return {name: self._grid(array.reshape(shape), to_world) for name, array in values.items()}
