@@ -25,11 +25,12 @@ def l1(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.mean(np.abs(a - b)))
 
 
-def ssim(a: np.ndarray, b: np.ndarray) -> float:
+def ssim(a: np.ndarray, b: np.ndarray, valid: np.ndarray | None = None) -> float:
     """Structural similarity (Wang et al. 2004), 1 for equal images.
 
     A Gaussian window of 11 x 11 with sigma 1.5, only where it lies inside the image; the mean over
-    positions and channels. Images are at least 11 pixels wide and high.
+    positions and channels. Images are at least 11 pixels wide and high. Windows that touch a pixel
+    which is not `valid` [H, W] are left out; NaN if none is left.
     """
     a, b = _checked(a, b)
     if min(a.shape[:2]) < 2 * WINDOW_RADIUS + 1:
@@ -40,7 +41,10 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
     covariance = _blur(a * b) - mean_a * mean_b
     likeness = (2 * mean_a * mean_b + C1) * (2 * covariance + C2)
     energy = (mean_a**2 + mean_b**2 + C1) * (variance_a + variance_b + C2)
-    return float(np.mean(likeness / energy))
+    values = likeness / energy
+    if valid is not None:
+        values = values[_blur(valid.astype(np.float64)) > 1 - 1e-6]
+    return float(np.mean(values)) if values.size else float("nan")
 
 
 def iou(mask_a: np.ndarray, mask_b: np.ndarray) -> float:

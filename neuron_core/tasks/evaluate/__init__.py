@@ -1,0 +1,1 @@
+"""Measure fields and assets against the truth of a dataset."""

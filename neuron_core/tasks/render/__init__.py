@@ -1,0 +1,1 @@
+"""Draw an asset from a set of cameras into a folder of pictures."""

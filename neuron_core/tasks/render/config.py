@@ -1,0 +1,68 @@
+"""What `neuron render` can be asked for. Imports nothing heavy."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from neuron_core.foundation.errors import NeuronError
+from neuron_core.foundation.values import ValueNotationError, comma_list
+
+AOVS = ("depth", "normal", "alpha")
+MOST_SAMPLES = 4  # along each side of a pixel
+
+
+@dataclass(frozen=True, slots=True)
+class RenderConfig:
+    """Draw a .neuron file from a set of cameras: PNG, EXR with AOVs, an animation of a turntable.
+
+    The same command goes on with the frames that are missing, so several machines can share a
+    folder by their --frames.
+    """
+
+    asset: Path
+    """The .neuron file."""
+    out: Path
+    """Folder for the pictures."""
+    cameras: str = "turntable:48"
+    """turntable:N, cameras.json, transforms.json or a dataset; PATH:test takes one split of it."""
+    frames: str = ""
+    """A-B or A-BxS: only these of the cameras, counted from 1. Default: all."""
+    prompt: str = ""
+    """A look, by its name or its prompt. Default: the first one. With --detail inr any prompt."""
+    size: str = ""
+    """WIDTHxHEIGHT in pixels. Default: the cameras' own, 512x512 on a turntable."""
+    detail: Literal["nvf", "inr"] = "nvf"
+    """What is drawn: the baked voxels, fast, or the field itself, which is finer and much slower."""
+    aov: str = ""
+    """Write an EXR beside each PNG with depth,normal,alpha or some of them."""
+    samples: int = 2
+    """Rays along each side of a pixel, 1 to 4, averaged in linear."""
+    background: Literal["transparent", "white"] = "transparent"
+    """What PNG files and animations show where nothing is; EXR files are always transparent."""
+    elevation: float = 15.0
+    """Degrees above the horizon of a turntable's cameras."""
+    animation: Literal["webp", "png", "none"] = "webp"
+    """Kind of the animation that a whole turntable also becomes."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to draw; auto takes CUDA where it works."""
+    encoder_weights: Path | None = None
+    """Local weights of the OpenCLIP encoder that the asset was trained with, if it was one."""
+    overwrite: bool = False
+    """Replace pictures in the folder that were made with another config."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.samples <= MOST_SAMPLES:
+            raise NeuronError(
+                f"{self.samples} samples along a side of a pixel cannot be had.", f"Give 1 to {MOST_SAMPLES}."
+            )
+        if not -89.0 <= self.elevation <= 89.0:
+            raise NeuronError(
+                f"A turntable cannot stand at {self.elevation:g} degrees.", "Give -89 (below) to 89 (above)."
+            )
+        unknown = [name for name in self.aovs() if name not in AOVS]
+        if unknown:
+            raise ValueNotationError(f"There is no AOV {unknown[0]!r}.", f"There are {', '.join(AOVS)}.")
+
+    def aovs(self) -> tuple[str, ...]:
+        """The AOVs that were asked for."""
+        return comma_list(self.aov)
