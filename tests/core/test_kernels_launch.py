@@ -34,13 +34,13 @@ def test_slices_are_in_flight_together(monkeypatch: pytest.MonkeyPatch) -> None:
     if launching.CORES < 2:
         pytest.skip("one core")
     meeting = threading.Barrier(2, timeout=20)
-    plain = wp.launch
+    plain = wp.Launch.launch
 
-    def meet(*args: object, **keywords: object) -> None:
+    def meet(command: wp.Launch, stream: object = None) -> None:
         meeting.wait()
-        plain(*args, **keywords)
+        plain(command, stream)
 
-    monkeypatch.setattr(wp, "launch", meet)
+    monkeypatch.setattr(wp.Launch, "launch", meet)
     visits = np.zeros(8, np.int32)
     launch(count_visits, [view(visits, wp.int32, [8])], 8, slices=2)
     np.testing.assert_array_equal(visits, np.arange(8))
