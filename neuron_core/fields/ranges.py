@@ -4,6 +4,7 @@ from neuron_core.fields.render import RayRange
 from neuron_core.fields.spec import FieldSpec
 
 SURFACE_STEP = 0.5  # of the density ramp
+NEAR = 0.1  # of the side of the inner cube: nothing is photographed from closer
 PHOTOGRAPH_STEPS = 256  # along the side of the inner cube
 CONE = 1.0 / 96
 
@@ -13,4 +14,4 @@ def ray_range(spec: FieldSpec) -> RayRange:
     side = 2 * spec.half_side
     if spec.surface == "distance":
         return RayRange(0.0, 1e3 * side, SURFACE_STEP * spec.ramp)
-    return RayRange(0.02 * side, 1e3 * side, 1.0 / PHOTOGRAPH_STEPS, CONE if spec.contracted else 0.0)
+    return RayRange(NEAR * side, 1e3 * side, 1.0 / PHOTOGRAPH_STEPS, CONE if spec.contracted else 0.0)

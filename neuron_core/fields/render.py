@@ -13,11 +13,13 @@ from torch import Tensor
 
 from neuron_core.fields import occupancy
 from neuron_core.fields.field import Field, Structure, Style
+from neuron_core.fields.shading import Reflection, reflect
 from neuron_core.fields.spec import CODE_CHANNELS
 from neuron_core.fields.volume import (
     PackedSamples,
     composite,
     composite_weights,
+    densities,
     march_spec,
     sample_rays,
     shell_occupancy,
@@ -25,7 +27,10 @@ from neuron_core.fields.volume import (
 
 VISIBLE = 1e-3  # rays that are less opaque are not shaded
 UNSEEN = 1e-4  # samples that weigh less are not asked for their code
+DULL = 0.02  # smaller gates are not worth a reflected ray
+LIFT = 1.5  # ramps from the surface to where reflected rays begin
 MOST_RAYS = 1 << 14
+MOST_DENSITY_RAYS = 1 << 12  # which may have hundreds of samples each
 
 
 class Pixels(NamedTuple):
@@ -35,6 +40,16 @@ class Pixels(NamedTuple):
     opacities: Float[Tensor, " R"]
     depths: Float[Tensor, " R"]  # distance along the unit ray; 0 where nothing is
     normals: Float[Tensor, "R 3"]  # unit, or 0
+
+
+class Looked(NamedTuple):
+    """What is composited along rays, before shading."""
+
+    codes: Float[Tensor, "L R C"]
+    diffuse: Float[Tensor, "L R 3"] | None  # premultiplied
+    normals: Float[Tensor, "R 3"]
+    opacities: Float[Tensor, " R"]
+    depths: Float[Tensor, " R"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +62,52 @@ class RayRange:
     cone: float = 0.0  # growth of the step with distance
 
 
-def shade_rays(field: Field, samples: PackedSamples, rays_d: Float[Tensor, "R 3"], style: Style) -> Pixels:
-    """Composite codes and normals along the rays, then shade once a ray. Differentiable."""
+def shade_rays(
+    field: Field,
+    samples: PackedSamples,
+    rays_d: Float[Tensor, "R 3"],
+    style: Style,
+    gradient_weights: Float[Tensor, " M"] | None = None,
+) -> Pixels:
+    """Composite codes and normals along the rays, then shade once a ray. Differentiable.
+
+    `gradient_weights` scale what each sample learns.
+    """
     structure = field.geometry(samples.units)
     values = _attributes(field, samples.units, structure, style)
-    sums, opacities, depths = composite(samples, field.sigmas(structure.values), values)
-    return _shade(field, sums, opacities, depths, rays_d)
+    sums = composite(samples, field.sigmas(structure.values), values, gradient_weights)
+    return shade(field, _looked(field, *sums), rays_d)
 
 
-def shade_visible(field: Field, samples: PackedSamples, rays_d: Float[Tensor, "R 3"], style: Style) -> Pixels:
-    """As `shade_rays`, but asks the material branch only where a sample is seen. Not differentiable."""
+def look(field: Field, samples: PackedSamples, rays: int, style: Style) -> Looked:
+    """What `shade` needs, asking the material branch only where a sample is seen. Not differentiable."""
     structure = field.geometry(samples.units)
     weights, opacities, depths = composite_weights(samples, field.sigmas(structure.values))
     seen = torch.nonzero(weights > UNSEEN).squeeze(-1)
     structure = Structure(*(part[seen] for part in structure))
     values = _attributes(field, samples.units[seen], structure, style) * weights[seen, None]
-    sums = values.new_zeros(len(rays_d), values.shape[1])
+    sums = values.new_zeros(rays, values.shape[1])
     sums.index_add_(0, samples.ray_index[seen], values)
-    return _shade(field, sums, opacities, depths, rays_d)
+    return _looked(field, sums, opacities, depths)
+
+
+def shade(
+    field: Field, looked: Looked, rays_d: Float[Tensor, "R 3"], reflection: Reflection | None = None
+) -> Pixels:
+    """Colors of what was composited. Differentiable."""
+    geometry = field.shader.geometry(looked.normals, rays_d)
+    rgbs = field.shader(looked.codes, geometry, reflection) * looked.opacities[:, None]
+    if looked.diffuse is not None:
+        rgbs = rgbs + looked.diffuse
+    return Pixels(rgbs, looked.opacities, looked.depths, looked.normals)
+
+
+def reflected_rays(
+    field: Field, points: Float[Tensor, "N 3"], normals: Float[Tensor, "N 3"], rays_d: Float[Tensor, "N 3"]
+) -> tuple[Float[Tensor, "N 3"], Float[Tensor, "N 3"]]:
+    """Where reflected rays begin, clear of the surface that they leave, and where they go."""
+    clear = LIFT * field.spec.ramp * 2 * field.spec.half_side
+    return (points + clear * normals).contiguous(), reflect(rays_d, normals).contiguous()
 
 
 def _attributes(
@@ -80,16 +123,12 @@ def _attributes(
     return torch.cat([structure.normals, codes.permute(1, 0, 2).flatten(1)], dim=1)
 
 
-def _shade(field: Field, sums: Tensor, opacities: Tensor, depths: Tensor, rays_d: Tensor) -> Pixels:
+def _looked(field: Field, sums: Tensor, opacities: Tensor, depths: Tensor) -> Looked:
     alphas = opacities.clamp_min(VISIBLE)[:, None]
     normals = F.normalize(sums[:, :3], dim=-1, eps=1e-6)
-    channels = field.material.outputs
-    looked = sums[:, 3:].reshape(len(sums), -1, channels).permute(1, 0, 2)
-    geometry = field.shader.geometry(normals, rays_d)
-    rgbs = field.shader(looked[..., :CODE_CHANNELS] / alphas, geometry) * opacities[:, None]
-    if field.spec.diffuse:
-        rgbs = rgbs + looked[..., CODE_CHANNELS:]
-    return Pixels(rgbs, opacities, depths / alphas[:, 0], normals)
+    sums = sums[:, 3:].reshape(len(sums), -1, field.material.outputs).permute(1, 0, 2)
+    diffuse = sums[..., CODE_CHANNELS:] if field.spec.diffuse else None
+    return Looked(sums[..., :CODE_CHANNELS] / alphas, diffuse, normals, opacities, depths / alphas[:, 0])
 
 
 class FieldRenderer:
@@ -109,16 +148,39 @@ class FieldRenderer:
         rays_d: Float[Tensor, "R 3"],
         prompts: Float[Tensor, "L W"],
     ) -> Pixels:
-        """What unit rays see under every prompt."""
+        """What unit rays see under every prompt. Surfaces mirror each other once."""
         style = self.field.material.style(prompts)
-        spec = march_spec(self.field, self.rays.step, self.rays.cone)
         parts = []
-        for origins, directions in zip(rays_o.split(MOST_RAYS), rays_d.split(MOST_RAYS), strict=True):
-            samples = sample_rays(
-                spec, origins.contiguous(), directions.contiguous(), self.rays.near, self.rays.far, self.cells
+        most = MOST_RAYS if self.field.spec.surface == "distance" else MOST_DENSITY_RAYS
+        for origins, directions in zip(rays_o.split(most), rays_d.split(most), strict=True):
+            looked = self._look(origins.contiguous(), directions.contiguous(), style)
+            parts.append(
+                shade(self.field, looked, directions, self._reflection(looked, origins, directions, style))
             )
-            parts.append(shade_visible(self.field, samples, directions, style))
         return Pixels(
             torch.cat([part.rgbs for part in parts], dim=1),
             *(torch.cat(column) for column in zip(*(part[1:] for part in parts), strict=True)),
         )
+
+    def _look(self, rays_o: Tensor, rays_d: Tensor, style: Style) -> Looked:
+        spec = march_spec(self.field, self.rays.step, self.rays.cone)
+        samples = sample_rays(spec, rays_o, rays_d, self.rays.near, self.rays.far, self.cells)
+        if self.field.spec.surface == "density":
+            samples = samples.visible(densities(self.field, samples.units))
+        return look(self.field, samples, len(rays_d), style)
+
+    def _reflection(self, looked: Looked, rays_o: Tensor, rays_d: Tensor, style: Style) -> Reflection | None:
+        """What mirrors show. Only where any look is enough of a mirror to tell."""
+        if self.field.spec.surface != "distance":
+            return None
+        gates = self.field.shader.gates(looked.codes)[..., 0].amax(dim=0)
+        rows = torch.nonzero((looked.opacities > 0.5) & (gates > DULL)).squeeze(-1)
+        points = rays_o[rows] + looked.depths[rows, None] * rays_d[rows]
+        origins, directions = reflected_rays(self.field, points, looked.normals[rows], rays_d[rows])
+        mirrored = self._look(origins, directions, style)
+        colors = self.field.shader(mirrored.codes, self.field.shader.geometry(mirrored.normals, directions))
+        rgbs = colors.new_zeros(colors.shape[0], len(rays_d), 3)
+        opacities = colors.new_zeros(len(rays_d))
+        rgbs[:, rows] = colors
+        opacities[rows] = mirrored.opacities
+        return Reflection(rgbs, opacities)

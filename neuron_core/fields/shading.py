@@ -3,7 +3,9 @@
 The reflected direction is looked up in a learned multiresolution grid over the sphere, which
 plays the part of the environment; the surface normal is, too, in a coarser one. The color is
 a sum of two lobes whose tints come linearly from the code, so that a small MLP does not have
-to learn products. Deferred: it runs once a pixel sample, on composited codes (SNeRG, MERF).
+to learn products. What is near and mirrored (the pedestal in the ball) no such grid can hold:
+one reflected ray finds it and takes the second lobe's place as far as the code says "mirror".
+Deferred: it runs once a pixel sample, on composited codes (SNeRG, MERF).
 """
 
 from typing import NamedTuple
@@ -15,6 +17,13 @@ from torch import Tensor, nn
 
 from neuron_core.fields.layers import HashEncoding
 from neuron_core.fields.spec import CODE_CHANNELS, FieldSpec
+
+
+class Reflection(NamedTuple):
+    """What the reflected rays of N surface points meet."""
+
+    rgbs: Float[Tensor, "*M N 3"]  # as the shader returns them, without further reflections
+    opacities: Float[Tensor, " N"]
 
 
 class Geometry(NamedTuple):
@@ -41,6 +50,7 @@ class Shader(nn.Module):
         self.hidden = nn.Linear(width, width)
         self.lobes = nn.Linear(width, 6)
         self.tints = nn.Linear(CODE_CHANNELS, 6)
+        self.mirror = nn.Linear(CODE_CHANNELS, 4)  # how much of a mirror, and its tint
 
     def geometry(self, normals: Float[Tensor, "N 3"], rays_d: Float[Tensor, "N 3"]) -> Geometry:
         """The part that all looks share. Normals and directions have unit length."""
@@ -50,14 +60,27 @@ class Shader(nn.Module):
         inputs = torch.cat([encoded, reflected, facing, harmonics(normals)], dim=-1)
         return Geometry(self.from_geometry(inputs))
 
-    def forward(self, codes: Float[Tensor, "*M N C"], geometry: Geometry) -> Float[Tensor, "*M N 3"]:
+    def forward(
+        self,
+        codes: Float[Tensor, "*M N C"],
+        geometry: Geometry,
+        reflection: Reflection | None = None,
+    ) -> Float[Tensor, "*M N 3"]:
         """Colors in the field's encoding, not negative."""
         hidden = (self.from_code(codes) + geometry.hidden).relu_()
         hidden = self.hidden(hidden).relu_()
         lobes = F.softplus(self.lobes(hidden))
         tints = F.softplus(self.tints(codes))
         first, second = (lobes * tints).split(3, dim=-1)
-        return first + second
+        if reflection is None:
+            return first + second
+        gates = self.gates(codes) * reflection.opacities[:, None]
+        mirrored = F.softplus(self.mirror(codes)[..., 1:]) * reflection.rgbs
+        return first + second + gates * (mirrored - second)
+
+    def gates(self, codes: Float[Tensor, "*M N C"]) -> Float[Tensor, "*M N 1"]:
+        """How much of a mirror a surface is, in [0, 1]."""
+        return torch.sigmoid(self.mirror(codes)[..., :1])
 
 
 def harmonics(normals: Float[Tensor, "N 3"]) -> Float[Tensor, "N 9"]:

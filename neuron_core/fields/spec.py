@@ -42,6 +42,7 @@ class FieldSpec:
     encoding: Encoding = "linear"
     diffuse: bool = False
     geometry_width: int = 64
+    geometry_layers: int = 2  # hidden ones
     geometry_features: int = 8
     material_width: int = 64
     shader_width: int = 32

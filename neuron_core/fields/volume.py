@@ -119,10 +119,18 @@ def sample_rays(
 
 
 def composite(
-    samples: PackedSamples, sigmas: Float[Tensor, " M"], values: Float[Tensor, "M C"]
+    samples: PackedSamples,
+    sigmas: Float[Tensor, " M"],
+    values: Float[Tensor, "M C"],
+    gradient_weights: Float[Tensor, " M"] | None = None,
 ) -> tuple[Float[Tensor, "R C"], Float[Tensor, " R"], Float[Tensor, " R"]]:
-    """Weighted sums of values, opacities, and weighted sums of distances. Differentiable in both."""
-    sums, opacities, depths = _Composite.apply(sigmas.contiguous(), values.contiguous(), samples)
+    """Weighted sums of values, opacities, and weighted sums of distances. Differentiable in both.
+
+    `gradient_weights` scale the gradients of each sample and nothing else.
+    """
+    sums, opacities, depths = _Composite.apply(
+        sigmas.contiguous(), values.contiguous(), samples, gradient_weights
+    )
     return sums, opacities, depths
 
 
@@ -143,8 +151,11 @@ def composite_weights(
 
 class _Composite(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, sigmas: Tensor, values: Tensor, samples: PackedSamples):  # type: ignore[no-untyped-def]
+    def forward(  # type: ignore[no-untyped-def]
+        ctx, sigmas: Tensor, values: Tensor, samples: PackedSamples, gradient_weights: Tensor | None
+    ):
         ctx.save_for_backward(sigmas, values)
+        ctx.gradient_weights = gradient_weights
         ctx.samples = samples
         rays = len(samples.ray_start)
         weights = torch.zeros_like(sigmas)
@@ -169,7 +180,10 @@ class _Composite(torch.autograd.Function):
                 grad_sigmas,
                 grad_values,
             )
-        return grad_sigmas, grad_values, None
+        if ctx.gradient_weights is not None:
+            grad_sigmas *= ctx.gradient_weights
+            grad_values *= ctx.gradient_weights[:, None]
+        return grad_sigmas, grad_values, None, None
 
 
 @torch.no_grad()

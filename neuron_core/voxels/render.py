@@ -13,6 +13,8 @@ import warp as wp
 from neuron_core.kernels.nvf import BrickPools, Hits, brick_pools, march
 from neuron_core.voxels.nvf import CHANNELS, LookCodes, Nvf, VoxelError
 
+DULL = 0.02  # surfaces that are less of a mirror do not reflect a ray
+LIFT = 1.5  # voxels from a surface to where its reflected rays begin
 FAINT = 1e-3  # rays that see less than this are not shaded
 
 
@@ -20,8 +22,20 @@ FAINT = 1e-3  # rays that see less than this are not shaded
 class Evaluates(Protocol):
     """What turns material codes into colors."""
 
-    def evaluate(self, codes: np.ndarray, normals: np.ndarray, rays_d: np.ndarray) -> np.ndarray:
-        """Colors [R, 3] of codes [R, 8] on unit normals [R, 3], seen along unit rays [R, 3]."""
+    def evaluate(
+        self,
+        codes: np.ndarray,
+        normals: np.ndarray,
+        rays_d: np.ndarray,
+        mirrored: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Colors [R, 3] of codes [R, 8] on unit normals [R, 3], seen along unit rays [R, 3].
+
+        `mirrored` [R, 4] is the color that the reflected ray meets, and its opacity.
+        """
+
+    def gates(self, codes: np.ndarray) -> np.ndarray:
+        """How much of a mirror each surface is, [R] in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +46,17 @@ class Pixels:
     alpha: np.ndarray  # [R]
     depth: np.ndarray  # [R] mean distance along the unit ray
     normal: np.ndarray  # [R, 3] unit
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What S of the rays see, before shading."""
+
+    rows: np.ndarray  # [S] which rays
+    opacities: np.ndarray  # [S]
+    depths: np.ndarray  # [S]
+    codes: np.ndarray  # [S, 8]
+    normals: np.ndarray  # [S, 3] unit
 
 
 class Renderer:
@@ -45,8 +70,11 @@ class Renderer:
         device: str = "cpu",
         *,
         step: float = 0.5,
+        reflections: bool = True,
     ) -> None:
-        """`step` is how far apart the density is read along a ray, in voxels."""
+        """`step` is how far apart the density is read along a ray, in voxels. With `reflections`,
+        surfaces that are mirrors show each other once, which costs a second ray there."""
+        self._reflections = reflections
         self._shader = shader
         self._device = device
         self._step = step
@@ -75,19 +103,41 @@ class Renderer:
         If the rays are the pixels of an image row by row, its `width` makes this faster.
         """
         rays_o, rays_d = (np.ascontiguousarray(rays, np.float32) for rays in (rays_o, rays_d))
+        alpha, seen = self._look(rays_o, rays_d, width)
+        depth, rgb, normal = np.zeros_like(alpha), np.zeros_like(rays_d), np.zeros_like(rays_d)
+        rows = seen.rows
+        if len(rows):
+            mirrored = self._mirrored(seen, rays_o[rows], rays_d[rows]) if self._reflections else None
+            colors = self._shader.evaluate(seen.codes, seen.normals, rays_d[rows], mirrored)
+            rgb[rows] = colors * seen.opacities[:, None]
+            depth[rows], normal[rows] = seen.depths, seen.normals
+        return Pixels(rgb, alpha, depth, normal)
+
+    def _look(self, rays_o: np.ndarray, rays_d: np.ndarray, width: int = 0) -> tuple[np.ndarray, "_Seen"]:
+        """The opacities of all rays, and what those see that see anything."""
         alpha, depth, normal_sums, code_sums = self._march(rays_o, rays_d, width)
-        seen = np.flatnonzero(alpha > FAINT)
-        opacity = alpha[seen]
-        codes = code_sums[seen] / opacity[:, None] * self._scale + self._low
-        normals = normal_sums[seen]
+        rows = np.flatnonzero(alpha > FAINT)
+        opacities = alpha[rows]
+        codes = code_sums[rows] / opacities[:, None] * self._scale + self._low
+        normals = normal_sums[rows]
         normals /= np.maximum(np.sqrt((normals * normals).sum(axis=-1, keepdims=True)), 1e-12)
-        mean_depth = np.zeros_like(depth)
-        mean_depth[seen] = depth[seen] / opacity
-        rgb, normal = np.zeros_like(rays_d), np.zeros_like(rays_d)
-        if len(seen):
-            rgb[seen] = self._shader.evaluate(codes, normals, rays_d[seen]) * opacity[:, None]
-        normal[seen] = normals
-        return Pixels(rgb, alpha, mean_depth, normal)
+        return alpha, _Seen(rows, opacities, depth[rows] / opacities, codes, normals)
+
+    def _mirrored(self, seen: "_Seen", rays_o: np.ndarray, rays_d: np.ndarray) -> np.ndarray | None:
+        """Color and opacity [S, 4] of what the reflected rays meet, shaded without a further reflection."""
+        rows = np.flatnonzero((seen.opacities > 0.5) & (self._shader.gates(seen.codes) > DULL))
+        if not len(rows):
+            return None
+        normals, rays_d = seen.normals[rows], rays_d[rows]
+        met = rays_o[rows] + seen.depths[rows, None] * rays_d + LIFT * self._pools.voxel_size * normals
+        reflected = rays_d - 2.0 * (rays_d * normals).sum(axis=-1, keepdims=True) * normals
+        reflected = np.ascontiguousarray(reflected, np.float32)
+        _, second = self._look(np.ascontiguousarray(met, np.float32), reflected)
+        mirrored = np.zeros((len(seen.rows), 4), np.float32)
+        if len(second.rows):
+            colors = self._shader.evaluate(second.codes, second.normals, reflected[second.rows])
+            mirrored[rows[second.rows]] = np.concatenate([colors, second.opacities[:, None]], axis=-1)
+        return mirrored
 
     def _march(
         self, rays_o: np.ndarray, rays_d: np.ndarray, width: int

@@ -15,7 +15,7 @@ from neuron_core.voxels.nvf import VoxelError
 
 BLOCK = 1 << 14  # rays whose hidden units stay in cache
 PREFIX = "shader."
-LAYERS = ("from_code", "from_geometry", "hidden", "lobes", "tints")
+LAYERS = ("from_code", "from_geometry", "hidden", "lobes", "tints", "mirror")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +28,33 @@ class Shader:
     biases: Mapping[str, np.ndarray]
     encoding: Literal["linear", "srgb"] = "linear"
 
-    def evaluate(self, codes: np.ndarray, normals: np.ndarray, rays_d: np.ndarray) -> np.ndarray:
-        """Colors [R, 3] of codes [R, 8] on surfaces with unit normals [R, 3], along unit rays [R, 3]."""
+    def evaluate(
+        self,
+        codes: np.ndarray,
+        normals: np.ndarray,
+        rays_d: np.ndarray,
+        mirrored: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Colors [R, 3] of codes [R, 8] on surfaces with unit normals [R, 3], along unit rays [R, 3].
+
+        `mirrored` [R, 4] is the color that the reflected ray meets, and its opacity.
+        """
         colors = np.empty((len(codes), 3), np.float32)
         for first in range(0, len(codes), BLOCK):
             part = slice(first, first + BLOCK)
-            colors[part] = self._block(codes[part], normals[part], rays_d[part])
+            met = None if mirrored is None else mirrored[part]
+            colors[part] = self._block(codes[part], normals[part], rays_d[part], met)
         return colors
 
-    def _block(self, codes: np.ndarray, normals: np.ndarray, rays_d: np.ndarray) -> np.ndarray:
+    def gates(self, codes: np.ndarray) -> np.ndarray:
+        """How much of a mirror surfaces with codes [R, 8] are, [R] in [0, 1]."""
+        values = codes @ self.weights["mirror"][0] + self.biases["mirror"][0]
+        gates: np.ndarray = 1.0 / (1.0 + np.exp(-np.clip(values, -30.0, 30.0)))
+        return gates
+
+    def _block(
+        self, codes: np.ndarray, normals: np.ndarray, rays_d: np.ndarray, mirrored: np.ndarray | None
+    ) -> np.ndarray:
         facing = (rays_d * normals).sum(-1, keepdims=True)
         reflected = (rays_d - 2.0 * facing * normals).astype(np.float32)
         encoded = np.empty((len(codes), self.directions.width), np.float32)
@@ -46,7 +64,11 @@ class Shader:
         hidden = np.maximum(self._layer("hidden", np.maximum(hidden, 0.0)), 0.0)
         lobes = softplus(self._layer("lobes", hidden))
         lit = lobes * softplus(self._layer("tints", codes))
-        return lit[:, :3] + lit[:, 3:]
+        colors: np.ndarray = lit[:, :3] + lit[:, 3:]
+        if mirrored is None:
+            return colors
+        seen = softplus(self._layer("mirror", codes)[:, 1:]) * mirrored[:, :3]
+        return colors + (self.gates(codes) * mirrored[:, 3])[:, None] * (seen - lit[:, 3:])
 
     def _layer(self, name: str, inputs: np.ndarray) -> np.ndarray:
         return inputs @ self.weights[name].T + self.biases[name]
@@ -86,6 +108,7 @@ def _check_shapes(shader: Shader) -> None:
         "hidden": (width, width),
         "lobes": (6, width),
         "tints": (6, 8),
+        "mirror": (4, 8),
     }
     for name, shape in shapes.items():
         fits = shader.weights[name].shape == shape

@@ -28,8 +28,22 @@ class Ball(torch.nn.Module):
 class Constant:
     """A shader that shows the normal."""
 
-    def evaluate(self, codes: np.ndarray, normals: np.ndarray, rays_d: np.ndarray) -> np.ndarray:
+    def evaluate(self, codes, normals, rays_d, mirrored=None):
         return normals * 0.5 + 0.5
+
+    def gates(self, codes):
+        return np.zeros(len(codes), np.float32)
+
+
+class Mirror(Constant):
+    """A perfect mirror; what meets nothing shows its normal."""
+
+    def evaluate(self, codes, normals, rays_d, mirrored=None):
+        own = super().evaluate(codes, normals, rays_d)
+        return own if mirrored is None else own + mirrored[:, 3:] * (mirrored[:, :3] - own)
+
+    def gates(self, codes):
+        return np.ones(len(codes), np.float32)
 
 
 @pytest.fixture
@@ -59,6 +73,38 @@ def test_a_baked_ball_has_the_silhouette_and_depth_of_the_ball(ball):
     inside = distance < 0.8 * RADIUS
     depth = 2.0 - np.sqrt(RADIUS**2 - distance[inside] ** 2)
     assert np.abs(pixels.depth[inside] - depth).max() < 0.3 * nvf.voxel_size
+
+
+class TwoBalls(torch.nn.Module):
+    """Balls of radius 0.15 beside each other, at x = 0.3 and 0.7 of the cube."""
+
+    def forward(self, units: torch.Tensor) -> Structure:
+        centers = torch.tensor([[0.3, 0.5, 0.5], [0.7, 0.5, 0.5]])
+        local = units[:, None] - centers
+        distances, nearest = (local.norm(dim=-1) - 0.15).min(dim=-1)
+        normals = torch.nn.functional.normalize(local[torch.arange(len(units)), nearest], dim=-1)
+        return Structure(distances, normals, torch.zeros(len(units), 8))
+
+
+def test_mirrors_show_what_a_reflected_ray_meets(ball):
+    ball.geometry = TwoBalls()
+    half = np.float32([0.35, 0.15, 0.15])
+    center = np.array(ball.spec.center, np.float32)
+    nvf = voxelise(ball, np.stack([center - half, center + half]), 128)
+    codes = encode_codes(np.zeros((len(nvf.active), 8), np.float32))
+    # Down onto the left ball where its normal is tilted by 50 degrees: the ray turns to the right one.
+    normal = np.float32([np.sin(np.radians(50)), 0, np.cos(np.radians(50))])
+    met = center + np.float32([-0.2, 0, 0]) + 0.15 * normal
+    rays_o, rays_d = (met + np.float32([0, 0, 1]))[None], np.float32([[0, 0, -1]])
+    reflected = rays_d[0] - 2 * (rays_d[0] @ normal) * normal
+    to_other = met - (center + np.float32([0.2, 0, 0]))
+    b = to_other @ reflected
+    t = -b - np.sqrt(b * b - to_other @ to_other + 0.15**2)
+    other_normal = (to_other + t * reflected) / 0.15
+    seen = Renderer(nvf, Mirror(), codes).render(rays_o, rays_d)
+    np.testing.assert_allclose(seen.rgb[0], other_normal * 0.5 + 0.5, atol=0.03)
+    without = Renderer(nvf, Mirror(), codes, reflections=False).render(rays_o, rays_d)
+    np.testing.assert_allclose(without.rgb[0], normal * 0.5 + 0.5, atol=0.02)
 
 
 def test_codes_beside_the_surface_are_those_of_the_nearest_surface_point(ball):

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from neuron_core.fields import stored
-from neuron_core.fields.shading import reflect
+from neuron_core.fields.shading import Reflection, reflect
 from neuron_core.fields.spec import FieldSpec
 from neuron_core.voxels.shading import shader_from_tensors
 from tests.core.small_fields import directions, small_field
@@ -20,6 +20,24 @@ def test_the_stored_shader_computes_what_the_trained_one_does():
         geometry = field.shader.geometry(torch.from_numpy(normals), torch.from_numpy(rays_d))
         expected = field.shader(torch.from_numpy(codes), geometry).numpy()
     np.testing.assert_allclose(without, expected, atol=2e-3)  # tables are stored as half floats
+
+
+def test_the_stored_shader_mirrors_as_the_trained_one_does():
+    field = small_field()
+    random = np.random.default_rng(8)
+    codes = random.normal(size=(300, 8)).astype(np.float32)
+    mirrored = random.random((300, 4)).astype(np.float32)
+    normals, rays_d = directions(300, 1), directions(300, 2)
+    shader = shader_from_tensors(stored.to_tensors(field), field.spec.to_json())
+    with torch.no_grad():
+        geometry = field.shader.geometry(torch.from_numpy(normals), torch.from_numpy(rays_d))
+        reflection = Reflection(torch.from_numpy(mirrored[:, :3]), torch.from_numpy(mirrored[:, 3]))
+        expected = field.shader(torch.from_numpy(codes), geometry, reflection).numpy()
+    np.testing.assert_allclose(shader.evaluate(codes, normals, rays_d, mirrored), expected, atol=2e-3)
+    nothing = np.zeros_like(mirrored)
+    np.testing.assert_array_equal(
+        shader.evaluate(codes, normals, rays_d, nothing), shader.evaluate(codes, normals, rays_d)
+    )
 
 
 def test_a_reflected_direction_keeps_its_length_and_forgets_the_side_of_the_normal():

@@ -26,7 +26,16 @@ BOX = np.array([[-0.5, -0.5, -0.5], [0.5, 0.5, 0.5]])
 class ShowsCodes:
     """The first three codes are the color."""
 
-    def evaluate(self, codes: np.ndarray, normals: np.ndarray, rays_d: np.ndarray) -> np.ndarray:
+    def gates(self, codes: np.ndarray) -> np.ndarray:
+        return np.zeros(len(codes), np.float32)
+
+    def evaluate(
+        self,
+        codes: np.ndarray,
+        normals: np.ndarray,
+        rays_d: np.ndarray,
+        mirrored: np.ndarray | None = None,
+    ) -> np.ndarray:
         assert np.allclose(np.linalg.norm(normals, axis=-1), 1, atol=1e-3) and len(rays_d) == len(codes)
         return codes[:, :3].astype(np.float32)
 

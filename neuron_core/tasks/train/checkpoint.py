@@ -136,10 +136,18 @@ def load_run(folder: Path, device: str = "cpu") -> tuple[Field, RunInfo]:
 
 
 def save_checkpoint(
-    folder: Path, field: Field, optimizer: torch.optim.Optimizer, position: Mapping[str, object]
+    folder: Path,
+    field: Field,
+    optimizer: torch.optim.Optimizer,
+    position: Mapping[str, object],
+    stage: Mapping[str, Tensor],
 ) -> None:
-    """Write everything that going on needs. `position` is plain data: stage, step and so on."""
+    """Write everything that going on needs.
+
+    `position` is plain data: stage, step and so on; `stage` is what the stage keeps beside the field.
+    """
     tensors = {f"field.{name}": value for name, value in field.state_dict().items()}
+    tensors |= {f"stage.{name}": value for name, value in stage.items()}
     for index, state in optimizer.state_dict()["state"].items():
         for key, value in state.items():
             tensors[f"optimizer.{index}.{key}"] = torch.as_tensor(value)
@@ -165,6 +173,13 @@ def restore(field: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     field.load_state_dict(
         {name.removeprefix("field."): value for name, value in tensors.items() if name.startswith("field.")}
     )
+
+
+def stage_state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What the stage kept beside the field."""
+    return {
+        name.removeprefix("stage."): value for name, value in tensors.items() if name.startswith("stage.")
+    }
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:

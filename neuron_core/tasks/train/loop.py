@@ -88,6 +88,7 @@ class Trainer:
         if self._restored is not None:
             if self.position.step:
                 checkpoint.restore_optimizer(optimizer, self._restored)
+                stage.load_state(checkpoint.stage_state(self._restored))
             self._restored = None
         position, started = self.position, time.perf_counter() - self.position.seconds
         saved = reported = time.perf_counter()
@@ -102,14 +103,16 @@ class Trainer:
             position.seconds = now - started
             self._maybe_validate(stage)
             if interrupts.requested() or now - saved > CHECKPOINT_SECONDS:
-                checkpoint.save_checkpoint(self.folder, self.field, optimizer, position.as_json(self.limits))
+                checkpoint.save_checkpoint(
+                    self.folder, self.field, optimizer, position.as_json(self.limits), stage.state()
+                )
                 saved = now
                 interrupts.stop_if_requested()
             if now - reported > REPORT_SECONDS or position.step == 1:
                 reported = now
                 self._tell(stage.name, metrics)
         checkpoint.save_checkpoint(
-            self.folder, self.field, optimizer, Position(position.stage + 1).as_json(self.limits)
+            self.folder, self.field, optimizer, Position(position.stage + 1).as_json(self.limits), {}
         )
 
     def _fraction(self, plan: StagePlan) -> float:

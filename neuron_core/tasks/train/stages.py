@@ -7,20 +7,27 @@ as if it had not been.
 import math
 import zlib
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from neuron_core.fields.field import Field
+from neuron_core.fields.field import Field, Style
+from neuron_core.fields.ranges import ray_range
+from neuron_core.fields.render import reflected_rays
+from neuron_core.fields.shading import Reflection
+from neuron_core.fields.volume import composite_weights, march_spec, sample_rays, shell_occupancy
+from neuron_core.foundation import interrupts
 from neuron_core.tasks.train.surface_data import FREE, INSIDE, SpaceLabels, SurfacePool
 
 REACH = 3.0  # ramps on either side of the surface in which distances are learned
 OFF_SURFACE = 0.25  # weight of normals beside the surface
 SMALL_CODES = 1e-4  # penalties: on the size of codes,
 LITTLE_DETAIL = 1e-4  # and on looks that use fine levels
+FAINT = 0.05  # reflected rays that meet less are taken to meet nothing
+TRACED = 1 << 15  # reflected rays at once
 DARK = 0.05  # linear value from which the log curve is about logarithmic
 
 
@@ -186,6 +193,7 @@ class AppearanceStage(Stateless):
         self.targets = log_curve(pool.colors[:, rows])
         with torch.no_grad():
             self.units = field.units(pool.points[rows])
+            self.mirrored = trace_reflections(field, pool.points[rows], self.rays_d)
 
     def parameters(self) -> Iterable[nn.Parameter]:
         """Material branch and shader."""
@@ -204,8 +212,48 @@ class AppearanceStage(Stateless):
         style = self.field.material.style(self.prompts[looks, wording])
         codes = self.field.material(units, structure, style)
         geometry = self.field.shader.geometry(structure.normals, self.rays_d[rows])
-        colors = self.field.shader(codes, geometry)
+        colors = self.field.shader(codes, geometry, self._reflection(rows, style))
         error = F.mse_loss(log_curve(colors), self.targets[looks[:, None], rows])
         loss = error + SMALL_CODES * codes.square().mean() + LITTLE_DETAIL * style.detail.mean()
         loss.backward()
         return {"loss": error.item(), "psnr": -10 * math.log10(max(error.item(), 1e-12))}
+
+    @torch.no_grad()
+    def _reflection(self, rows: Tensor, style: Style) -> Reflection:
+        """What the shader says now about what is mirrored; it learns that from where it is seen."""
+        mirrored, shader = self.mirrored, self.field.shader
+        hit = torch.nonzero(mirrored.opacities[rows] > FAINT).squeeze(-1)
+        met = rows[hit]
+        structure = self.field.geometry(mirrored.units[met])
+        codes = self.field.material(mirrored.units[met], structure, style)
+        colors = shader(codes, shader.geometry(structure.normals, mirrored.directions[met]))
+        rgbs = colors.new_zeros(len(colors), len(rows), 3)
+        rgbs[:, hit] = colors
+        return Reflection(rgbs, mirrored.opacities[rows])
+
+
+class Mirrored(NamedTuple):
+    """Where the reflected rays of surface points arrive."""
+
+    units: Float[Tensor, "N 3"]  # in the field's cube; anything where nothing is met
+    directions: Float[Tensor, "N 3"]
+    opacities: Float[Tensor, " N"]
+
+
+@torch.no_grad()
+def trace_reflections(field: Field, points: Float[Tensor, "N 3"], rays_d: Float[Tensor, "N 3"]) -> Mirrored:
+    """Follow the reflected ray of every point through the geometry that was learned, once."""
+    cells = shell_occupancy(field)
+    rays = ray_range(field.spec)
+    spec = march_spec(field, rays.step)
+    parts = []
+    for some_points, some_rays in zip(points.split(TRACED), rays_d.split(TRACED), strict=True):
+        interrupts.stop_if_requested()
+        normals = field.geometry(field.units(some_points)).normals
+        origins, directions = reflected_rays(field, some_points, normals, some_rays)
+        samples = sample_rays(spec, origins, directions, rays.near, rays.far, cells)
+        sigmas = field.sigmas(field.geometry(samples.units).values)
+        _, opacities, depths = composite_weights(samples, sigmas)
+        met = origins + (depths / opacities.clamp_min(FAINT))[:, None] * directions
+        parts.append(Mirrored(field.units(met).clamp(0.0, 1.0), directions, opacities))
+    return Mirrored(*(torch.cat(column) for column in zip(*parts, strict=True)))

@@ -11,19 +11,28 @@ from torch import Tensor, nn
 from neuron_core.fields import occupancy
 from neuron_core.fields.field import Field
 from neuron_core.fields.render import RayRange, shade_rays
-from neuron_core.fields.volume import march_spec, sample_rays
-from neuron_core.tasks.train.ray_data import RayPool
+from neuron_core.fields.volume import PackedSamples, densities, march_spec, sample_rays
+from neuron_core.tasks.train.ray_data import RayBatch, RayPool
 from neuron_core.tasks.train.stages import generator
 
-LOOK_EVERY = 16  # steps between looks into the occupancy grid
-FIRST_LOOKS = 512  # steps in which all cells are looked at, less often
-FULL_EVERY = 64
-PART = 8  # afterwards, one cell in so many at a time
+FIRST_RAYS = 128  # of the first step, when every ray has hundreds of samples
+LEAST_RAYS = 32
+LOOK_EVERY = 16  # steps between looks into cells that no ray looks into
+PART = 16  # one cell in so many at a time
+MEMORY = 0.9  # what cells remember from one look to the next
+DIM = 1e-3  # of the light: samples behind more than the rest are not trained
+CLEAR = 1e-4  # nor are those that block less
 FOG = 1e-3  # weight of the penalty on half-opaque rays, where photographs have alpha
+FULL_WEIGHT = 0.35  # of the cube's side: gradients of what is nearer to its camera are scaled down
+GAIN_SCALE = 0.1  # of the parameters that exposures are learned by, to learn them slowly
+EVEN_GAINS = 1e-3  # weight of the penalty on exposures that differ
 
 
 class VolumeStage:
-    """Whole field at once. Steps hold a fixed number of samples, not of rays: memory is bounded."""
+    """Whole field at once. Steps hold about a fixed number of samples, not of rays: memory is bounded.
+
+    Photographs with a background learn an exposure each; it is no part of the field.
+    """
 
     name = "volume"
 
@@ -41,66 +50,87 @@ class VolumeStage:
         self.pool = pool
         self.prompt = prompt
         self.rays = rays
-        self.batch = batch
+        self.most_rays = batch
         self.most_samples = most_samples
         self.seed = seed
-        self.transparent = bool((pool.colors[:, 3] < 255).any())
+        self.transparent = pool.transparent
+        self.count = min(FIRST_RAYS, batch)
+        self.gains = nn.Parameter(torch.zeros(pool.views, 3, device=pool.colors.device))
+        self.spec = march_spec(field, rays.step, rays.cone)
+        side = 2 * field.spec.half_side
+        self.full_weight = FULL_WEIGHT * side
 
     def parameters(self) -> Iterable[nn.Parameter]:
-        """Everything."""
-        return self.field.parameters()
+        """Everything, and the exposures."""
+        return [*self.field.parameters(), self.gains]
+
+    def state(self) -> Mapping[str, Tensor]:
+        """What going on needs beside the field."""
+        return {"gains": self.gains.detach(), "count": torch.tensor(self.count)}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what `state` returned."""
+        with torch.no_grad():
+            self.gains.copy_(state["gains"])
+        self.count = int(state["count"])
 
     def backward(self, step: int) -> Mapping[str, float]:
         """One step on random pixels of all photographs."""
-        device = self.pool.directions.device
+        device = self.pool.colors.device
         random = generator(self.seed, self.name, step, device)
         self._look(step, random)
-        rows = torch.randint(len(self.pool), (self.batch,), generator=random, device=device)
-        background = torch.rand(self.batch, 3, generator=random, device=device)
-        rays_o = self.pool.origins[self.pool.cameras[rows].long()]
-        rays_d = self.pool.directions[rows]
-        cells = occupancy.occupied(self.field)
-        spec = march_spec(self.field, self.rays.step, self.rays.cone)
-        samples = sample_rays(spec, rays_o, rays_d, self.rays.near, self.rays.far, cells, self.seed + step)
-        used = self._within_budget(samples.ray_count)
-        if used < len(rows):
-            rows, rays_o, rays_d = rows[:used], rays_o[:used], rays_d[:used]
-            samples = samples.first_rays(used)
-        pixels = shade_rays(self.field, samples, rays_d, self.field.material.style(self.prompt[None]))
-        targets = self.pool.colors[rows].float() / 255
-        rgbs, alphas = pixels.rgbs[0], pixels.opacities[:, None]
-        if self.transparent:
-            rgbs = rgbs + (1 - alphas) * background[:used]
-            wanted = targets[:, :3] * targets[:, 3:] + (1 - targets[:, 3:]) * background[:used]
-        else:
-            wanted = targets[:, :3]
+        rows = torch.randint(len(self.pool), (self.count,), generator=random, device=device)
+        backdrop = torch.rand(self.count, 3, generator=random, device=device)
+        samples, rays = self._sample(self.pool.batch(rows), self.seed + step)
+        style = self.field.material.style(self.prompt[None])
+        weights = (samples.t_mid / self.full_weight).square().clamp_max(1.0)
+        pixels = shade_rays(self.field, samples, rays.rays_d, style, weights)
+        alphas = pixels.opacities[:, None]
+        # A random backdrop shows through wherever the field is less opaque than the photograph.
+        backdrop = backdrop[: len(alphas)]
+        rgbs = self._exposed(pixels.rgbs[0], rays) + (1 - alphas) * backdrop
+        wanted = torch.lerp(backdrop, rays.colors[:, :3], rays.colors[:, 3:])
         error = F.mse_loss(rgbs, wanted)
-        loss = F.huber_loss(rgbs, wanted, delta=0.1) * 5
+        loss = F.huber_loss(rgbs, wanted, delta=0.1) * 5 + EVEN_GAINS * self.gains.square().mean()
         if self.transparent:
             loss = loss + FOG * (alphas * (1 - alphas)).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         psnr = -10 * math.log10(max(error.item(), 1e-12))
-        return {"loss": loss.item(), "psnr": psnr, "rays": float(used), "samples": float(len(samples))}
+        return {"loss": loss.item(), "psnr": psnr, "rays": float(len(alphas)), "samples": float(len(samples))}
 
-    def _within_budget(self, counts: Tensor) -> int:
-        ends = counts.cumsum(0)
-        return max(1, int(torch.searchsorted(ends, self.most_samples, right=True)))
+    def _sample(self, rays: RayBatch, seed: int) -> tuple[PackedSamples, RayBatch]:
+        """The samples that are worth their gradients; fewer rays if there are too many."""
+        cells = occupancy.occupied(self.field)
+        near, far = self.rays.near, self.rays.far
+        samples = sample_rays(self.spec, rays.rays_o, rays.rays_d, near, far, cells, seed)
+        sigmas = densities(self.field, samples.units)
+        occupancy.remember(self.field, samples, sigmas)
+        samples = samples.visible(sigmas, DIM, CLEAR)
+        kept = len(samples)
+        count = self.count * min(max(self.most_samples / max(kept, 1), 0.5), 1.5)
+        self.count = round(min(max(count, LEAST_RAYS), self.most_rays))
+        if kept > 2 * self.most_samples:
+            used = max(1, int(torch.searchsorted(samples.ray_count.cumsum(0), 2 * self.most_samples)))
+            return samples.first_rays(used), rays.first(used)
+        return samples, rays
+
+    def _exposed(self, rgbs: Float[Tensor, "R 3"], rays: RayBatch) -> Float[Tensor, "R 3"]:
+        if self.transparent:
+            return rgbs
+        gains = GAIN_SCALE * (self.gains - self.gains.mean(dim=0))
+        return rgbs * torch.exp(F.embedding(rays.views, gains))
 
     def _look(self, step: int, random: torch.Generator) -> None:
+        """Forget a little, and look into a part of all cells; at first all count as occupied."""
         grid = self.field.occupancy
-        total = grid.numel()
         if step == 0:
-            grid.fill_(1.0)  # until the field has been looked at, everything may hold something
+            grid.fill_(1.0)
+        if step == 0 or step % LOOK_EVERY:
             return
-        if step < FIRST_LOOKS:
-            if step % FULL_EVERY:
-                return
-            cells = torch.arange(total, device=grid.device)
-            grid.mul_(0.5)
-        elif step % LOOK_EVERY == 0:
-            cells = torch.randperm(total, generator=random, device=grid.device)[: total // PART]
-        else:
-            return
+        first = step == LOOK_EVERY
+        occupancy.forget(self.field, 0.0 if first else MEMORY)
+        begin, part = (0, 1) if first else (step // LOOK_EVERY % PART, PART)
+        cells = torch.arange(begin, grid.numel(), part, device=grid.device)
         jitter = torch.rand(len(cells), 3, generator=random, device=grid.device)
         side = 2 * self.field.spec.half_side
-        occupancy.refresh(self.field, cells, jitter, self.rays.step * side, self.rays.cone)
+        occupancy.look(self.field, cells, jitter, self.rays.step * side, self.rays.cone)
