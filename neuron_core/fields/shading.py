@@ -51,6 +51,8 @@ class Shader(nn.Module):
         self.lobes = nn.Linear(width, 6)
         self.tints = nn.Linear(CODE_CHANNELS, 6)
         self.mirror = nn.Linear(CODE_CHANNELS, 4)  # how much of a mirror, and its tint
+        if spec.diffuse:  # what samples add themselves comes first, gloss is added to it
+            nn.init.constant_(self.tints.bias, -3.0)
 
     def geometry(self, normals: Float[Tensor, "N 3"], rays_d: Float[Tensor, "N 3"]) -> Geometry:
         """The part that all looks share. Normals and directions have unit length."""

@@ -1,10 +1,12 @@
 """How large a field is and how it is trained, by preset and kind of data."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from neuron_core.cameras.focus import Focus
+from neuron_core.cameras.camera import Camera
+from neuron_core.cameras.focus import find_focus
 from neuron_core.fields.spec import FieldSpec
 from neuron_core.kernels.hashgrid import HashGridSpec
 
@@ -59,6 +61,11 @@ PHOTOGRAPH_PLANS = {
 }
 
 
+INNER_SIDE = 1.0  # of the cube around the focus that is not contracted, in distances of the cameras
+OBJECT_SIDE = (0.5, 1.6)  # of the cube around an object without background: least and most
+CELLS_PER_PIXEL = 1.4
+
+
 def surface_spec(preset: str, aabb: np.ndarray, prompt_width: int) -> FieldSpec:
     """The field of a rendered asset whose box is `aabb` [2, 3] in metres."""
     center, half_side = enclosing_cube(aabb)
@@ -83,19 +90,27 @@ def enclosing_cube(aabb: np.ndarray, margin: float = 1.06) -> tuple[tuple[float,
     return (float(center[0]), float(center[1]), float(center[2])), half_side
 
 
-def photograph_spec(preset: str, focus: Focus, prompt_width: int, contracted: bool) -> FieldSpec:
-    """The field of a scene that cameras at `focus.distance` look at.
+def photograph_spec(
+    preset: str, cameras: Sequence[Camera], prompt_width: int, contracted: bool
+) -> FieldSpec:
+    """The field of a scene that all cameras look at.
 
     With a background everything outside half the cameras' distance is contracted; without one,
-    the cube holds the object alone.
+    the cube holds the object alone, which may fill the pictures into their corners. The finest
+    cells are about as large as pixels at the focus.
     """
+    focus = find_focus(cameras)
     x, y, z = (float(value) for value in focus.point)
+    half_side = INNER_SIDE / 2 if contracted else np.clip(_widest_view(cameras), *OBJECT_SIDE) / 2
     large = preset == "gpu"
+    pixels = 2 * half_side * float(np.median([camera.fl_x for camera in cameras]))
+    cells = CELLS_PER_PIXEL * pixels * (2 if contracted else 1)
+    finest = int(np.clip(round(cells), 128, 4096 if large else 1024))
     return FieldSpec(
         prompt_width=prompt_width,
         center=(x, y, z),
-        half_side=0.5 * focus.distance,
-        geometry=HashGridSpec(12 if large else 10, 2, 19 if large else 17, 16, 2048 if large else 1024),
+        half_side=float(half_side * focus.distance),
+        geometry=HashGridSpec(12 if large else 10, 2, 19 if large else 17, 16, finest),
         appearance=HashGridSpec(4, 2, 15, 6, 36),
         detail=None,
         directions=HashGridSpec(4, 2, 14, 3, 24),
@@ -103,7 +118,14 @@ def photograph_spec(preset: str, focus: Focus, prompt_width: int, contracted: bo
         contracted=contracted,
         encoding="srgb",
         diffuse=True,
+        geometry_layers=1,
         geometry_features=15,
         material_width=32,
         occupancy_cells=128 if large else 96,
     )
+
+
+def _widest_view(cameras: Sequence[Camera]) -> float:
+    """Side of a cube around what a camera at distance 1 sees, corner to corner."""
+    tangents = [np.hypot(camera.width / camera.fl_x, camera.height / camera.fl_y) / 2 for camera in cameras]
+    return float(2 * np.sin(np.arctan(np.max(tangents))))

@@ -100,9 +100,8 @@ def field_spec(config: TrainConfig, dataset: Dataset, prompt_width: int) -> Fiel
     """The field that suits the dataset."""
     if dataset.kind == "rendered":
         return presets.surface_spec(config.preset, dataset.aabb, prompt_width)
-    focus = dataset.focus()
-    contracted = dataset.background == "opaque"
-    return presets.photograph_spec(config.preset, focus, prompt_width, contracted)
+    cameras, contracted = list(dataset.cameras.values()), dataset.background == "opaque"
+    return presets.photograph_spec(config.preset, cameras, prompt_width, contracted)
 
 
 def plan_of(config: TrainConfig, dataset: Dataset) -> Plan:
