@@ -126,7 +126,9 @@ def _attributes(
 def _looked(field: Field, sums: Tensor, opacities: Tensor, depths: Tensor) -> Looked:
     alphas = opacities.clamp_min(VISIBLE)[:, None]
     normals = F.normalize(sums[:, :3], dim=-1, eps=1e-6)
-    sums = sums[:, 3:].reshape(len(sums), -1, field.material.outputs).permute(1, 0, 2)
+    channels = field.material.outputs
+    looks = (sums.shape[1] - 3) // channels
+    sums = sums[:, 3:].reshape(len(sums), looks, channels).permute(1, 0, 2)
     diffuse = sums[..., CODE_CHANNELS:] if field.spec.diffuse else None
     return Looked(sums[..., :CODE_CHANNELS] / alphas, diffuse, normals, opacities, depths / alphas[:, 0])
 
@@ -175,6 +177,8 @@ class FieldRenderer:
             return None
         gates = self.field.shader.gates(looked.codes)[..., 0].amax(dim=0)
         rows = torch.nonzero((looked.opacities > 0.5) & (gates > DULL)).squeeze(-1)
+        if not len(rows):
+            return None
         points = rays_o[rows] + looked.depths[rows, None] * rays_d[rows]
         origins, directions = reflected_rays(self.field, points, looked.normals[rows], rays_d[rows])
         mirrored = self._look(origins, directions, style)

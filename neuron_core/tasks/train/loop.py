@@ -11,6 +11,7 @@ import torch
 
 from neuron_core.fields.field import Field
 from neuron_core.foundation import interrupts
+from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.progress import Reporter
 from neuron_core.tasks.train import checkpoint
 from neuron_core.tasks.train.presets import StagePlan
@@ -20,6 +21,12 @@ WARMUP = 40  # steps
 LAST_RATE = 0.02  # of the first
 CHECKPOINT_SECONDS = 60.0
 REPORT_SECONDS = 0.5
+
+
+class DivergedError(NeuronError):
+    """Training that came to numbers that are none; the last checkpoint is as it was."""
+
+    kind = "diverged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,7 @@ class Trainer:
                 group["lr"] = plan.learning_rate * schedule(position.step, done)
             optimizer.zero_grad(set_to_none=True)
             metrics = stage.backward(position.step)
+            _check(stage.name, position.step, metrics)
             optimizer.step()
             position.step += 1
             now = time.perf_counter()
@@ -147,6 +155,15 @@ class Trainer:
             return ""
         left = self.position.seconds / (fraction - before) * (1 - fraction)
         return f"{int(left) // 60}:{int(left) % 60:02d}"
+
+
+def _check(stage: str, step: int, metrics: Mapping[str, float]) -> None:
+    if all(math.isfinite(value) for value in metrics.values()):
+        return
+    raise DivergedError(
+        f"Training diverged: a figure of stage {stage} is no finite number at step {step}.",
+        "Look at the pictures and cameras with `neuron inspect`, or try another --seed.",
+    )
 
 
 def schedule(step: int, done: float) -> float:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from neuron_core.cameras.camera import resized, subpixels
+from neuron_core.datasets.photographs import shrink
 from neuron_core.datasets.reader import Dataset, MaterialEntry
 from neuron_core.fields.display import encode_pixels
 from neuron_core.fields.field import Field
@@ -80,6 +81,4 @@ class Preview:
         truth = self.dataset.encoded(look, self.camera.name)
         if truth.shape[:2] == (height, width):
             return truth
-        rows = (np.arange(height) + 0.5) * truth.shape[0] / height
-        columns = (np.arange(width) + 0.5) * truth.shape[1] / width
-        return truth[rows.astype(int)][:, columns.astype(int)]
+        return shrink(truth, width, height)

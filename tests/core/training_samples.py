@@ -1,0 +1,90 @@
+"""Datasets of a patterned ball that is known as a formula, small enough to train on in a test."""
+
+from pathlib import Path
+
+import numpy as np
+
+from neuron_core.cameras.camera import Camera, pixel_centers, rays, save_cameras
+from neuron_core.cameras.dome import fibonacci_dome
+from neuron_core.datasets import layout
+from neuron_core.datasets.layout import GBuffer, GeometryInfo, Manifest, MaterialInfo, RendererInfo
+from neuron_core.foundation.files import sha256_of, write_bytes, write_json
+from neuron_core.images.exr import write_exr
+from neuron_core.images.pictures import encode_png
+from tests.core.foreign_scenes import intrinsics
+
+RADIUS = 0.4
+COLORS = {"red-paint": (0.7, 0.1, 0.1), "blue-paint": (0.1, 0.2, 0.8)}
+
+
+def cameras(count: int = 7, width: int = 20, height: int = 16) -> list[Camera]:
+    """Around the origin, 2 away; the ball fills most of the picture."""
+    return fibonacci_dome(count, (0, 0, 0), 2.0, width=width, height=height, focal_mm=60.0)
+
+
+def hit_ball(camera: Camera) -> GBuffer:
+    """What the rays through the pixel centres hit."""
+    rays_o, rays_d = rays(camera, *pixel_centers(camera))
+    along = (rays_o * rays_d).sum(-1)
+    inside = along**2 - (rays_o**2).sum(-1) + RADIUS**2
+    hit = inside > 0
+    depth = np.where(hit, -along - np.sqrt(np.maximum(inside, 0)), 0).astype(np.float32)
+    position = np.where(hit[..., None], rays_o + depth[..., None] * rays_d, 0).astype(np.float32)
+    return GBuffer(depth, position, position / np.float32(RADIUS), hit.astype(np.float32), hit.astype(np.int32))
+
+
+def colors_of(gbuffer: GBuffer, tint: tuple[float, float, float]) -> np.ndarray:
+    """A lamp above, and stripes: [H, W, 4] linear and premultiplied."""
+    light = 0.3 + 0.7 * np.clip(gbuffer.normal[..., 1], 0, 1)
+    stripes = 0.6 + 0.4 * np.sin(12 * gbuffer.position[..., 0])
+    rgb = (light * stripes)[..., None] * np.array(tint) * gbuffer.coverage[..., None]
+    return np.concatenate([rgb, gbuffer.coverage[..., None]], axis=-1).astype(np.float32)
+
+
+def write_rendered(folder: Path) -> Path:
+    """What `neuron dataset` leaves: two materials, seven cameras, G-buffers."""
+    taken = cameras()
+    names = [camera.name for camera in taken]
+    splits = {"train": names[:-2], "val": names[-2:-1], "test": names[-1:]}
+    save_cameras(folder / layout.CAMERAS, taken, splits)
+    write_json(folder / layout.MATERIALS, {"version": 1, "materials": [{"name": name} for name in COLORS]})
+    for camera in taken:
+        gbuffer = hit_ball(camera)
+        write_exr(folder / layout.gbuffer_path(camera.name), gbuffer.to_channels())
+        for name, tint in COLORS.items():
+            pixels = layout.beauty_channels(colors_of(gbuffer, tint))
+            write_exr(folder / layout.beauty_path(name, camera.name), pixels, half=True)
+    corner = (RADIUS, RADIUS, RADIUS)
+    manifest = Manifest(
+        geometry=GeometryInfo("ball", "d" * 64, (), (0.0, 0.0, 0.0), (tuple(-c for c in corner), corner)),  # type: ignore[arg-type]
+        renderer=RendererInfo("formula", "1", "numpy"),
+        resolution=(taken[0].width, taken[0].height),
+        materials=tuple(
+            MaterialInfo(name, name.replace("-", " "), (f"a {name} ball",), "train", True, False)
+            for name in COLORS
+        ),
+        splits={split: tuple(members) for split, members in splits.items()},
+        files={path.relative_to(folder).as_posix(): sha256_of(path) for path in sorted(folder.rglob("*.*"))},
+        config={},
+        fingerprint="f" * 64,
+    )
+    write_json(folder / layout.MANIFEST, manifest.to_json())
+    return folder
+
+
+def write_photographs(folder: Path, *, transparent: bool = False, black: bool = False) -> Path:
+    """Nine pictures of the red ball with a transforms.json; opaque ones show walls behind it."""
+    frames = []
+    for camera in cameras(9):
+        rgba = colors_of(hit_ball(camera), COLORS["red-paint"])
+        if not transparent:
+            rays_d = rays(camera, *pixel_centers(camera))[1]
+            walls = 0.5 + 0.4 * np.sin(5 * rays_d)
+            rgba[..., :3] += (1 - rgba[..., 3:]) * walls
+        pixels = np.rint(np.clip(rgba * (not black), 0, 1) * 255).astype(np.uint8)
+        if not transparent:
+            pixels = pixels[..., :3]
+        write_bytes(folder / "images" / f"{camera.name}.png", encode_png(pixels))
+        frames.append({"file_path": f"images/{camera.name}.png", "transform_matrix": camera.c2w.tolist()})
+    write_json(folder / "transforms.json", {**intrinsics(cameras(1)[0]), "up_axis": "Y", "frames": frames})
+    return folder
