@@ -1,9 +1,9 @@
 """Run Warp kernels on all cores of a CPU, or on a CUDA device.
 
 Warp runs a CPU launch on one core but releases the interpreter meanwhile, so slices of the
-index range run side by side on threads, the caller's own among them. A kernel that is launched
-here takes its first index as its last argument, and its results do not depend on how the range
-was cut: every element that it writes belongs to exactly one block.
+index range run side by side on threads. A kernel that is launched here takes its first index
+as its last argument, and its results do not depend on how the range was cut: every element
+that it writes belongs to exactly one block.
 """
 
 import os
@@ -26,8 +26,18 @@ def available_cores() -> int:
 
 CORES = available_cores()
 
-_threads = ThreadPoolExecutor(max(1, CORES - 1), thread_name_prefix="neuron-cpu")
+_threads = ThreadPoolExecutor(CORES, thread_name_prefix="neuron-cpu")
 _loading = threading.Lock()
+
+
+def _start_threads() -> None:
+    """A forked process has none of its parent's threads."""
+    global _threads
+    _threads = ThreadPoolExecutor(max(1, CORES - 1), thread_name_prefix="neuron-cpu")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_threads)
 
 
 def launch(
@@ -53,22 +63,17 @@ def launch(
         wp.launch(kernel, blocks * block_size, [*arguments, 0], device=device, stream=stream)
         return
     load(kernel)
+
+    def run(first: int, end: int) -> None:
+        count = (end - first) * block_size
+        wp.launch(kernel, count, [*arguments, first * block_size], device="cpu")
+
     slices = min(slices, blocks)
-    bounds = [blocks * part // slices * block_size for part in range(slices + 1)]
-    parts = iter(zip(bounds[:-1], bounds[1:], strict=True))
-
-    def work() -> None:
-        """Take parts until none is left. Preparing a launch costs much more than repeating it."""
-        command = wp.launch(kernel, 1, [*arguments, 0], device="cpu", record_cmd=True)
-        for first, end in parts:
-            command.set_dim(end - first)
-            command.set_param_at_index(len(arguments), first)
-            command.launch()
-
-    others = [_threads.submit(work) for _ in range(min(CORES, slices) - 1)]
-    work()
-    for other in others:
-        other.result()
+    if slices <= 1:
+        run(0, blocks)
+        return
+    bounds = [blocks * part // slices for part in range(slices + 1)]
+    list(_threads.map(run, bounds[:-1], bounds[1:]))
 
 
 def load(kernel: wp.Kernel) -> None:
