@@ -65,9 +65,7 @@ class Preview:
         device = self.field.center.device
         renderer = FieldRenderer(self.field, ray_range(self.field.spec))
         origins, directions = (
-            torch.from_numpy(np.ascontiguousarray(np.broadcast_to(rays, rays_d.shape).reshape(-1, 3))).to(
-                device
-            )
+            torch.from_numpy(np.array(np.broadcast_to(rays, rays_d.shape)).reshape(-1, 3)).to(device)
             for rays in (rays_o, rays_d)
         )
         pixels = renderer.render(origins, directions, self.prompts)
