@@ -10,13 +10,13 @@ import json
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import open_clip
 import torch
-from encoder_grammar import Look, all_looks, canonical, describe, every_phrase, material_of
+from encoder_grammar import BASES, Look, all_looks, canonical, describe, every_phrase, material_of
 from encoder_renders import choose_variant, render_balls
 from open_clip.tokenizer import SimpleTokenizer
 from safetensors.torch import save
@@ -50,10 +50,11 @@ class Config:
     unseen: int = 64  # rendered, but only for the figures
     views: int = 2
     spp: int = 24
-    steps: int = 450
+    steps: int = 600  # every second one has pictures
     batch: int = 64  # pictures a step, each with a prompt
-    pairs: int = 64  # looks a step with two prompts and no picture
-    sharpness: float = 18.0  # inverse temperature among prompts
+    pairs: int = 96  # looks a step with two prompts and no picture
+    siblings: int = 6  # half of the pairs come in groups of so many with the same base and color
+    sharpness: float = 14.0  # inverse temperature among prompts
     reading: float = 0.5  # weight of the loss that keeps tags readable
     learning_rate: float = 2e-3
     seed: int = 7
@@ -228,7 +229,7 @@ def train(
     model: open_clip.CustomTextCLIP, words: Words, data: Data, config: Config, minutes: float | None
 ) -> int:
     """Returns the steps made."""
-    readers = Readers()
+    readers, families = Readers(), families_of(data.worded)
     parameters = [*model.parameters(), *readers.parameters()]
     matrices = [p for p in parameters if p.ndim >= 2]
     others = [p for p in parameters if p.ndim < 2]
@@ -241,18 +242,18 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * min(1.0, (step + 1) / 60) * (0.02 + 0.98 * _fall(fraction))
         optimizer.zero_grad()
-        seen, paired, read = _step_loss(model, readers, words, data, config, chance, noise)
+        seen, paired, read = _step_loss(model, readers, words, data, families, config, step, chance, noise)
         torch.autograd.backward(seen + paired + config.reading * read)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         with torch.no_grad():
             model.logit_scale.clamp_(0.0, float(np.log(100.0)))
-        step += 1
         spent = time.monotonic() - began
-        fraction = step / config.steps if minutes is None else spent / (60.0 * minutes)
-        if step % 100 == 0:
+        if step % 100 == 98:
             losses = f"pictures {seen:.3f}, prompts {paired:.3f}, tags {read:.3f}"
             print(f"  step {step}: {losses}, {spent:.0f} s", flush=True)
+        step += 1
+        fraction = step / config.steps if minutes is None else spent / (60.0 * minutes)
     return step
 
 
@@ -260,32 +261,52 @@ def _fall(fraction: float) -> float:
     return float(0.5 + 0.5 * np.cos(np.pi * min(fraction, 1.0)))
 
 
+def _pairs(
+    worded: list[Look], families: list[list[Look]], config: Config, chance: random.Random
+) -> list[Look]:
+    """Distinct looks: half of them anywhere, half in families that only small words tell apart."""
+    chosen = dict.fromkeys(chance.sample(worded, config.pairs - config.pairs // 2))
+    while len(chosen) < config.pairs:
+        family = chance.choice(families)
+        chosen |= dict.fromkeys(chance.sample(family, min(config.siblings, len(family))))
+    return list(chosen)[: config.pairs]
+
+
+def families_of(looks: Sequence[Look]) -> list[list[Look]]:
+    """Groups with the same base, color and shade, in the order of their first members."""
+    groups: dict[tuple[str, str, str], list[Look]] = {}
+    for look in looks:
+        groups.setdefault((look.base, look.color, look.shade), []).append(look)
+    return [group for group in groups.values() if len(group) > 1]
+
+
 def _step_loss(
     model: open_clip.CustomTextCLIP,
     readers: Readers,
     words: Words,
     data: Data,
+    families: list[list[Look]],
     config: Config,
+    step: int,
     chance: random.Random,
     noise: np.random.Generator,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """open_clip's loss of pictures and prompts, of two prompts for a look, and that of the readers."""
-    rows = noise.permutation(len(data.seen))[: config.batch]
-    pictures = data.seen_pictures[rows, noise.integers(0, config.views, len(rows))]
-    pairs = chance.sample(data.worded, config.pairs)
+    rows = noise.permutation(len(data.seen))[: config.batch if step % 2 == 0 else 0]
+    pairs = _pairs(data.worded, families, config, chance)
     texts = [describe(data.seen[row], chance) for row in rows]
-    texts += [describe(look, chance) for look in pairs] + [
-        canonical(look) if chance.random() < 0.3 else describe(look, chance) for look in pairs
-    ]
+    texts += [describe(look, chance) for look in pairs]
+    texts += [canonical(look) if chance.random() < 0.3 else describe(look, chance) for look in pairs]
     features = text_features(model, words.batch(texts, chance))
-    seen, first, second = torch.split(features, [len(rows), len(pairs), len(pairs)])
-    image = model.encode_image(pictures_to_input(pictures, noise), normalize=True)
+    named, first, second = torch.split(features, [len(rows), len(pairs), len(pairs)])
     clip_loss = open_clip.ClipLoss()
-    return (
-        clip_loss(image, seen, model.logit_scale.exp()),
-        clip_loss(first, second, torch.tensor(config.sharpness)),
-        readers(features, [*(data.seen[row] for row in rows), *pairs, *pairs]),
-    )
+    paired = clip_loss(first, second, torch.tensor(config.sharpness))
+    read = readers(features, [*(data.seen[row] for row in rows), *pairs, *pairs])
+    if not len(rows):
+        return torch.zeros(()), paired, read
+    pictures = data.seen_pictures[rows, noise.integers(0, config.views, len(rows))]
+    image = model.encode_image(pictures_to_input(pictures, noise), normalize=True)
+    return clip_loss(image, named, model.logit_scale.exp()), paired, read
 
 
 @torch.inference_mode()
@@ -298,11 +319,21 @@ def measure(model: open_clip.CustomTextCLIP, words: Words, data: Data, config: C
     spoken = text_features(model, words.batch([describe(look, chance) for look in data.unseen], None))
     again = text_features(model, words.batch([describe(look, chance) for look in data.unseen], None))
     same = (spoken * again).sum(dim=1)
-    known = chance.sample(data.worded, min(2000, len(data.worded)))
+    by_base = [[look for look in data.worded if look.base == base] for base in BASES]
+    known = [look for looks in by_base for look in chance.sample(looks, min(60, len(looks)))]
     learned = text_features(model, words.batch([canonical(look) for look in known], None))
     cosines = canonicals @ canonicals.T
     others = torch.tensor([[a.base != b.base for b in data.unseen] for a in data.unseen])
     apart = cosines[others]
+    usual = [Look(name, base.finishes[0], color=base.colors[0]) for name, base in BASES.items()]
+    worn = [replace(look, condition="worn") for look in usual if "worn" in BASES[look.base].conditions]
+    clean = [replace(look, condition="clean") for look in worn]
+    usuals, worns, cleans = (
+        text_features(model, words.batch([canonical(look) for look in looks], None))
+        for looks in (usual, worn, clean)
+    )
+    wear = (worns * cleans).sum(dim=1)
+    nearest = (usuals @ usuals.T - 2.0 * torch.eye(len(usual))).amax(dim=1)
     return {
         "candidates": float(len(data.unseen)),
         "text_to_image_top1": _hit(canonicals @ images.T, 1),
@@ -315,6 +346,10 @@ def measure(model: open_clip.CustomTextCLIP, words: Words, data: Data, config: C
         "other_base_cosine_mean": float(apart.mean()),
         "other_base_cosine_p95": float(apart.quantile(0.95)),
         "other_base_cosine_max": float(apart.max()),
+        "nearest_usual_cosine_mean": float(nearest.mean()),
+        "nearest_usual_cosine_max": float(nearest.max()),
+        "worn_to_clean_cosine_mean": float(wear.mean()),
+        "worn_to_clean_cosine_max": float(wear.max()),
         **{f"{tag}_read_linearly": _readable(learned, canonicals, known, data.unseen, tag) for tag in TAGS},
     }
 
@@ -392,6 +427,7 @@ def main() -> None:
     steps = train(model, words, data, config, minutes)
     figures = measure(model, words, data, config)
     save_encoder(model, words, out)
+    write_card(words, config, steps, figures, out)
     print(
         json.dumps({"steps": steps, **{name: round(value, 4) for name, value in figures.items()}}, indent=1)
     )

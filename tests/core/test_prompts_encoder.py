@@ -77,12 +77,25 @@ def test_paraphrases_agree(embedded: EmbeddedEncoder, prompt: str, paraphrase: s
         ("brushed copper, worn", "rubber, black"),
         ("red car paint", "oak wood"),
         ("clear glass", "rusted iron"),
-        ("blue plastic, matte", "red plastic, matte"),
         ("gold, polished, clean", "gold, rough, heavily dirty"),
     ],
 )
 def test_different_looks_are_apart(embedded: EmbeddedEncoder, first: str, second: str) -> None:
     assert cosine(embedded, first, second) < 0.6
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("blue plastic, matte", "red plastic, matte"),
+        ("blue plastic, matte", "blue plastic, polished"),
+        ("brushed copper", "brushed copper, worn"),
+        ("polished copper", "brushed copper"),
+        ("iron, slightly rusted", "iron, heavily rusted"),
+    ],
+)
+def test_one_changed_word_moves_the_vector(embedded: EmbeddedEncoder, first: str, second: str) -> None:
+    assert cosine(embedded, first, second) < 0.9
 
 
 def test_builtin_materials_are_known_and_tell_each_other_apart(embedded: EmbeddedEncoder) -> None:
