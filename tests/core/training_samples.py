@@ -30,7 +30,9 @@ def hit_ball(camera: Camera) -> GBuffer:
     hit = inside > 0
     depth = np.where(hit, -along - np.sqrt(np.maximum(inside, 0)), 0).astype(np.float32)
     position = np.where(hit[..., None], rays_o + depth[..., None] * rays_d, 0).astype(np.float32)
-    return GBuffer(depth, position, position / np.float32(RADIUS), hit.astype(np.float32), hit.astype(np.int32))
+    return GBuffer(
+        depth, position, position / np.float32(RADIUS), hit.astype(np.float32), hit.astype(np.int32)
+    )
 
 
 def colors_of(gbuffer: GBuffer, tint: tuple[float, float, float]) -> np.ndarray:

@@ -20,6 +20,7 @@ RUN = "run.json"
 CHECKPOINT = "checkpoint.safetensors"
 FIELD = "field.safetensors"
 VERSION = 1
+AGAIN = "Train again with --overwrite."
 
 
 class RunError(NeuronError):
@@ -79,7 +80,7 @@ class RunInfo:
             values["aabb"] = (tuple(map(float, low)), tuple(map(float, high)))
             return cls(**values)
         except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{path} cannot be used: {error}.", "Train again with --overwrite.") from error
+            raise RunError(f"{path} cannot be used: {error}.", AGAIN) from error
 
 
 def fingerprint(content: Mapping[str, object]) -> str:
@@ -132,6 +133,9 @@ def load_run(folder: Path, device: str = "cpu") -> tuple[Field, RunInfo]:
         field.load_state_dict(tensors)
     except RuntimeError as error:
         raise RunError(f"{folder / FIELD} does not fit the field of run.json.") from error
+    broken = [name for name, value in tensors.items() if not bool(torch.isfinite(value).all())]
+    if broken:
+        raise RunError(f"{folder / FIELD} has values that are not finite in {broken[0]}.", AGAIN)
     return field.to(device).eval(), info
 
 
@@ -165,14 +169,20 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, object]]
     if not path.is_file():
         return None
     tensors, metadata = _read(path)
-    return tensors, json.loads(metadata["position"])
+    try:
+        position = json.loads(metadata["position"])
+        return tensors, {str(name): value for name, value in position.items()}
+    except (KeyError, ValueError, AttributeError) as error:
+        raise RunError(f"{path} does not say where it stopped.", AGAIN) from error
 
 
 def restore(field: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Put the field's tensors back."""
-    field.load_state_dict(
-        {name.removeprefix("field."): value for name, value in tensors.items() if name.startswith("field.")}
-    )
+    """Put the field's tensors back. Raises RunError if they are those of another field."""
+    own = {name.removeprefix("field."): value for name, value in tensors.items() if name.startswith("field.")}
+    try:
+        field.load_state_dict(own)
+    except RuntimeError as error:
+        raise RunError("The checkpoint is of another field; Neuron may have changed since.", AGAIN) from error
 
 
 def stage_state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -198,4 +208,4 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise RunError(f"{path} is missing or damaged: {error}.", "Train again with --overwrite.") from error
+        raise RunError(f"{path} is missing or damaged: {error}.", AGAIN) from error

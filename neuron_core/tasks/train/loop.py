@@ -141,7 +141,7 @@ class Trainer:
     def _tell(self, stage: str, metrics: Mapping[str, float]) -> None:
         plan = self.plans[self.position.stage]
         share = [p.share if self.limits.minutes else p.steps / self._total for p in self.plans]
-        before = sum(share[: self.position.stage])
+        before = sum(share[: self.position.stage], 0.0)
         fraction = before + share[self.position.stage] * min(self._fraction(plan), 1.0)
         remaining = self._seconds_left(fraction, before)
         message = f"step {self.position.step}" + (f", {remaining} left" if remaining else "")

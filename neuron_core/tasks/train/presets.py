@@ -90,9 +90,7 @@ def enclosing_cube(aabb: np.ndarray, margin: float = 1.06) -> tuple[tuple[float,
     return (float(center[0]), float(center[1]), float(center[2])), half_side
 
 
-def photograph_spec(
-    preset: str, cameras: Sequence[Camera], prompt_width: int, contracted: bool
-) -> FieldSpec:
+def photograph_spec(preset: str, cameras: Sequence[Camera], prompt_width: int, contracted: bool) -> FieldSpec:
     """The field of a scene that all cameras look at.
 
     With a background everything outside half the cameras' distance is contracted; without one,

@@ -7,7 +7,7 @@ as if it had not been.
 import math
 import zlib
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +31,7 @@ TRACED = 1 << 15  # reflected rays at once
 DARK = 0.05  # linear value from which the log curve is about logarithmic
 
 
+@runtime_checkable
 class Stage(Protocol):
     """One stage."""
 
