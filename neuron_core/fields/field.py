@@ -82,7 +82,8 @@ class MaterialBranch(nn.Module):
         # In place: memory, not arithmetic, is what a step waits for on a CPU.
         hidden = (style.scales[0][:, None] * hidden).add_(style.shifts[0][:, None]).relu_()
         hidden = (style.scales[1][:, None] * self.second(hidden)).add_(style.shifts[1][:, None]).relu_()
-        return self.last(hidden)
+        codes: Tensor = self.last(hidden)
+        return codes
 
 
 class Field(nn.Module):

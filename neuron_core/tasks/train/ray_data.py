@@ -103,7 +103,7 @@ def _read(dataset: Dataset, name: str) -> np.ndarray:
     alphas = picture[..., 3:]
     straight = np.divide(picture[..., :3], alphas, out=np.zeros_like(picture[..., :3]), where=alphas > 0)
     encoded = np.concatenate([linear_to_srgb(straight), np.clip(alphas, 0.0, 1.0)], axis=-1)
-    return np.rint(encoded * 255).astype(np.uint8)
+    return np.asarray(np.rint(encoded * 255), np.uint8)
 
 
 def _directions(cameras: Sequence[Camera], valid: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
