@@ -80,6 +80,6 @@ def parse_shard(shard: str) -> tuple[int, int]:
     return int(match[1]) - 1, int(match[2])
 
 
-def _check_range(name: str, value: float, low: float, high: float) -> None:
+def _check_range(name: str, value: float | int, low: float | int, high: float | int) -> None:
     if not (math.isfinite(value) and low <= value <= high):
         raise NeuronError(f"The {name} of a dataset cannot be {value}.", f"Give {low} to {high}.")

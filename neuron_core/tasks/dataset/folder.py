@@ -29,10 +29,13 @@ class Folder:
         self.fingerprint = hashlib.sha256(json.dumps(self.description, sort_keys=True).encode()).hexdigest()
 
     def is_finished(self) -> bool:
-        """Whether the manifest of exactly this dataset is there."""
-        return (self.path / layout.MANIFEST).is_file() and self._described().get(
-            "fingerprint"
-        ) == self.fingerprint
+        """Whether exactly this dataset is there, with its manifest and every file that it lists."""
+        if not self.has(layout.MANIFEST):
+            return False
+        found = self._described()
+        files = found.get("files")
+        listed = files if isinstance(files, dict) else {}
+        return found.get("fingerprint") == self.fingerprint and all(self.has(str(path)) for path in listed)
 
     def open(self, overwrite: bool) -> None:
         """Make the folder ours, or go on with it.
@@ -47,6 +50,7 @@ class Folder:
         if not self.is_finished():
             content = {"fingerprint": self.fingerprint, "config": self.description}
             write_json(self.path / UNFINISHED / REQUEST, content)
+            self._remove(layout.MANIFEST)
 
     def has(self, path: str) -> bool:
         """Whether a file is there; files are whole once they are."""
@@ -91,10 +95,16 @@ class Folder:
     def _described(self) -> dict[str, object]:
         """Fingerprint and config of what is there; empty if that is nothing of ours."""
         for name in (layout.MANIFEST, f"{UNFINISHED}/{REQUEST}"):
-            if (self.path / name).is_file():
-                content = read_json(self.path / name)
-                return content if isinstance(content, dict) else {"fingerprint": "damaged"}
+            if self.has(name):
+                return self._content(name)
         return {}
+
+    def _content(self, name: str) -> dict[str, object]:
+        try:
+            content = read_json(self.path / name)
+        except FileError:
+            content = None
+        return content if isinstance(content, dict) else {"fingerprint": "damaged"}
 
     def _mismatch(self, found: Mapping[str, object]) -> ConfigMismatchError:
         theirs = found.get("config")
@@ -104,21 +114,23 @@ class Folder:
             f"{name} {_short(theirs.get(name))} instead of {_short(self.description[name])}" for name in names
         ]
         return ConfigMismatchError(
-            f"{self.path} holds a dataset that was made differently: {', '.join(shown[:4]) or 'other content'}.",
+            f"{self.path} holds another dataset: {', '.join(shown[:4]) or 'its content differs'}.",
             "Pick another folder, or replace it with --overwrite.",
         )
 
     def _clear(self) -> None:
         """Remove a dataset of ours, and nothing else that may lie there."""
-        single = (layout.MANIFEST, layout.CAMERAS, layout.MATERIALS, PREVIEW)
-        try:
-            for name in single:
-                (self.path / name).unlink(missing_ok=True)
-        except OSError as error:
-            raise _cannot_clear(self.path, error) from error
+        self._remove(layout.MANIFEST, layout.CAMERAS, layout.MATERIALS, PREVIEW)
         self._remove_tree(layout.GBUFFER_FOLDER, "*.exr")
         self._remove_tree(layout.BEAUTY_FOLDER, "*.exr", layout.TRANSFORMS)
         self._remove_tree(UNFINISHED, "*.json")
+
+    def _remove(self, *names: str) -> None:
+        try:
+            for name in names:
+                (self.path / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise _cannot_clear(self.path, error) from error
 
     def _remove_tree(self, name: str, *patterns: str) -> None:
         """Remove files of ours below a folder, and the folders that are empty then."""

@@ -35,11 +35,13 @@ class MitsubaRenderer:
         mitsuba.set_log_level(mitsuba.LogLevel.Error)
         self._mi: Any = mitsuba
         self.variant = variant
+        self.partial = not variant.startswith("scalar")
         self.version = str(mitsuba.__version__)
         self._bounces = bounces
         cells = round(resolution * GRID_CELLS_PER_PIXEL)
         self._grid_cells = min(max(cells, SMALLEST_GRID), LARGEST_GRID)
         self._geometry: Geometry | None = None
+        self._open: set[str] = set()  # parts whose backs can be seen
         self._light: Any = None
         self._shown: tuple[str, Any] = ("", None)  # digest of a material, its scene
         self._gbuffer_scene: Any = None
@@ -59,6 +61,7 @@ class MitsubaRenderer:
         """Take the object and its light [H, W, 3]."""
         bitmap = self._mi.Bitmap(np.ascontiguousarray(environment, np.float32))
         self._geometry = geometry
+        self._open = {part.name for part in geometry.parts if not is_closed(part)}
         self._light = self._mi.load_dict({"type": "envmap", "bitmap": bitmap})
         self._shown = ("", None)
         self._gbuffer_scene = None
@@ -69,29 +72,82 @@ class MitsubaRenderer:
             self._gbuffer_scene = self._scene(self._mi.load_dict(NEUTRAL), True)
         integrator = self._mi.load_dict({"type": "aov", "aovs": GBUFFER_AOVS})
         sampler = {"type": "stratified", "sample_count": 1, "jitter": False}
-        sensor = self._sensor(camera, sampler, "rgba")
+        sensor = self._sensor(camera, sampler)
         picture = self._mi.render(self._gbuffer_scene, sensor=sensor, integrator=integrator, spp=1)
         return _to_gbuffer(camera, np.array(picture)[..., -10:])
 
-    def beauty(self, material: Material, camera: Camera, spp: int, seed: int) -> np.ndarray:
+    def beauty(
+        self, material: Material, camera: Camera, spp: int, seed: int, repeats: np.ndarray | None = None
+    ) -> np.ndarray:
         """Linear premultiplied RGBA [H, W, 4] float32."""
         scene = self._scene_of(material)
-        total = np.zeros((camera.height, camera.width, 4), np.float64)
-        passes = self._passes(camera, spp)
-        for index, count in enumerate(passes):
-            sampler = {"type": "multijitter", "sample_count": count}
-            sensor = self._sensor(camera, sampler, "rgba")
-            picture = self._mi.render(scene, sensor=sensor, spp=count, seed=_pass_seed(seed, index))
-            total += np.array(picture, dtype=np.float64) * count
-        pixels = (total / sum(passes)).astype(np.float32)
-        pixels[..., 3] = np.clip(pixels[..., 3], 0.0, 1.0)
-        return np.nan_to_num(pixels, nan=0.0, posinf=0.0, neginf=0.0)
+        if repeats is None:
+            repeats = np.ones((camera.height, camera.width), int)
+        render = self._trace if self.partial else self._render
+        picture = np.nan_to_num(render(scene, camera, spp, seed, repeats), nan=0.0, posinf=0.0, neginf=0.0)
+        picture[..., 3] = np.clip(picture[..., 3], 0.0, 1.0)
+        return np.asarray(picture, np.float32)
 
-    def _passes(self, camera: Camera, spp: int) -> list[int]:
-        """Samples of each launch: one as long as it fits into memory."""
-        most = max(1, MOST_LANES // (camera.width * camera.height))
-        count = math.ceil(spp / most)
-        return [spp * (part + 1) // count - spp * part // count for part in range(count)]
+    def _render(self, scene: Any, camera: Camera, spp: int, seed: int, repeats: np.ndarray) -> np.ndarray:
+        """Whole pictures on Mitsuba's film, as the scalar variant has them."""
+        sensor = self._sensor(camera, {"type": "multijitter", "sample_count": spp})
+        count = int(repeats.max())
+        total = np.zeros((camera.height, camera.width, 4))
+        for index in range(count):
+            picture = self._mi.render(scene, sensor=sensor, spp=spp, seed=_part_seed(seed, index))
+            total += np.array(picture, np.float64)
+        return total / count
+
+    def _trace(self, scene: Any, camera: Camera, spp: int, seed: int, repeats: np.ndarray) -> np.ndarray:
+        """Every pixel as often as it should be.
+
+        Samples are summed here and not on Mitsuba's film, whose sums depend on which of two threads
+        comes first where a pixel's samples are split between them.
+        """
+        indices = np.repeat(np.arange(repeats.size), repeats.ravel())
+        total = np.zeros((repeats.size, 4))
+        most = max(1, MOST_LANES // spp)
+        for start in range(0, len(indices), most):
+            part = indices[start : start + most]
+            np.add.at(total, part, self._trace_part(scene, camera, part, spp, _part_seed(seed, start)))
+        mean = total / np.maximum(repeats.ravel(), 1)[:, None]
+        return mean.reshape(camera.height, camera.width, 4)
+
+    def _trace_part(self, scene: Any, camera: Camera, indices: np.ndarray, spp: int, seed: int) -> np.ndarray:
+        """Path trace pixels by their flat indices [N] in one launch; the answer is [N, 4] float64."""
+        import drjit
+
+        mi = self._mi
+        sampler = mi.load_dict({"type": "multijitter", "sample_count": spp})
+        sampler.set_samples_per_wavefront(spp)
+        lanes = len(indices) * spp
+        sampler.seed(seed, lanes)
+        sequence = drjit.arange(mi.UInt32, lanes) // drjit.opaque(mi.UInt32, spp)
+        pixel = drjit.gather(mi.UInt32, mi.UInt32(indices.astype(np.uint32)), sequence)
+        ray = self._rays(camera, pixel, sampler.next_2d())
+        color, hit, _ = scene.integrator().sample(scene, sampler, ray)
+        channels = [drjit.select(hit, channel, 0.0) for channel in (*color, mi.Float(1.0))]
+        drjit.eval(channels)
+        samples = [np.array(channel).reshape(len(indices), spp) for channel in channels]
+        return np.stack([values.mean(axis=1, dtype=np.float64) for values in samples], axis=-1)
+
+    def _rays(self, camera: Camera, pixel: Any, offset: Any) -> Any:
+        """Through `offset` in [0, 1)^2 of pixels given by flat index, as `cameras.rays` has them."""
+        import drjit
+
+        mi = self._mi
+
+        def opaque(value: float) -> Any:
+            return drjit.opaque(mi.Float, float(value))  # no camera is compiled into the code
+
+        width = drjit.opaque(mi.UInt32, camera.width)
+        row = pixel // width
+        x = (mi.Float(pixel - row * width) + offset.x - opaque(camera.cx)) / opaque(camera.fl_x)
+        y = (opaque(camera.cy) - mi.Float(row) - offset.y) / opaque(camera.fl_y)
+        pose = [[opaque(value) for value in line] for line in camera.c2w[:3]]
+        direction = mi.Vector3f([line[0] * x + line[1] * y - line[2] for line in pose])
+        origin = mi.Point3f([line[3] for line in pose])
+        return mi.RayDifferential3f(mi.Ray3f(origin, drjit.normalize(direction)))
 
     def _scene_of(self, material: Material) -> Any:
         digest = repr(material.to_json())
@@ -105,7 +161,7 @@ class MitsubaRenderer:
         shapes = {}
         for index, part in enumerate(self._taken().parts):
             own = bsdf if part.takes_material else neutral
-            if not is_closed(part) and not (part.takes_material and transmissive):
+            if part.name in self._open and not (part.takes_material and transmissive):
                 own = self._mi.load_dict({"type": "twosided", "bsdf": own})
             shapes[f"part_{index:04d}"] = self._mesh(part, own)
         integrator = {"type": "path", "max_depth": self._bounces, "hide_emitters": True}
@@ -156,7 +212,7 @@ class MitsubaRenderer:
         volume = {"type": "gridvolume", "grid": grid, "raw": True, "to_world": to_world}
         return {"type": "volume", "volume": {**volume, "filter_type": "trilinear", "wrap_mode": "clamp"}}
 
-    def _sensor(self, camera: Camera, sampler: dict[str, object], channels: str) -> Any:
+    def _sensor(self, camera: Camera, sampler: dict[str, object]) -> Any:
         if camera.distorted or not math.isclose(camera.fl_x, camera.fl_y, rel_tol=1e-6):
             raise CameraError(
                 f"Camera {camera.name} has lens distortion or oblong pixels; Mitsuba renders neither.",
@@ -168,7 +224,7 @@ class MitsubaRenderer:
             "type": "hdrfilm",
             "width": camera.width,
             "height": camera.height,
-            "pixel_format": channels,
+            "pixel_format": "rgba",
             "component_format": "float32",
             "rfilter": {"type": "box"},
         }
@@ -216,10 +272,8 @@ def is_closed(part: MeshPart) -> bool:
     return bool(np.array_equal(np.sort(forth), np.sort(back)))
 
 
-def _pass_seed(seed: int, index: int) -> int:
-    if index == 0:
-        return seed
-    return int.from_bytes(hashlib.sha256(f"{seed}/{index}".encode()).digest()[:4], "little")
+def _part_seed(seed: int, start: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}/{start}".encode()).digest()[:4], "little")
 
 
 def _to_gbuffer(camera: Camera, channels: np.ndarray) -> GBuffer:

@@ -11,39 +11,42 @@ class Pace:
     def __init__(self, left: Mapping[str, int], weights: Mapping[str, float]) -> None:
         self._left = Counter(left)
         self._weights = dict(weights)  # relative seconds
-        self._seconds: dict[str, float] = {kind: 0.0 for kind in weights}
-        self._counts: Counter[str] = Counter()
+        self._seconds: dict[str, list[float]] = {kind: [] for kind in weights}
         self._fraction = 0.0
-        self._started = time.monotonic()
+        self._last = time.monotonic()
 
     def done(self, kind: str) -> None:
         """Another piece of a kind was finished just now."""
         now = time.monotonic()
-        self._seconds[kind] += now - self._started
-        self._started = now
-        self._counts[kind] += 1
+        self._seconds[kind].append(now - self._last)
+        self._last = now
         self._left[kind] -= 1
 
     def seconds_left(self) -> float:
-        """Estimated from the mean of each kind."""
+        """Estimated from what was done of each kind."""
         unit = self._unit()
-        return sum(count * self._mean(kind, unit) for kind, count in self._left.items())
+        return sum((count * self._typical(kind, unit) for kind, count in self._left.items()), start=0.0)
 
     def fraction(self) -> float:
         """Of the time, in [0, 1]; never falls."""
-        spent, left = sum(self._seconds.values()), self.seconds_left()
+        spent, left = sum(map(sum, self._seconds.values())), self.seconds_left()
         if spent > 0.0:
             self._fraction = max(self._fraction, spent / (spent + left))
         return self._fraction
 
     def _unit(self) -> float:
-        weight = sum(self._weights[kind] * count for kind, count in self._counts.items())
-        return sum(self._seconds.values()) / weight if weight else 0.0
+        """Seconds for a weight of 1, from the kinds that were seen."""
+        seen = [kind for kind, seconds in self._seconds.items() if seconds]
+        weight = sum(self._weights[kind] for kind in seen)
+        return sum(self._typical(kind, 0.0) for kind in seen) / weight if weight else 0.0
 
-    def _mean(self, kind: str, unit: float) -> float:
-        if self._counts[kind]:
-            return self._seconds[kind] / self._counts[kind]
-        return unit * self._weights[kind]
+    def _typical(self, kind: str, unit: float) -> float:
+        """The mean without the first, which often has to compile something."""
+        seconds = self._seconds[kind]
+        if not seconds:
+            return unit * self._weights[kind]
+        later = seconds[1:] or seconds
+        return sum(later) / len(later)
 
 
 def clock(seconds: float) -> str:

@@ -33,6 +33,7 @@ class Unit:
     kind: Kind
     camera: str
     material: str = ""  # empty for a G-buffer
+    measured: bool = False  # a training picture that stands for the noise of the others
 
     @property
     def path(self) -> str:
@@ -68,7 +69,8 @@ class Plan:
         units = [Unit("gbuffer", camera.name) for camera in self.cameras]
         for material in self.materials:
             for camera in self.camera_names(material.name):
-                units.append(Unit("train" if camera in training else "truth", camera, material.name))
+                kind: Kind = "train" if camera in training else "truth"
+                units.append(Unit(kind, camera, material.name, measured=camera == self.splits["train"][0]))
         return units
 
 

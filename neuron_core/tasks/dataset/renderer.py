@@ -1,6 +1,6 @@
 """What a dataset needs of a renderer. Mitsuba answers it here, Karma inside Houdini."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from neuron_core.geometry.mesh import Geometry
 from neuron_core.materials.record import Material
 
 
+@runtime_checkable
 class Renderer(Protocol):
     """Pictures of one object under one light.
 
@@ -19,6 +20,7 @@ class Renderer(Protocol):
     name: str
     version: str
     variant: str
+    partial: bool  # whether the effort can differ from pixel to pixel
 
     def settings(self) -> dict[str, object]:
         """What the pictures depend on beside the config, as plain data."""
@@ -29,8 +31,12 @@ class Renderer(Protocol):
     def gbuffer(self, camera: Camera) -> GBuffer:
         """One exact ray through every pixel centre."""
 
-    def beauty(self, material: Material, camera: Camera, spp: int, seed: int) -> np.ndarray:
+    def beauty(
+        self, material: Material, camera: Camera, spp: int, seed: int, repeats: np.ndarray | None = None
+    ) -> np.ndarray:
         """Linear premultiplied RGBA [H, W, 4] float32, box-filtered over every pixel.
 
-        The same arguments give the same values; other seeds give independent noise.
+        The same arguments give the same values; other seeds give independent noise. `repeats`
+        [H, W] int says how many times `spp` samples each pixel gets; where it is 0 the answer is 0.
+        A renderer that is not `partial` takes one number for all pixels.
         """

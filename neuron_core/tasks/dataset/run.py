@@ -1,7 +1,8 @@
 """The task: render what is missing, measure how good the truth is, write the manifest last."""
 
+import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,13 +62,13 @@ def run(config: DatasetConfig, report: Reporter) -> dict[str, object]:
 
 def describe(config: DatasetConfig, plan: Plan) -> dict[str, object]:
     """All that the pictures depend on; two datasets with the same description are the same."""
-    records = json.dumps(library_to_json(plan.materials), sort_keys=True)
+    records = json.dumps(library_to_json(plan.materials), sort_keys=True).encode()
     return {
         **config.described(),
         "version": layout.VERSION,
         "geometry_digest": plan.geometry.digest(),
-        "materials_digest": f"{seed_of(0, records):08x}",
-        "studio_digest": f"{seed_of(0, studio_environment().tobytes().hex()):08x}",
+        "materials_digest": hashlib.sha256(records).hexdigest(),
+        "studio_digest": hashlib.sha256(studio_environment().tobytes()).hexdigest(),
     }
 
 
@@ -106,15 +107,13 @@ def _render(
     pace = Pace(left, WEIGHTS)
     cameras = {camera.name: camera for camera in plan.cameras}
     materials = {material.name: material for material in plan.materials}
-    first = plan.splits["train"][0]
     for index, unit in enumerate(missing):
         interrupts.stop_if_requested()
         camera = cameras[unit.camera]
         if unit.kind == "gbuffer":
             write_exr(folder.path / unit.path, renderer.gbuffer(camera).to_channels())
         else:
-            render = _sampler(config, renderer, materials[unit.material], camera)
-            sampled = _sample(config, unit, unit.camera == first, render)
+            sampled = _sample(config, renderer, unit, materials[unit.material], camera)
             if sampled.error is not None:
                 folder.note(unit.path, {"spp": sampled.spp, "error": sampled.error})
             write_exr(folder.path / unit.path, layout.beauty_channels(sampled.pixels), half=True)
@@ -124,28 +123,24 @@ def _render(
         report.progress(0.98 * pace.fraction(), "render", message)
 
 
-def _sampler(
-    config: DatasetConfig, renderer: Renderer, material: Material, camera: Camera
-) -> Callable[[int, int], np.ndarray]:
-    def render(spp: int, index: int) -> np.ndarray:
+def _sample(
+    config: DatasetConfig, renderer: Renderer, unit: Unit, material: Material, camera: Camera
+) -> Sampled:
+    """One picture, sampled as far as its split asks for."""
+
+    def render(spp: int, index: int, repeats: np.ndarray | None = None) -> np.ndarray:
         interrupts.stop_if_requested()
         seed = seed_of(config.seed, material.name, camera.name, index)
-        return renderer.beauty(material, camera, spp, seed)
+        return renderer.beauty(material, camera, spp, seed, repeats)
 
-    return render
-
-
-def _sample(
-    config: DatasetConfig, unit: Unit, measures: bool, render: Callable[[int, int], np.ndarray]
-) -> Sampled:
-    """One picture. The noise of training pictures is measured on one of them."""
     if unit.kind == "truth":
-        return sample_until(render, config.truth_db, config.truth_spp)
+        shape = (camera.height, camera.width)
+        return sample_until(render, shape, config.truth_db, config.truth_spp, renderer.partial)
     pixels = render(config.spp, 0)
-    if not measures:
-        return Sampled(pixels, config.spp, None)
+    if not unit.measured:
+        return Sampled(pixels, float(config.spp), None)
     other = render(config.spp, 1)
-    return Sampled((pixels + other) / 2, 2 * config.spp, pair_error(pixels, other) / 2)
+    return Sampled((pixels + other) / 2, 2.0 * config.spp, pair_error(pixels, other) / 2)
 
 
 def _finish(

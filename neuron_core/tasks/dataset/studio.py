@@ -34,11 +34,11 @@ class SoftBox:
 
 
 BOXES = (
-    SoftBox(38.0, 42.0, 0.60, 0.50, 0.22, 4.4, WARM),  # key
-    SoftBox(-58.0, 24.0, 0.62, 0.60, 0.40, 0.95, COOL),  # fill
-    SoftBox(-128.0, 16.0, 0.20, 0.85, 0.14, 3.6, COOL),  # rim
-    SoftBox(142.0, 22.0, 0.26, 0.80, 0.14, 3.0, NEUTRAL),  # second rim
-    SoftBox(0.0, 90.0, 0.70, 0.70, 0.35, 1.3, NEUTRAL),  # overhead
+    SoftBox(38.0, 42.0, 0.60, 0.50, 0.22, 3.8, WARM),  # key
+    SoftBox(-58.0, 24.0, 0.62, 0.60, 0.40, 0.8, COOL),  # fill
+    SoftBox(-128.0, 16.0, 0.20, 0.85, 0.14, 3.1, COOL),  # rim
+    SoftBox(142.0, 22.0, 0.26, 0.80, 0.14, 2.6, NEUTRAL),  # second rim
+    SoftBox(0.0, 90.0, 0.70, 0.70, 0.35, 1.1, NEUTRAL),  # overhead
 )
 
 
@@ -70,8 +70,8 @@ def studio_radiance(directions: np.ndarray) -> np.ndarray:
 def _room(directions: np.ndarray) -> np.ndarray:
     """Backdrop and floor: palest at the horizon."""
     height = directions[..., 1:2]
-    backdrop = np.array([0.25, 0.26, 0.28]) * (0.14 + 0.86 * np.exp(-3.0 * np.maximum(height, 0.0)))
-    floor = np.array([0.17, 0.16, 0.15]) * (0.25 + 0.75 * np.exp(-2.5 * np.maximum(-height, 0.0)))
+    backdrop = np.array([0.22, 0.23, 0.25]) * (0.14 + 0.86 * np.exp(-3.0 * np.maximum(height, 0.0)))
+    floor = np.array([0.16, 0.15, 0.14]) * (0.25 + 0.75 * np.exp(-2.5 * np.maximum(-height, 0.0)))
     return backdrop + (floor - backdrop) * _smooth_step(0.03, -0.12, height)
 
 

@@ -8,9 +8,14 @@ import numpy as np
 
 from neuron_core.foundation.colors import linear_to_srgb, over_white
 
-PASS_SPP = 36  # 6 x 6 strata in a pixel
-RESERVE = 1.15  # more samples than the first estimate asks for
+PARTIAL_SPP = 16  # a pass where pixels are chosen: 4 x 4 strata
+WHOLE_SPP = 36  # a pass over all pixels: 6 x 6 strata
+RESERVE = 1.2  # more samples than the estimate asks for
+SPREAD = 3  # pixels around one that tell how noisy it is
+MOST_ROUNDS = 6
 BEST_DB = 99.0  # what is told of pictures without noise
+
+Render = Callable[[int, int, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,40 +23,83 @@ class Sampled:
     """A picture, the samples in it, and how far it is from its limit."""
 
     pixels: np.ndarray  # [H, W, 4] float32 linear premultiplied
-    spp: int
+    spp: float  # mean over the pixels
     error: float | None  # estimated mean squared distance to the limit, sRGB over white
 
 
 def sample_until(
-    render: Callable[[int, int], np.ndarray], target_db: float, most_spp: int, pass_spp: int = PASS_SPP
+    render: Render, shape: tuple[int, int], target_db: float, most_spp: int, partial: bool
 ) -> Sampled:
     """Render two independent halves until their mean is within `target_db` of the limit.
 
-    `render(spp, index)` gives independent pictures [H, W, 4] for different indices. Two halves that
+    `render(spp, index, repeats)` answers with independent pictures [H, W, 4] for different indices;
+    `repeats` [H, W] int is the effort by pixel, the same for all unless `partial`. Two halves that
     differ by a mean square D stand D / 4 from the limit on average, once they are averaged; nothing
-    that was rendered is thrown away. Ends at `most_spp` even if the target was not reached.
+    that was rendered is thrown away. No pixel gets more than `most_spp` samples, even if the target
+    is not reached then.
     """
     target = 10.0 ** (-target_db / 10.0)
-    pass_spp = min(pass_spp, max(1, most_spp // 2))
-    most_passes = max(1, most_spp // (2 * pass_spp))
-    halves: list[np.ndarray] = []
-    passes, wanted = 0, 1
-    while True:
-        while passes < wanted:
-            pair = [render(pass_spp, 2 * passes + half).astype(np.float64) for half in range(2)]
-            halves = [total + new for total, new in zip(halves, pair, strict=True)] if halves else pair
-            passes += 1
-        first, second = (half / passes for half in halves)
-        error = pair_error(first, second) / 4.0
-        wanted = min(most_passes, math.ceil(passes * error / target * RESERVE))
-        if error <= target or wanted <= passes:
-            return Sampled(((first + second) / 2.0).astype(np.float32), 2 * pass_spp * passes, error)
+    spp = min(PARTIAL_SPP if partial else WHOLE_SPP, max(1, most_spp // 2))
+    most_passes = max(1, most_spp // (2 * spp))
+    sums = np.zeros((2, *shape, 4))
+    passes = np.zeros(shape, int)
+    variances = np.zeros(shape)  # of one pass in both halves
+    repeats = np.ones(shape, int)
+    for round_ in range(MOST_ROUNDS):
+        pair = [render(spp, 2 * round_ + half, repeats).astype(np.float64) for half in range(2)]
+        sums += repeats[..., None] * np.stack(pair)
+        passes += repeats
+        # The newest samples judge alone: which pixels got them was decided without them.
+        variances = np.where(repeats > 0, repeats * squared_differences(*pair) / 4.0, variances)
+        error = float((variances / passes).mean())
+        if error <= target or round_ == MOST_ROUNDS - 1:
+            break
+        repeats = _effort(variances, passes, target / RESERVE, most_passes, partial) - passes
+        if not repeats.any():
+            break
+    pixels = (sums.sum(axis=0) / (2.0 * passes[..., None])).astype(np.float32)
+    return Sampled(pixels, float(2 * spp * passes.mean()), error)
+
+
+def _effort(variances: np.ndarray, passes: np.ndarray, target: float, most: int, partial: bool) -> np.ndarray:
+    """Passes [H, W] in all, at least those done, that bring the mean error to the target.
+
+    Errors fall as passes grow, so the fewest passes are proportional to the root of the variance.
+    The neighbours of a pixel are asked too, as both halves of one may be off in the same way.
+    """
+    if not partial:
+        variances = np.full_like(variances, variances.mean())
+    around = blurred(variances, SPREAD)
+    low, high = 0.0, most / math.sqrt(max(float(around.max()), 1e-12))
+    for _ in range(30):
+        middle = (low + high) / 2.0
+        effort = np.clip(np.ceil(middle * np.sqrt(around)), passes, most).astype(int)
+        low, high = (low, middle) if (around / effort).mean() <= target else (middle, high)
+    return np.clip(np.ceil(high * np.sqrt(around)), passes, most).astype(int)
+
+
+def squared_differences(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Of two linear premultiplied pictures as metrics compare them, mean of the channels [H, W]."""
+    difference = linear_to_srgb(over_white(first)) - linear_to_srgb(over_white(second))
+    return np.mean(np.square(difference, dtype=np.float64), axis=-1)
 
 
 def pair_error(first: np.ndarray, second: np.ndarray) -> float:
     """Mean squared difference of two linear premultiplied pictures, as metrics compare them."""
-    difference = linear_to_srgb(over_white(first)) - linear_to_srgb(over_white(second))
-    return float(np.mean(np.square(difference, dtype=np.float64)))
+    return float(squared_differences(first, second).mean())
+
+
+def blurred(values: np.ndarray, spread: int) -> np.ndarray:
+    """Means [H, W] over squares of 2 `spread` + 1 pixels a side, of what is inside the picture."""
+    size = 2 * spread + 1
+
+    def sums(array: np.ndarray) -> np.ndarray:
+        table = np.pad(array, (spread + 1, spread)).cumsum(axis=0).cumsum(axis=1)
+        return np.asarray(
+            table[size:, size:] - table[:-size, size:] - table[size:, :-size] + table[:-size, :-size]
+        )
+
+    return np.maximum(sums(values), 0.0) / sums(np.ones_like(values))
 
 
 def decibels(error: float) -> float:
