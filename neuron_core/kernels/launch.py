@@ -33,7 +33,7 @@ _loading = threading.Lock()
 def _start_threads() -> None:
     """A forked process has none of its parent's threads."""
     global _threads
-    _threads = ThreadPoolExecutor(max(1, CORES - 1), thread_name_prefix="neuron-cpu")
+    _threads = ThreadPoolExecutor(CORES, thread_name_prefix="neuron-cpu")
 
 
 if hasattr(os, "register_at_fork"):

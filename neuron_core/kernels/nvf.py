@@ -173,7 +173,7 @@ def march(
     starts = wp.empty(tiles, dtype=wp.float32, device=pools.device)
     rays = [view(rays_o, wp.vec3f, [count]), view(rays_d, wp.vec3f, [count])]
     grid = _grid(pools)
-    slices = 1 if count < _FEW_RAYS else 16 * CORES
+    slices = 1 if count < _FEW_RAYS else 6 * CORES
     launch(
         beam_kernel,
         [grid, pools.blocks, *rays, image, starts],
@@ -483,10 +483,17 @@ def cell_at(place: wp.float32, cells: wp.int32) -> wp.int32:
 
 @wp.func
 def inverse_of(speed: wp.float32) -> wp.float32:
-    """1 / speed, but finite."""
+    """1 / speed, but finite; zero counts as negative, as in `follow`."""
     if wp.abs(speed) > 1.0e-20:
         return 1.0 / speed
-    return wp.where(speed < 0.0, -1.0e20, 1.0e20)
+    return wp.where(speed > 0.0, 1.0e20, -1.0e20)
+
+
+@wp.func
+def is_ray(origin: wp.vec3f, speed: wp.vec3f) -> wp.bool:
+    """Whether it has a direction and is finite."""
+    length = wp.length_sq(speed)
+    return length > 0.0 and length < 1.0e30 and wp.length_sq(origin) < 1.0e30
 
 
 @wp.func
@@ -502,7 +509,7 @@ def clip_to_box(origin: wp.vec3f, speed: wp.vec3f, low: wp.vec3f, high: wp.vec3f
             far = wp.min(far, wp.max(first, second))
         elif origin[axis] < low[axis] or origin[axis] > high[axis]:
             far = wp.float32(-1.0)
-    if not (wp.length_sq(speed) > 0.0 and wp.length_sq(speed) < 1.0e30 and wp.length_sq(origin) < 1.0e30):
+    if not is_ray(origin, speed):
         far = wp.float32(-1.0)
     return wp.vec2f(near, far)
 
@@ -550,7 +557,7 @@ def beam_kernel(
         if ray >= 0:
             origin = (rays_o[ray] - grid.low) * grid.scale
             speed = rays_d[ray] * grid.scale
-            if wp.length_sq(speed) > 0.0 and wp.length_sq(origin) < 1.0e30:
+            if is_ray(origin, speed):
                 low = wp.min(low, origin)
                 high = wp.max(high, origin)
                 slowest = wp.min(slowest, speed)

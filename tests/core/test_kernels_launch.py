@@ -34,15 +34,17 @@ def test_slices_are_in_flight_together(monkeypatch: pytest.MonkeyPatch) -> None:
     if launching.CORES < 2:
         pytest.skip("one core")
     meeting = threading.Barrier(2, timeout=20)
-    plain = wp.Launch.launch
+    plain = wp.launch
+    met = []
 
-    def meet(command: wp.Launch, stream: object = None) -> None:
-        meeting.wait()
-        plain(command, stream)
+    def meet(*arguments: object, **options: object) -> None:
+        met.append(meeting.wait())
+        plain(*arguments, **options)
 
-    monkeypatch.setattr(wp.Launch, "launch", meet)
+    monkeypatch.setattr(wp, "launch", meet)
     visits = np.zeros(8, np.int32)
     launch(count_visits, [view(visits, wp.int32, [8])], 8, slices=2)
+    assert sorted(met) == [0, 1]
     np.testing.assert_array_equal(visits, np.arange(8))
 
 

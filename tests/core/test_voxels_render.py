@@ -249,11 +249,11 @@ def test_an_impossible_ray_does_not_disturb_its_neighbors() -> None:
     nvf = ball(32)
     rays_o, rays_d = rays_of(16)
     whole = rendered(nvf, rays_o, rays_d, width=16)
-    rays_d[40], rays_o[77] = np.nan, np.inf
-    others = np.delete(np.arange(256), [40, 77])
+    rays_d[40], rays_o[77], rays_d[130] = np.nan, np.inf, np.inf
+    others = np.delete(np.arange(256), [40, 77, 130])
     disturbed = rendered(nvf, rays_o, rays_d, width=16)
     assert np.array_equal(whole.rgb[others], disturbed.rgb[others])
-    assert not disturbed.alpha[[40, 77]].any()
+    assert not disturbed.alpha[[40, 77, 130]].any()
 
 
 @pytest.mark.parametrize("width", [0, 50])
