@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-WIDTH, HEIGHT = 560, 260
-LEFT, RIGHT, TOP, BOTTOM = 56, 14, 14, 34
+WIDTH, HEIGHT = 560.0, 260.0
+LEFT, RIGHT, TOP, BOTTOM = 56.0, 14.0, 14.0, 34.0
 MOST_POINTS = 240  # of a curve
 
 Curve = Sequence[tuple[float, float]]
@@ -52,10 +52,10 @@ def bars(title: str, values: Mapping[str, float], unit: str) -> str:
         parts.append(f'<rect class="bar" x="{left}" y="{y}" width="{length:.1f}" height="18" rx="2"/>')
         figure = f"{value:.1f} {unit}"
         parts.append(f'<text class="label" x="{left + length + 8:.1f}" y="{y + 14}">{escape(figure)}</text>')
-    return _svg(title, WIDTH, len(values) * row + 4, parts)
+    return _svg(title, WIDTH, len(values) * row + 4.0, parts)
 
 
-def _svg(title: str, width: int, height: int, parts: Sequence[str]) -> str:
+def _svg(title: str, width: float, height: float, parts: Sequence[str]) -> str:
     inside = "".join(parts)
     return (
         f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">'
@@ -66,7 +66,7 @@ def _svg(title: str, width: int, height: int, parts: Sequence[str]) -> str:
 def _grid(x_range: tuple[float, float], y_range: tuple[float, float], x_label: str) -> str:
     parts = []
     for power in range(math.ceil(y_range[0]), math.floor(y_range[1]) + 1):
-        y = _at(power, y_range, HEIGHT - BOTTOM, TOP)
+        y = _at(float(power), y_range, HEIGHT - BOTTOM, TOP)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(
             f'<text class="tick" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{_power(power)}</text>'

@@ -18,7 +18,7 @@ from neuron_core.tasks.train.config import TrainConfig
 
 # When each stage ends, as a part of the whole; measured on two cores.
 ENDS = {"dataset": 0.40, "train": 0.78, "bake": 0.84, "render": 0.92, "evaluate": 0.99}
-STILL = 6  # frame of the turntable that shows every look
+STILL_AT = 0.125  # of a turn: the frame that shows every look
 
 Body = Mapping[str, Any]  # what a task returns
 
@@ -151,13 +151,14 @@ class Stages:
         from neuron_core.tasks.render.run import run as task
 
         looks = baked["looks"]
+        still = str(1 + int(STILL_AT * self._plan.frames))
         turntable = self._rendering(self._paths.turntable, looks[0]["slug"], "")
         stills = []
 
         def everything(part: Reporter) -> Body:
             done = task(turntable, Part(part, 0.0, 0.8))
             for index, look in enumerate(looks):
-                config = self._rendering(self._paths.looks / look["slug"], look["slug"], str(STILL))
+                config = self._rendering(self._paths.looks / look["slug"], look["slug"], still)
                 share = (0.8 + 0.2 * index / len(looks), 0.8 + 0.2 * (index + 1) / len(looks))
                 frames = task(config, Part(part, *share))["frames"]
                 assert isinstance(frames, list)

@@ -19,7 +19,7 @@ from neuron_core.tasks.render.folder import RenderFolder
 from neuron_core.tasks.render.tracing import BakedTracer, Tracer, draw, trace_centers, warp_device
 from neuron_core.tasks.render.viewpoints import Viewpoints, viewpoints
 from neuron_core.voxels.baked import Baked, read_baked
-from neuron_core.voxels.nvf import CELLS, brick_coordinates
+from neuron_core.voxels.nvf import CELLS, SAMPLES, SIDE, brick_coordinates
 
 SCENES = (".usd", ".usda", ".usdc", ".usdz")
 ANIMATION_PIXELS = 1 << 27  # of all frames together; more becomes no animation
@@ -104,13 +104,16 @@ def _prompt_of(manifest: Manifest, wanted: str) -> str:
 
 
 def _outline(baked: Baked) -> np.ndarray:
-    """The corners [N, 3] of all bricks, inside the object's box."""
-    places = brick_coordinates(baked.nvf.top)
-    corners = np.unique(
-        np.concatenate([places + offset for offset in np.ndindex(2, 2, 2)]), axis=0
-    ) * np.float64(CELLS * baked.nvf.voxel_size)
+    """Where samples have density [N, 3], inside the object's box."""
+    nvf = baked.nvf
+    filled = nvf.active[nvf.density.reshape(-1)[nvf.active] > 0]
+    if not len(filled):
+        return _corners(baked.manifest)
+    bricks, samples = np.divmod(filled, SAMPLES)
+    steps = np.stack(np.unravel_index(samples, (SIDE, SIDE, SIDE)), axis=-1)
+    places = brick_coordinates(nvf.top)[bricks] * CELLS + steps
     low, high = np.array(baked.manifest.aabb, np.float64)
-    return np.asarray(np.clip(baked.nvf.aabb[0].astype(np.float64) + corners, low, high))
+    return np.asarray(np.clip(nvf.aabb[0].astype(np.float64) + places * nvf.voxel_size, low, high))
 
 
 def _corners(manifest: Manifest) -> np.ndarray:
