@@ -9,9 +9,9 @@ from neuron_core.prompts.encoder import (
     PromptEncoder,
     PromptError,
     check_prompt,
-    load_encoder,
     require_same,
 )
+from neuron_core.prompts.loading import load_encoder
 
 __all__ = [
     "EMBEDDED",

@@ -3,7 +3,6 @@
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -99,26 +98,6 @@ def check_prompt(prompt: str) -> str:
     return stripped
 
 
-def load_encoder(name: str = EMBEDDED, weights: Path | None = None) -> PromptEncoder:
-    """The encoder of that name: "embedded", "openclip:ARCHITECTURE/TAG" or a recorded id's name.
-
-    `weights` is a file to use instead of the packaged or cached one. Nothing is downloaded
-    unless NEURON_ALLOW_DOWNLOAD is 1. Raises PromptError if there is no such encoder here.
-    """
-    if name == EMBEDDED or name.startswith(f"{EMBEDDED}/"):
-        from neuron_core.prompts.embedded import load_embedded
-
-        encoder = load_embedded(weights)
-        if name not in (EMBEDDED, encoder.id.name):
-            raise PromptError(f"The embedded encoder is {encoder.id.name}, not {name}.", _options())
-        return encoder
-    if name.startswith(OPENCLIP):
-        from neuron_core.prompts.openclip import load_openclip
-
-        return load_openclip(name, weights)
-    raise PromptError(f"There is no prompt encoder {name!r}.", _options())
-
-
 def encode_each(
     prompts: Sequence[str], width: int, vectors: dict[str, np.ndarray], encode: Callable[[str], np.ndarray]
 ) -> np.ndarray:
@@ -146,7 +125,3 @@ def require_same(encoder_id: EncoderId, recorded: EncoderId) -> None:
     raise PromptError(
         f"The field was trained with the prompt encoder {recorded}, not with {encoder_id}.", todo
     )
-
-
-def _options() -> str:
-    return f'Use "{EMBEDDED}", or a model of OpenCLIP such as "{OPENCLIP}ViT-B-32/laion2b_s34b_b79k".'

@@ -26,8 +26,8 @@ class DatasetConfig:
     assign: tuple[str, ...] = ()  # prims or parts that take the material; none means all
     materials: str = "builtin"  # or LIB.json, a folder of .mtlx files, names separated by commas
     views: int = 48  # training cameras
-    val_views: int = 4
-    test_views: int = 8
+    val_views: int = 4  # cameras whose pictures training is watched by
+    test_views: int = 8  # cameras that nothing learns from
     resolution: int = 128  # pixels, square pictures
     spp: int = 36  # samples a pixel of training pictures; stratified, squares are best
     truth_db: float = 40.0  # how close validation and test pictures are to the limit, at least
@@ -37,9 +37,9 @@ class DatasetConfig:
     aperture: float = 36.0  # width of the film gate in millimetres
     margin: float = 1.03  # distance of the cameras; at 1 the bounding sphere touches the frame
     lowest_elevation: float = -8.0  # degrees above the horizon
-    highest_elevation: float = 80.0
+    highest_elevation: float = 80.0  # 90 is straight above
     ground: bool = False  # put the object on a grey disc
-    seed: int = 0
+    seed: int = 0  # everything random follows from it
     shard: str = ""  # "I/N": render only the I-th of N parts; run again without it to finish
     variant: Variant = "auto"  # of Mitsuba; auto takes the fastest that runs
     overwrite: bool = False  # replace a dataset that was made with another config
