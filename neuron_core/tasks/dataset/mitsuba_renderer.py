@@ -17,6 +17,7 @@ from neuron_core.materials.principled import Principled, principled, varying_inp
 from neuron_core.materials.record import Material
 
 NEUTRAL = {"type": "principled", "base_color": {"type": "rgb", "value": 0.18}, "roughness": 0.6}
+TRANSMISSIVE_BOUNCES = 10  # more than of others: light crosses many surfaces of nested shells
 MOST_LANES = 1 << 22  # pixel samples in one launch: bounds the memory
 GRID_CELLS_PER_PIXEL = 0.75  # of the grids that carry what varies over an object
 SMALLEST_GRID, LARGEST_GRID = 64, 160  # cells along the longest side
@@ -51,6 +52,7 @@ class MitsubaRenderer:
         return {
             "integrator": "path",
             "max_depth": self._bounces,
+            "max_depth_transmissive": self._bounces + TRANSMISSIVE_BOUNCES,
             "sampler": "multijitter",
             "filter": "box",
             "grid_cells": self._grid_cells,
@@ -69,7 +71,7 @@ class MitsubaRenderer:
     def gbuffer(self, camera: Camera) -> GBuffer:
         """One exact ray through every pixel centre; normals look towards the camera's side."""
         if self._gbuffer_scene is None:
-            self._gbuffer_scene = self._scene(self._mi.load_dict(NEUTRAL), True)
+            self._gbuffer_scene = self._scene(self._mi.load_dict(NEUTRAL), False)
         integrator = self._mi.load_dict({"type": "aov", "aovs": GBUFFER_AOVS})
         sampler = {"type": "stratified", "sample_count": 1, "jitter": False}
         sensor = self._sensor(camera, sampler)
@@ -164,7 +166,8 @@ class MitsubaRenderer:
             if part.name in self._open and not (part.takes_material and transmissive):
                 own = self._mi.load_dict({"type": "twosided", "bsdf": own})
             shapes[f"part_{index:04d}"] = self._mesh(part, own)
-        integrator = {"type": "path", "max_depth": self._bounces, "hide_emitters": True}
+        depth = self._bounces + TRANSMISSIVE_BOUNCES * transmissive
+        integrator = {"type": "path", "max_depth": depth, "hide_emitters": True}
         return self._mi.load_dict({"type": "scene", "integrator": integrator, "light": self._light, **shapes})
 
     def _taken(self) -> Geometry:

@@ -80,7 +80,7 @@ def make_plan(config: DatasetConfig, geometry: Geometry, materials: Sequence[Mat
     return Plan(
         geometry=with_ground(geometry) if config.ground else geometry,
         materials=tuple(materials),
-        held_out=held_out(materials, config.seed),
+        held_out=held_out(materials, config.seed) if config.test_views else frozenset(),
         cameras=tuple(camera for cameras in splits.values() for camera in cameras),
         splits={split: tuple(camera.name for camera in cameras) for split, cameras in splits.items()},
     )

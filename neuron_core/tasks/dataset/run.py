@@ -14,6 +14,8 @@ from neuron_core.foundation.files import read_json, write_bytes, write_json
 from neuron_core.foundation.progress import Reporter
 from neuron_core.geometry import load_geometry
 from neuron_core.images.exr import read_exr, write_exr
+from neuron_core.images.pictures import display, encode_png
+from neuron_core.images.sheet import Row, contact_sheet
 from neuron_core.materials import library_to_json, read_library
 from neuron_core.materials.principled import principled
 from neuron_core.materials.record import Material
@@ -22,12 +24,11 @@ from neuron_core.tasks.dataset.config import DatasetConfig, parse_shard
 from neuron_core.tasks.dataset.folder import PREVIEW, Folder
 from neuron_core.tasks.dataset.pace import Pace, clock
 from neuron_core.tasks.dataset.plan import Plan, Unit, make_plan, seed_of
-from neuron_core.tasks.dataset.preview import MOST_COLUMNS, contact_sheet
 from neuron_core.tasks.dataset.renderer import Renderer
 from neuron_core.tasks.dataset.studio import studio_environment
-from neuron_core.tasks.dataset.truth import Sampled, decibels, pair_error, sample_until
+from neuron_core.tasks.dataset.truth import BEST_DB, Sampled, decibels, pair_error, sample_until
 
-MOST_ROWS = 24  # materials in the preview
+MOST_ROWS, MOST_COLUMNS = 24, 8  # materials and cameras in the preview
 PROMPTS = 16  # wordings of each material
 WEIGHTS = {"gbuffer": 0.3, "train": 1.0, "truth": 3.0}  # relative cost before anything was measured
 ENGINE_LICENCE = "Shader ball, materials and studio light are part of Neuron (Apache-2.0)."
@@ -42,12 +43,12 @@ def run(config: DatasetConfig, report: Reporter) -> dict[str, object]:
     report.progress(0.0, "prepare", f"Loading {config.geometry}")
     geometry = load_geometry(config.geometry, config.assign)
     library = read_library(config.materials)
-    for note in (*geometry.notes, *library.notes):
-        report.warn(note)
     plan = make_plan(config, geometry, library.materials)
     folder = Folder(Path(config.out), describe(config, plan))
     folder.open(config.overwrite)
     if not folder.is_finished():
+        for note in (*geometry.notes, *library.notes):
+            report.warn(note)
         _warn_of_losses(plan.materials, report)
         shard, shards = parse_shard(config.shard)
         units = plan.units()[shard::shards]
@@ -152,8 +153,20 @@ def _finish(
     write_json(folder.path / layout.MATERIALS, library_to_json(plan.materials))
     for material in plan.materials:
         write_json(folder.path / layout.transforms_path(material.name), transforms(plan, material.name))
-    write_bytes(folder.path / PREVIEW, contact_sheet(_test_pictures(plan, folder)))
-    folder.finish(_manifest(config, plan, folder, notes).to_json())
+    write_bytes(folder.path / PREVIEW, encode_png(contact_sheet(_test_pictures(plan, folder))))
+    manifest = _manifest(config, plan, folder, notes)
+    _warn_of_noise(config, manifest, report)
+    folder.finish(manifest.to_json())
+
+
+def _warn_of_noise(config: DatasetConfig, manifest: layout.Manifest, report: Reporter) -> None:
+    for info in manifest.materials:
+        reached = min((info.truth_floor.get(split, BEST_DB) for split in ("val", "test")), default=BEST_DB)
+        if reached < config.truth_db - 0.05:
+            report.warn(
+                f"Test pictures of {info.name} are {reached:.1f} dB from their limit, not "
+                f"{config.truth_db:g}; raise --truth-spp above {config.truth_spp} for more."
+            )
 
 
 def transforms(plan: Plan, material: str) -> dict[str, object]:
@@ -180,17 +193,21 @@ def transforms(plan: Plan, material: str) -> dict[str, object]:
     }
 
 
-def _test_pictures(plan: Plan, folder: Folder) -> list[list[np.ndarray]]:
+def _test_pictures(plan: Plan, folder: Folder) -> list[Row]:
     """Some pictures of every material, of test cameras where there are any."""
-    rows = []
-    for material in plan.materials[:MOST_ROWS]:
-        names = plan.splits["test"] or plan.splits["train"]
-        paths = [folder.path / layout.beauty_path(material.name, name) for name in names[:MOST_COLUMNS]]
-        found = [read_exr(path) for path in paths]
-        rows.append(
-            [np.stack([picture[name] for name in layout.BEAUTY_CHANNELS], axis=-1) for picture in found]
+    names = (plan.splits["test"] or plan.splits["train"])[:MOST_COLUMNS]
+    return [
+        (
+            material.name,
+            [(name, _shown(folder.path / layout.beauty_path(material.name, name))) for name in names],
         )
-    return rows
+        for material in plan.materials[:MOST_ROWS]
+    ]
+
+
+def _shown(path: Path) -> np.ndarray:
+    channels = read_exr(path)
+    return display(np.stack([channels[name] for name in layout.BEAUTY_CHANNELS], axis=-1))
 
 
 def _manifest(config: DatasetConfig, plan: Plan, folder: Folder, notes: Sequence[str]) -> layout.Manifest:

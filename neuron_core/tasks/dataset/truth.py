@@ -10,7 +10,8 @@ from neuron_core.foundation.colors import linear_to_srgb, over_white
 
 PARTIAL_SPP = 16  # a pass where pixels are chosen: 4 x 4 strata
 WHOLE_SPP = 36  # a pass over all pixels: 6 x 6 strata
-RESERVE = 1.2  # more samples than the estimate asks for
+RESERVE = 1.2  # more samples than the estimate by pixel asks for
+WHOLE_RESERVE = 1.05  # than the mean over the picture does, which is less uncertain
 SPREAD = 3  # pixels around one that tell how noisy it is
 MOST_ROUNDS = 6
 BEST_DB = 99.0  # what is told of pictures without noise
@@ -54,7 +55,8 @@ def sample_until(
         error = float((variances / passes).mean())
         if error <= target or round_ == MOST_ROUNDS - 1:
             break
-        repeats = _effort(variances, passes, target / RESERVE, most_passes, partial) - passes
+        goal = target / (RESERVE if partial else WHOLE_RESERVE)
+        repeats = _effort(variances, passes, goal, most_passes, partial) - passes
         if not repeats.any():
             break
     pixels = (sums.sum(axis=0) / (2.0 * passes[..., None])).astype(np.float32)
