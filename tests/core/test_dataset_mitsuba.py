@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 
 from neuron_core.cameras.camera import Camera, CameraError, look_at, pixel_centers, rays
+from neuron_core.foundation.progress import Silent
 from neuron_core.geometry.mesh import Geometry, MeshPart
 from neuron_core.geometry.primitives import cube, sphere
+from neuron_core.materials.builtin import builtin_materials
 from neuron_core.materials.record import Layer, Material
 from neuron_core.tasks.dataset.mitsuba_renderer import MitsubaRenderer, cell_centers, is_closed, padded_grid
+from neuron_core.tasks.dataset.studio import studio_environment
+from neuron_core.tasks.dataset.truth import decibels, pair_error
+from neuron_core.tasks.dataset.variants import choose_variant
 
 EYE = (0.3, 0.5, 3.0)
 WHITE_METAL = Material(
@@ -170,3 +175,39 @@ def test_grids_surround_the_object_with_cubic_cells():
     assert len(centers) == np.prod(counts)
     np.testing.assert_allclose(centers[0], low + cells / 2)
     np.testing.assert_allclose(centers[1] - centers[0], (cells[0], 0.0, 0.0), atol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def fast() -> str:
+    variant = choose_variant("auto", Silent())
+    if variant == "scalar_rgb":
+        pytest.skip("only the scalar variant runs here")
+    return variant
+
+
+def shown_by(variant: str) -> MitsubaRenderer:
+    made = MitsubaRenderer(variant, resolution=24)
+    made.prepare(of(part("ball", sphere(0.5))), studio_environment(64, 32))
+    return made
+
+
+def test_the_fast_variant_shows_what_the_scalar_one_shows(fast):
+    material, eye = builtin_materials()["car-paint"], camera(cx=11.0, cy=13.5)
+    pictures = [shown_by(variant).beauty(material, eye, 144, 3) for variant in (fast, "scalar_rgb")]
+    assert decibels(pair_error(*pictures)) > 38
+    buffers = [shown_by(variant).gbuffer(eye) for variant in (fast, "scalar_rgb")]
+    np.testing.assert_array_equal(buffers[0].shape_id, buffers[1].shape_id)
+    np.testing.assert_allclose(buffers[0].depth, buffers[1].depth, atol=1e-5)
+
+
+def test_every_pixel_is_rendered_as_often_as_asked(fast):
+    shown = shown_by(fast)
+    material, eye = builtin_materials()["white-ceramic"], camera()
+    repeats = np.zeros((24, 24), int)
+    repeats[9:15, 7:12], repeats[9:15, 12:17] = 1, 16
+    many = [shown.beauty(material, eye, 4, seed, repeats) for seed in (0, 1)]
+    assert (many[0][repeats == 0] == 0).all()
+    assert (many[0][9:15, 7:17, 3] > 0).all()
+    noise = np.square(many[0] - many[1]).mean(axis=-1)
+    assert noise[9:15, 12:17].mean() < 0.3 * noise[9:15, 7:12].mean()
+    np.testing.assert_array_equal(many[0], shown.beauty(material, eye, 4, 0, repeats))
