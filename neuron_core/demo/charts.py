@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 WIDTH, HEIGHT = 560.0, 260.0
-LEFT, RIGHT, TOP, BOTTOM = 56.0, 14.0, 14.0, 34.0
+LEFT, RIGHT, TOP, BOTTOM = 56.0, 14.0, 34.0, 34.0
 MOST_POINTS = 240  # of a curve
 
 Curve = Sequence[tuple[float, float]]
@@ -89,9 +89,9 @@ def _grid(x_range: tuple[float, float], y_range: tuple[float, float], x_label: s
 
 def _legend(names: Sequence[str]) -> str:
     parts = []
+    y = 16.0  # in one row above the plot
     for index, name in enumerate(names):
-        y = TOP + 10 + 18 * index
-        x = WIDTH - RIGHT - 118
+        x = LEFT + index * (WIDTH - LEFT - RIGHT) / max(4, len(names))
         parts.append(f'<line class="curve c{index % 4}" x1="{x}" x2="{x + 20}" y1="{y - 4}" y2="{y - 4}"/>')
         parts.append(f'<text class="label" x="{x + 28}" y="{y}">{escape(name)}</text>')
     return "".join(parts)

@@ -147,13 +147,14 @@ def _figures(report: Report) -> str:
     body = "".join(_figure_row(str(row["material"]), row) for row in ordered)
     mean = report.evaluation.get("mean", {})
     assert isinstance(mean, Mapping)
-    for representation, figures in mean.items():
-        if figures:
-            body += _figure_row("mean", {**figures, "representation": representation}, "mean")
+    for representation in NAMES:
+        if mean.get(representation):
+            body += _figure_row("mean", {**mean[representation], "representation": representation}, "mean")
     convention = escape(str(report.evaluation.get("convention", "")))
     loss = report.evaluation.get("baking_loss", {})
     assert isinstance(loss, Mapping)
-    baking = f"<p>Baking costs {loss['psnr']:.2f} dB on average.</p>\n" if "psnr" in loss else ""
+    change = loss.get("psnr")
+    baking = "" if change is None else f"<p>Baking changes the mean PSNR by {-change:+.2f} dB.</p>\n"
     notes = "".join(f"<p>{escape(note)}</p>\n" for note in report.notes)
     return (
         f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>\n'

@@ -20,12 +20,11 @@ def forget(field: Field, share: float) -> None:
     field.occupancy.mul_(share)
 
 
-def remember(field: Field, samples: PackedSamples, sigmas: Float[Tensor, " M"]) -> None:
-    """Learn from samples that were asked for their density anyway."""
+def remember(field: Field, samples: PackedSamples, alphas: Float[Tensor, " M"]) -> None:
+    """Learn from samples that were asked for their density anyway: what one step there blocks."""
     size = field.occupancy.shape[0]
     cells = (samples.units * size).long().clamp_(0, size - 1)
     flat = (cells[:, 0] * size + cells[:, 1]) * size + cells[:, 2]
-    alphas = -torch.expm1(-sigmas * samples.dts)
     field.occupancy.view(-1).scatter_reduce_(0, flat, alphas, "amax")
 
 

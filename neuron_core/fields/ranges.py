@@ -5,6 +5,7 @@ from neuron_core.fields.spec import FieldSpec
 
 SURFACE_STEP = 0.5  # of the density ramp
 NEAR = 0.1  # of the side of the inner cube: nothing is photographed from closer
+FAR = 64.0
 PHOTOGRAPH_STEPS = 256  # along the side of the inner cube
 CONE = 1.0 / 96
 
@@ -14,4 +15,4 @@ def ray_range(spec: FieldSpec) -> RayRange:
     side = 2 * spec.half_side
     if spec.surface == "distance":
         return RayRange(0.0, 1e3 * side, SURFACE_STEP * spec.ramp)
-    return RayRange(NEAR * side, 1e3 * side, 1.0 / PHOTOGRAPH_STEPS, CONE if spec.contracted else 0.0)
+    return RayRange(NEAR * side, FAR * side, 1.0 / PHOTOGRAPH_STEPS, CONE if spec.contracted else 0.0)

@@ -68,15 +68,17 @@ def shade_rays(
     rays_d: Float[Tensor, "R 3"],
     style: Style,
     gradient_weights: Float[Tensor, " M"] | None = None,
-) -> Pixels:
-    """Composite codes and normals along the rays, then shade once a ray. Differentiable.
+) -> tuple[Pixels, Float[Tensor, " M"]]:
+    """Composite codes and normals along the rays, then shade once a ray: pixels, and the densities of
+    the samples. Differentiable.
 
     `gradient_weights` scale what each sample learns.
     """
     structure = field.geometry(samples.units)
     values = _attributes(field, samples.units, structure, style)
-    sums = composite(samples, field.sigmas(structure.values), values, gradient_weights)
-    return shade(field, _looked(field, *sums), rays_d)
+    sigmas = field.sigmas(structure.values)
+    looked = _looked(field, *composite(samples, sigmas, values, gradient_weights))
+    return shade(field, looked, rays_d), sigmas
 
 
 def look(field: Field, samples: PackedSamples, rays: int, style: Style) -> Looked:

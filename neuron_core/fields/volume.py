@@ -12,8 +12,9 @@ from torch import Tensor
 from neuron_core.fields.field import Field
 from neuron_core.fields.layers import on_stream_of
 from neuron_core.kernels import raymarch
-from neuron_core.kernels.raymarch import OPAQUE, Composited, MarchSpec, Rays, Samples
+from neuron_core.kernels.raymarch import OPAQUE, Composited, Guide, MarchSpec, Rays, Samples
 
+GUIDE = Guide()
 CHUNK = 1 << 15  # points that are asked at once without gradients: what they need stays in cache
 
 
@@ -66,6 +67,27 @@ class PackedSamples:
             self.dts[rows],
             self.ray_index[rows],
         )
+
+    def resampled(
+        self,
+        field: Field,
+        rays_o: Float[Tensor, "R 3"],
+        rays_d: Float[Tensor, "R 3"],
+        most: int,
+        seed: int,
+    ) -> "PackedSamples":
+        """At most so many samples a ray, where its occupancy says that most of the light comes from."""
+        counts = self.ray_count.clamp_max(most)
+        ends = counts.cumsum(0)
+        total = int(ends[-1]) if len(ends) else 0
+        starts = (ends - counts).to(torch.int32)
+        t_mid, dts, index = rays_o.new_zeros(total), rays_o.new_zeros(total), counts.new_zeros(total)
+        fewer = PackedSamples(starts, counts, rays_o.new_zeros(total, 3), t_mid, dts, index)
+        if total:
+            with on_stream_of(rays_o):
+                raymarch.resample(self.for_kernels(), field.occupancy, seed, GUIDE, fewer.for_kernels())
+        units = field.units(rays_o[index] + t_mid[:, None] * rays_d[index])
+        return PackedSamples(starts, counts, units, t_mid, dts, index)
 
     def for_kernels(self) -> Samples:
         """The same memory as Warp arrays."""

@@ -18,12 +18,10 @@ from neuron_core.demo.machine import machine, versions
 from neuron_core.demo.report import Report, Still, clock, read_losses, write_report
 from neuron_core.foundation.errors import ConfigMismatchError
 from neuron_core.foundation.progress import Silent
-from neuron_core.images.pictures import decode_image, encode_png
+from neuron_core.images.pictures import encode_png
 from neuron_core.images.sheet import write_animation
 from neuron_core.tasks.evaluate.config import EvaluateConfig
 from neuron_core.tasks.evaluate.run import run as evaluate
-from neuron_core.tasks.render.config import RenderConfig
-from neuron_core.tasks.render.run import run as render
 
 TINY = Plan(24, 8, 1, 2, 4, 20.0, 8, 30, 24, 3, 24)
 ROOT = Path(__file__).resolve().parents[2]
@@ -150,20 +148,6 @@ def test_a_run_is_measured_as_a_field(demo):
     assert Path(result["table"]).parent == demo / "run.evaluation"
     known = json.loads((demo / "evaluation" / "table.json").read_text())["mean"]["inr"]["psnr"]
     assert result["mean"]["inr"]["psnr"] == pytest.approx(known, abs=0.1)  # tables are halves in the asset
-
-
-def test_the_field_and_its_voxels_draw_about_the_same(demo, tmp_path):
-    (asset,) = demo.glob("*.neuron")
-    common = RenderConfig(
-        asset, tmp_path, cameras=f"{demo / 'dataset'}:test", frames="1", background="white", device="cpu"
-    )
-    pictures = []
-    for detail in ("nvf", "inr"):
-        result = render(replace(common, out=tmp_path / detail, detail=detail), Silent())
-        pictures.append(decode_image(Path(result["frames"][0])).astype(float))
-    assert pictures[0].shape == (24, 24, 3)
-    apart = np.abs(pictures[0] - pictures[1]).mean()
-    assert apart < 0.5 * np.abs(pictures[0] - 255).mean()  # of what there is to see
 
 
 # -- the parts ---------------------------------------------------------------------------------

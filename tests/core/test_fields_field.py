@@ -118,7 +118,7 @@ def test_drawing_equals_compositing_every_sample(changes):
     drawn = renderer.render(rays_o, rays_d, prompts)
     samples = sample_rays(march_spec(field, rays.step), rays_o, rays_d, 0.1, 4.0, renderer.cells)
     with torch.no_grad():
-        every = render.shade_rays(field, samples, rays_d, field.material.style(prompts))
+        every, _ = render.shade_rays(field, samples, rays_d, field.material.style(prompts))
     torch.testing.assert_close(drawn.opacities, every.opacities)
     torch.testing.assert_close(drawn.depths, every.depths)
     assert drawn.rgbs.shape == (2, 40, 3)

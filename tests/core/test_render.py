@@ -9,25 +9,44 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from neuron_core.assets import AssetError
 from neuron_core.cameras.camera import CameraError, load_cameras, look_at, project
 from neuron_core.cameras.dome import turntable
+from neuron_core.fields import stored
+from neuron_core.fields.field import Structure
 from neuron_core.foundation import interrupts
 from neuron_core.foundation.errors import ConfigMismatchError, FileError, NeuronError
 from neuron_core.foundation.interrupts import Stopped
 from neuron_core.foundation.progress import Silent
 from neuron_core.images.exr import read_exr
 from neuron_core.images.pictures import decode_image
+from neuron_core.tasks.bake.voxelise import codes_of, voxelise
 from neuron_core.tasks.render import tracing
 from neuron_core.tasks.render.config import RenderConfig
+from neuron_core.tasks.render.field_tracer import FieldTracer
 from neuron_core.tasks.render.run import run
 from neuron_core.tasks.render.tracing import BakedTracer, Pictures, draw, trace_centers
 from neuron_core.tasks.render.viewpoints import fitted, framed_turntable, turning_distance
-from neuron_core.voxels.baked import read_baked
+from neuron_core.voxels.baked import Baked, read_baked
+from neuron_core.voxels.nvf import encode_codes
+from neuron_core.voxels.shading import shader_from_tensors
+from tests.core.asset_samples import MANIFEST
 from tests.core.baked_samples import BOX, CENTER, RADIUS, cameras, write_ball
+from tests.core.small_fields import small_field
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+class Ball(torch.nn.Module):
+    """The ball as a geometry branch: exact signed distances in cube sides, of which one is a metre."""
+
+    def forward(self, units):
+        away = units - 0.5
+        distance = away.norm(dim=-1)
+        normals = away / distance[:, None].clamp_min(1e-6)
+        return Structure(distance - RADIUS, normals, torch.zeros(len(units), 8))
 
 
 @pytest.fixture(scope="module")
@@ -288,6 +307,26 @@ def test_another_size_shows_at_least_the_same_with_square_pixels(width, height):
     np.testing.assert_allclose(np.ptp(after[0]), np.ptp(before[0]) * scale)
     np.testing.assert_allclose(np.ptp(after[1]), np.ptp(before[1]) * scale)
     np.testing.assert_allclose(after[0] - width / 2, (before[0] - 18) * scale)
+
+
+def test_a_field_and_its_voxels_draw_the_same():
+    field = small_field()
+    field.geometry = Ball()
+    vectors = np.random.default_rng(0).normal(size=(2, field.spec.prompt_width)).astype(np.float32)
+    nvf = voxelise(field, BOX.astype(np.float32), 48)
+    codes = codes_of(field, nvf, torch.from_numpy(vectors))
+    looks = {name: encode_codes(code) for name, code in zip("ab", codes, strict=True)}
+    shader = shader_from_tensors(stored.to_tensors(field), field.spec.to_json())
+    baked = Baked(Path("ball"), MANIFEST, nvf, looks, shader)
+    camera = cameras(1)[0]
+    voxels, exact = BakedTracer(baked, ["a", "b"]), FieldTracer(field, vectors)
+    apart = np.abs(draw(voxels, camera).over_white() - draw(exact, camera).over_white())
+    assert apart.mean() < 0.02
+    first, second = trace_centers(voxels, camera), trace_centers(exact, camera)
+    both = first.coverage & second.coverage
+    assert both.sum() > 0.95 * second.coverage.sum()
+    assert np.median(np.abs(first.depths - second.depths)[both]) < nvf.voxel_size
+    assert ((first.normals * second.normals).sum(axis=-1)[both] > 0.95).all()
 
 
 def test_drawing_voxels_imports_no_torch(config):

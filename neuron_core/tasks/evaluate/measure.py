@@ -12,7 +12,7 @@ import numpy as np
 from neuron_core.datasets.reader import Dataset, MaterialEntry
 from neuron_core.foundation import interrupts
 from neuron_core.images import metrics
-from neuron_core.tasks.render.tracing import SOLID, Geometry, Pictures, Tracer, draw, trace_centers
+from neuron_core.tasks.render.tracing import SOLID, Pictures, Tracer, draw, trace_centers
 
 SAMPLES = 2  # rays along each side of a pixel
 SMALLEST_FOR_SSIM = 11  # pixels
@@ -60,16 +60,16 @@ def measure(
         interrupts.stop_if_requested()
         camera = dataset.cameras[name]
         pictures = draw(tracer, camera, SAMPLES)
-        geometry = trace_centers(tracer, camera)
         encoded = pictures.over_white()
-        shapes = _shape_figures(dataset, name, pictures, geometry)
+        shapes = _shape_figures(dataset, name, tracer)
         for measured, image in zip(found, encoded, strict=True):
             if not dataset.has(measured.entry.name, name):
                 continue
             truth = dataset.encoded(measured.entry.name, name)
             figures = compare(image, truth, dataset.valid(name))
-            silhouette = shapes.get("iou", _silhouette(dataset, measured.entry.name, name, pictures))
-            measured.views.append({**figures, **shapes, "iou": silhouette})
+            if "iou" not in shapes:
+                figures["iou"] = _silhouette(dataset, measured.entry.name, name, pictures)
+            measured.views.append({**figures, **shapes})
             if name in shown:
                 measured.pictures[name] = image
         tell(done)
@@ -88,11 +88,12 @@ def compare(image: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> dict[str
     return {"psnr": metrics.psnr(a, b), "ssim": ssim, "l1": metrics.l1(a, b)}
 
 
-def _shape_figures(dataset: Dataset, camera: str, pictures: Pictures, geometry: Geometry) -> Figures:
+def _shape_figures(dataset: Dataset, camera: str, tracer: Tracer) -> Figures:
     """Silhouette and depth against the truth's G-buffer, which all materials share."""
     truth = dataset.gbuffer(camera)
     if truth is None:
         return {"depth_error": None}
+    geometry = trace_centers(tracer, dataset.cameras[camera])
     valid = dataset.valid(camera)
     hit = truth.coverage > SOLID
     both = hit & geometry.coverage & valid

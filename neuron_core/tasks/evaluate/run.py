@@ -26,6 +26,7 @@ TABLE, DATA, SHEET = "table.md", "table.json", "contact_sheet.png"
 MOST_ROWS = 16  # of the contact sheet
 SHOWN_VIEWS = 2  # of each material, where there are few materials
 GAIN = 5  # of the differences
+CAPTIONS = {"nvf": "baked voxels (nvf)", "inr": "field (inr)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +241,6 @@ def _row(
         for one in result.measured:
             if one.entry.name == material and camera in one.pictures:
                 drawn = to_bytes(one.pictures[camera])
-                row.append((result.representation, drawn))
+                row.append((CAPTIONS.get(result.representation, result.representation), drawn))
                 row.append((f"difference x{GAIN}", difference(drawn, truth, GAIN)))
     return row

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from neuron_core.fields import occupancy
 from neuron_core.fields.field import Field
 from neuron_core.fields.render import RayRange, shade_rays
-from neuron_core.fields.volume import PackedSamples, densities, march_spec, sample_rays
+from neuron_core.fields.volume import PackedSamples, march_spec, sample_rays
 from neuron_core.tasks.train.ray_data import RayBatch, RayPool
 from neuron_core.tasks.train.stages import generator
 
@@ -20,8 +20,7 @@ LEAST_RAYS = 32
 LOOK_EVERY = 16  # steps between looks into cells that no ray looks into
 PART = 16  # one cell in so many at a time
 MEMORY = 0.9  # what cells remember from one look to the next
-DIM = 1e-3  # of the light: samples behind more than the rest are not trained
-CLEAR = 1e-4  # nor are those that block less
+SAMPLES_PER_RAY = 32
 FOG = 1e-3  # weight of the penalty on half-opaque rays, where photographs have alpha
 FULL_WEIGHT = 0.35  # of the cube's side: gradients of what is nearer to its camera are scaled down
 GAIN_SCALE = 0.1  # of the parameters that exposures are learned by, to learn them slowly
@@ -84,7 +83,8 @@ class VolumeStage:
         samples, rays = self._sample(self.pool.batch(rows), self.seed + step)
         style = self.field.material.style(self.prompt[None])
         weights = (samples.t_mid / self.full_weight).square().clamp_max(1.0)
-        pixels = shade_rays(self.field, samples, rays.rays_d, style, weights)
+        pixels, sigmas = shade_rays(self.field, samples, rays.rays_d, style, weights)
+        occupancy.remember(self.field, samples, self._blocked(samples, sigmas.detach()))
         alphas = pixels.opacities[:, None]
         # A random backdrop shows through wherever the field is less opaque than the photograph.
         backdrop = backdrop[: len(alphas)]
@@ -103,9 +103,7 @@ class VolumeStage:
         cells = occupancy.occupied(self.field)
         near, far = self.rays.near, self.rays.far
         samples = sample_rays(self.spec, rays.rays_o, rays.rays_d, near, far, cells, seed)
-        sigmas = densities(self.field, samples.units)
-        occupancy.remember(self.field, samples, sigmas)
-        samples = samples.visible(sigmas, DIM, CLEAR)
+        samples = samples.resampled(self.field, rays.rays_o, rays.rays_d, SAMPLES_PER_RAY, seed)
         kept = len(samples)
         count = self.count * min(max(self.most_samples / max(kept, 1), 0.5), 1.5)
         self.count = round(min(max(count, LEAST_RAYS), self.most_rays))
@@ -114,6 +112,10 @@ class VolumeStage:
             return samples.first_rays(used), rays.first(used)
         return samples, rays
 
+    def _blocked(self, samples: PackedSamples, sigmas: Float[Tensor, " M"]) -> Float[Tensor, " M"]:
+        steps = (samples.t_mid * self.spec.cone).clamp(self.spec.step_min, self.spec.step_max)
+        return -torch.expm1(-sigmas * steps)
+
     def _exposed(self, rgbs: Float[Tensor, "R 3"], rays: RayBatch) -> Float[Tensor, "R 3"]:
         if self.transparent:
             return rgbs
@@ -121,13 +123,11 @@ class VolumeStage:
         return rgbs * torch.exp(F.embedding(rays.views, gains))
 
     def _look(self, step: int, random: torch.Generator) -> None:
-        """Forget a little, and look into a part of all cells; at first all count as occupied."""
+        """Forget a little, and look into a part of all cells; first into all."""
         grid = self.field.occupancy
-        if step == 0:
-            grid.fill_(1.0)
-        if step == 0 or step % LOOK_EVERY:
+        if step % LOOK_EVERY:
             return
-        first = step == LOOK_EVERY
+        first = step == 0
         occupancy.forget(self.field, 0.0 if first else MEMORY)
         begin, part = (0, 1) if first else (step // LOOK_EVERY % PART, PART)
         cells = torch.arange(begin, grid.numel(), part, device=grid.device)
