@@ -47,10 +47,10 @@ def test_samples_teach_the_cells_that_they_lie_in():
     units = torch.tensor([[0.1, 0.2, 0.99], [0.1, 0.21, 0.98]])
     none = torch.zeros(1, dtype=torch.int32)
     samples = PackedSamples(none, none + 2, units, torch.ones(2), torch.full((2,), 0.1), none.repeat(2))
-    occupancy.remember(field, samples, torch.tensor([1.0, 3.0]))
+    occupancy.remember(field, samples, torch.tensor([0.1, 0.25]))
     found = torch.nonzero(field.occupancy)
     assert found.tolist() == [[0, 1, 7]]
-    torch.testing.assert_close(field.occupancy[0, 1, 7], 1 - torch.exp(torch.tensor(-0.3)))
+    assert field.occupancy[0, 1, 7] == 0.25
 
 
 def test_what_is_gone_is_forgotten_and_what_is_there_is_not():
