@@ -116,7 +116,8 @@ class Trainer:
                 )
                 saved = now
                 interrupts.stop_if_requested()
-            if now - reported > REPORT_SECONDS or position.step == 1:
+            last = self._fraction(plan) >= 1.0  # every curve has a beginning and an end
+            if now - reported > REPORT_SECONDS or position.step == 1 or last:
                 reported = now
                 self._tell(stage.name, metrics)
         checkpoint.save_checkpoint(
