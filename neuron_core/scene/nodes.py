@@ -1,0 +1,309 @@
+"""Opens a USD stage and reads it into plain records.
+
+A broken asset never stops the rest: what is wrong with a prim is listed among the problems of the
+snapshot, with its path, and only a stage that cannot be opened at all is an error. Of `.neuron`
+files the headers are read, once per file; weights are not.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pxr import Ar, Sdf, Tf, Usd, UsdGeom, UsdUtils
+
+from neuron_core.assets import FORMAT, Manifest
+from neuron_core.cameras.camera import Camera
+from neuron_core.foundation.errors import FileError, NeuronError
+from neuron_core.scene import schema
+from neuron_core.scene.headers import header_of
+from neuron_core.scene.records import (
+    AssetNode,
+    MeshNode,
+    Problem,
+    SceneError,
+    SceneSnapshot,
+    engine_from_stage,
+)
+from neuron_core.scene.usd_cameras import camera_paths, read_camera
+from neuron_core.scene.walk import Found, Walker
+
+__all__ = [
+    "AssetNode",
+    "MeshNode",
+    "Problem",
+    "SceneError",
+    "SceneSnapshot",
+    "SceneStage",
+    "engine_from_stage",
+    "read_stage",
+]
+
+SMALLEST_SCALE, LARGEST_SCALE = 1e-6, 1e6  # of an asset's axes in the engine's world
+FLATTEST = 1e-5  # smallest over largest of them
+FARTHEST = 1e7  # metres from the origin
+
+schema.register()
+
+
+def read_stage(path: Path, library: Path | None = None) -> "SceneStage":
+    """Open a stage. With a `library` it is restricted: assets have to lie in that folder.
+
+    Raises SceneError or FileError if it cannot be opened.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileError(f"There is no file {path}.", "Give the path of a USD file.")
+    if path.is_dir() or not Usd.Stage.IsSupportedFile(str(path)):
+        raise SceneError(f"{path} is not a USD file.", "They end in .usd, .usda, .usdc or .usdz.")
+    delegate = UsdUtils.CoalescingDiagnosticDelegate()  # keeps USD from printing what is told below
+    try:
+        stage = Usd.Stage.Open(str(path), Usd.Stage.LoadAll)
+    except Tf.ErrorException as error:
+        reasons = re.findall(r" : '(.*?)'\n", f"{error}\n", re.DOTALL)
+        reason = " ".join((reasons or [str(error)])[0].split())[:300].rstrip(".")
+        raise SceneError(f"{path} cannot be read as USD: {reason}.", "Export the file again.") from None
+    finally:
+        delegate.TakeUncoalescedDiagnostics()
+        del delegate
+    return SceneStage(stage, path, library)
+
+
+class SceneStage:
+    """An open stage. Cameras and snapshots are in the engine's world."""
+
+    def __init__(self, stage: Usd.Stage, path: Path, library: Path | None = None) -> None:
+        """`stage` may also live in memory, as in a host; `path` is what messages call it."""
+        self.stage = stage
+        self.path = path
+        self.library = None if library is None else Path(library).resolve()
+
+    @property
+    def meters_per_unit(self) -> float:
+        """Of the stage; a centimetre where nothing is authored, as USD has it."""
+        return float(UsdGeom.GetStageMetersPerUnit(self.stage))
+
+    @property
+    def up_axis(self) -> str:
+        """Of the stage, "Y" or "Z"."""
+        return str(UsdGeom.GetStageUpAxis(self.stage)).upper()
+
+    def cameras(self) -> tuple[str, ...]:
+        """The prim paths of all cameras."""
+        return camera_paths(self.stage)
+
+    def camera(self, prim_path: str, width: int, height: int, time: float | None = None) -> Camera:
+        """A camera for a picture of that size, in the engine's world. Raises CameraError."""
+        return read_camera(self.stage, prim_path, width, height, _when(time))
+
+    def time_range(self) -> tuple[float, float] | None:
+        """First and last frame as the stage states them; None where it does not."""
+        if not self.stage.HasAuthoredTimeCodeRange():
+            return None
+        return float(self.stage.GetStartTimeCode()), float(self.stage.GetEndTimeCode())
+
+    def snapshot(self, time: float | None = None) -> SceneSnapshot:
+        """What is visible at a time code; None is the default, or the earliest where all is animated.
+
+        Raises SceneError for stages that no picture can be made of: units that are no number, too
+        many instances.
+        """
+        unit = self.meters_per_unit
+        if not (np.isfinite(unit) and unit > 0.0):
+            raise SceneError(
+                f"{self.path}: metersPerUnit is {unit}.", "Author 0.01 for centimetres, 1 for metres."
+            )
+        walker = Walker(self.stage, _when(time))
+        walker.walk()
+        to_engine = engine_from_stage(unit, self.up_axis)
+        problems = [*self._composition_problems(), *walker.problems]
+        meshes = []
+        for found, surface in walker.surfaces:
+            matrix = _column(to_engine, found.matrix)
+            if np.isfinite(matrix).all():
+                meshes.append(MeshNode(found.path, surface.positions, surface.faces, surface.color, matrix))
+            else:
+                problems.append(_not_finite(found.path))
+        assets = self._assets(walker.assets, to_engine, _when(time), problems)
+        return SceneSnapshot(tuple(assets), tuple(meshes), tuple(problems), unit, self.up_axis)
+
+    def _assets(
+        self, found: list[Found], to_engine: np.ndarray, when: Usd.TimeCode, problems: list[Problem]
+    ) -> list[AssetNode]:
+        matrices = np.array([one.matrix for one in found]).reshape(-1, 4, 4)
+        placed = to_engine @ matrices.transpose(0, 2, 1)
+        placed.setflags(write=False)
+        wrong = unusable(placed)
+        reader = _AssetReader(when, self.library)
+        nodes = []
+        for one, matrix, misplaced in zip(found, placed, wrong, strict=True):
+            node, problem = reader.read(one, matrix)
+            if misplaced and problem is None:
+                node, problem = _undrawn(one, matrix), Problem(one.path, *misplaced, "transform")
+            if problem is not None:
+                problems.append(problem)
+            nodes.append(node)
+        return nodes
+
+    def _composition_problems(self) -> Iterable[Problem]:
+        for error in self.stage.GetCompositionErrors():
+            text = " ".join(str(error).split())
+            missing = re.search(r"Could not open asset @([^@]*)@", text)
+            cycle = text.startswith("Cycle detected")
+            message = f"Cannot open {missing[1]}." if missing else re.sub(r",@anon:[^@]*@", "", text)[:300]
+            hint = (
+                "Remove one of the references." if cycle else "Look at the path; it is relative to the file."
+            )
+            yield Problem(str(error.rootSite.path), message, hint, "reference")
+
+
+class _AssetReader:
+    """Reads what the schema says on prims; what point instancers repeat is read once."""
+
+    def __init__(self, when: Usd.TimeCode, library: Path | None) -> None:
+        self._when = when
+        self._library = library
+        self._known: dict[Sdf.Path, tuple[AssetNode, Problem | None]] = {}
+
+    def read(self, found: Found, matrix: np.ndarray) -> tuple[AssetNode, Problem | None]:
+        """The node at its place, and what keeps it from being drawn."""
+        path = found.prim.GetPath()
+        if path not in self._known:
+            self._known[path] = self._read(found)
+        first, problem = self._known[path]
+        node = AssetNode(
+            found.path, first.file, first.digest, first.look, first.prompt, first.pose, matrix, found.purpose
+        )
+        return node, problem and Problem(found.path, problem.message, problem.hint, problem.kind)
+
+    def _read(self, found: Found) -> tuple[AssetNode, Problem | None]:
+        prim = found.prim
+        unplaced = np.eye(4)
+        digest = str(self._value(prim, schema.DIGEST) or "")
+        pose = tuple(float(value) for value in self._value(prim, schema.POSE) or ())
+        try:
+            file = self._file(prim)
+            manifest = header_of(file).manifest
+            self._check(prim, file, manifest, digest)
+            look, prompt = self._appearance(prim, file, manifest)
+        except NeuronError as error:
+            problem = Problem(found.path, error.message, error.hint, error.kind)
+            return _undrawn(found, unplaced, digest, pose), problem
+        return AssetNode(found.path, file, manifest.digest, look, prompt, pose, unplaced, found.purpose), None
+
+    def _value(self, prim: Usd.Prim, name: str) -> Any:
+        attribute = prim.GetAttribute(name)
+        value = attribute.Get(self._when) if attribute else None
+        return value if value is None or _fits(name, value) else None
+
+    def _file(self, prim: Usd.Prim) -> Path:
+        value = self._value(prim, schema.FILE)
+        if not isinstance(value, Sdf.AssetPath) or not value.path:
+            raise SceneError("It names no .neuron file.", f"Author {schema.FILE}.")
+        if not value.resolvedPath:
+            raise SceneError(f"There is no file {value.path}.", "Publish the asset, or mend the path.")
+        if Ar.IsPackageRelativePath(value.resolvedPath):
+            raise SceneError(f"{value.path} lies inside a package.", "Keep .neuron files beside the layer.")
+        file = Path(value.resolvedPath)
+        if self._library is not None and not file.resolve().is_relative_to(self._library):
+            raise SceneError(
+                f"{value.path} lies outside the library {self._library}.",
+                "Publish the asset into the library, or open the stage without the restriction.",
+            )
+        return file
+
+    def _check(self, prim: Usd.Prim, file: Path, manifest: Manifest, digest: str) -> None:
+        if digest and digest != manifest.digest:
+            raise SceneError(
+                f"{file} has the digest {manifest.digest[:12]}…, the prim asks for {digest[:12]}….",
+                "The file was replaced after it was published. Publish it as a new version.",
+            )
+        version = self._value(prim, schema.FORMAT_VERSION)
+        if isinstance(version, int) and version > FORMAT:
+            raise SceneError(
+                f"It asks for format {version}; this Neuron reads up to {FORMAT}.", "Update Neuron."
+            )
+        if "nvf" not in manifest.architecture or not manifest.looks:
+            raise SceneError(f"{file} holds no baked voxels.", "Bake it: neuron bake RUN OUT.neuron")
+
+    def _appearance(self, prim: Usd.Prim, file: Path, manifest: Manifest) -> tuple[str, str]:
+        """Look and prompt. A prompt that a look was baked from is that look."""
+        wanted = str(self._value(prim, schema.LOOK) or "")
+        prompt = str(self._value(prim, schema.PROMPT) or "").strip()
+        slugs = [look.slug for look in manifest.looks]
+        if wanted and wanted not in slugs:
+            raise SceneError(f"{file} has no look {wanted!r}.", f"It has: {', '.join(slugs)}.")
+        look = wanted or slugs[0]
+        if not prompt:
+            return look, ""
+        for baked in manifest.looks:
+            if prompt.lower() == baked.prompt.strip().lower():
+                return baked.slug, ""
+        if manifest.encoder is None:
+            raise SceneError(
+                f"{file} was made without prompts and cannot show {prompt!r}.",
+                f"Leave {schema.PROMPT} empty and pick a look: {', '.join(slugs)}.",
+            )
+        return look, prompt
+
+
+def unusable(world_from_asset: np.ndarray) -> list[tuple[str, str] | None]:
+    """For matrices [N,4,4], why and what to do where one cannot place an asset."""
+    sound = np.isfinite(world_from_asset).all(axis=(1, 2))
+    axes = np.where(sound[:, None, None], world_from_asset[:, :3, :3], np.eye(3))
+    with np.errstate(over="ignore", invalid="ignore"):
+        scales = np.linalg.svd(axes / np.maximum(np.abs(axes).max(axis=(1, 2), keepdims=True), 1e-300))[1]
+    scales = scales * np.abs(axes).max(axis=(1, 2))[:, None]
+    far = np.abs(world_from_asset[:, :3, 3]).max(axis=1, initial=0.0)
+    return [
+        _misplaced(bool(finite), one[0], one[2], away)
+        for finite, one, away in zip(sound, scales.tolist(), far.tolist(), strict=True)
+    ]
+
+
+def _misplaced(finite: bool, largest: float, smallest: float, far: float) -> tuple[str, str] | None:
+    if not finite:
+        return "Its transform is not finite.", "Author it again."
+    if not smallest > FLATTEST * largest:
+        return (
+            f"Its transform is singular: the scales of its axes go from {smallest:.3g} to {largest:.3g}.",
+            "Give every axis a scale.",
+        )
+    if not (largest <= LARGEST_SCALE and smallest >= SMALLEST_SCALE):
+        return (
+            f"Its transform scales it by {smallest:.3g} to {largest:.3g}.",
+            f"Scales from {SMALLEST_SCALE:g} to {LARGEST_SCALE:g} can be drawn; look at the units.",
+        )
+    if not far <= FARTHEST:
+        return f"It stands {far:.3g} m from the origin.", f"Bring it within {FARTHEST:g} m."
+    return None
+
+
+def _undrawn(found: Found, matrix: np.ndarray, digest: str = "", pose: tuple[float, ...] = ()) -> AssetNode:
+    return AssetNode(found.path, None, digest, "", "", pose, matrix, found.purpose)
+
+
+def _not_finite(path: str) -> Problem:
+    return Problem(path, "Its transform is not finite.", "Author it again.", "transform")
+
+
+def _column(to_engine: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    placed = to_engine @ matrix.T
+    placed.setflags(write=False)
+    return placed
+
+
+def _fits(name: str, value: object) -> bool:
+    """Whether a value has the type of its attribute: nothing keeps a file from other types."""
+    if name == schema.FILE:
+        return isinstance(value, Sdf.AssetPath)
+    if name == schema.FORMAT_VERSION:
+        return isinstance(value, int)
+    if name == schema.POSE:
+        return not isinstance(value, str) and np.asarray(value).dtype.kind == "f"
+    return isinstance(value, str)
+
+
+def _when(time: float | None) -> Usd.TimeCode:
+    return Usd.TimeCode.EarliestTime() if time is None else Usd.TimeCode(time)
