@@ -134,7 +134,7 @@ class SceneStage:
         matrices = np.array([one.matrix for one in found]).reshape(-1, 4, 4)
         placed = to_engine @ matrices.transpose(0, 2, 1)
         placed.setflags(write=False)
-        wrong = unusable(placed)
+        wrong = _unusable(placed)
         reader = _AssetReader(when, self.library)
         nodes = []
         for one, matrix, misplaced in zip(found, placed, wrong, strict=True):
@@ -248,7 +248,7 @@ class _AssetReader:
         return look, prompt
 
 
-def unusable(world_from_asset: np.ndarray) -> list[tuple[str, str] | None]:
+def _unusable(world_from_asset: np.ndarray) -> list[tuple[str, str] | None]:
     """For matrices [N,4,4], why and what to do where one cannot place an asset."""
     sound = np.isfinite(world_from_asset).all(axis=(1, 2))
     axes = np.where(sound[:, None, None], world_from_asset[:, :3, :3], np.eye(3))
