@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pxr import Ar, Sdf, Tf, Usd, UsdGeom, UsdUtils
+from pxr import Ar, Sdf, Tf, Usd, UsdGeom
 
 from neuron_core.assets import FORMAT, Manifest
 from neuron_core.cameras.camera import Camera
 from neuron_core.foundation.errors import FileError, NeuronError
+from neuron_core.prompts import check_prompt
 from neuron_core.scene import schema
+from neuron_core.scene.diagnostics import quiet
 from neuron_core.scene.headers import header_of
 from neuron_core.scene.records import (
     AssetNode,
@@ -57,16 +59,13 @@ def read_stage(path: Path, library: Path | None = None) -> "SceneStage":
         raise FileError(f"There is no file {path}.", "Give the path of a USD file.")
     if path.is_dir() or not Usd.Stage.IsSupportedFile(str(path)):
         raise SceneError(f"{path} is not a USD file.", "They end in .usd, .usda, .usdc or .usdz.")
-    delegate = UsdUtils.CoalescingDiagnosticDelegate()  # keeps USD from printing what is told below
     try:
-        stage = Usd.Stage.Open(str(path), Usd.Stage.LoadAll)
+        with quiet():
+            stage = Usd.Stage.Open(str(path), Usd.Stage.LoadAll)
     except Tf.ErrorException as error:
         reasons = re.findall(r" : '(.*?)'\n", f"{error}\n", re.DOTALL)
         reason = " ".join((reasons or [str(error)])[0].split())[:300].rstrip(".")
         raise SceneError(f"{path} cannot be read as USD: {reason}.", "Export the file again.") from None
-    finally:
-        delegate.TakeUncoalescedDiagnostics()
-        del delegate
     return SceneStage(stage, path, library)
 
 
@@ -240,6 +239,7 @@ class _AssetReader:
         for baked in manifest.looks:
             if prompt.lower() == baked.prompt.strip().lower():
                 return baked.slug, ""
+        check_prompt(prompt)
         if manifest.encoder is None:
             raise SceneError(
                 f"{file} was made without prompts and cannot show {prompt!r}.",
