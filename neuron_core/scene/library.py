@@ -402,3 +402,10 @@ def locate(asset: Path) -> Path:
     raise LibraryError(
         f"There is no asset at {asset}.", f"There are: {known}." if known else "Look at the path."
     )
+
+
+def home_of(layer: Path) -> Path | None:
+    """The folder of the asset that a layer of a library belongs to, entry or version; else None."""
+    folder = layer.parent
+    home = folder.parent if _VERSION.fullmatch(folder.name) else folder
+    return home if layer.stem == home.name and (home / f"{home.name}.usd").is_file() else None
