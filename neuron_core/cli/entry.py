@@ -17,7 +17,7 @@ from neuron_core.cli.arguments import (
 )
 from neuron_core.cli.failures import failure_of
 from neuron_core.cli.output import Output, plain
-from neuron_core.cli.registry import TASKS, Task, find_task
+from neuron_core.cli.registry import TASKS, Task, group_of, match_task
 from neuron_core.cli.reporters import listener_for, say
 from neuron_core.foundation import interrupts
 from neuron_core.foundation.errors import FileError
@@ -53,11 +53,13 @@ def _answer(words: Sequence[str], output: Output, as_json: bool) -> Result:
         return {"summary": overview()}
     if words[0] == "--version":
         return {"version": __version__, "summary": f"neuron {__version__}"}
-    task = find_task(words[0])
+    task, rest = match_task(words)
+    if task is None and group_of(words[0]) and rest[1:] in ([], ["-h"], ["--help"]):
+        return {"summary": overview(group_of(words[0]))}
     if task is None:
-        raise _unknown_task(words[0])
+        raise _unknown_task(words)
     try:
-        config = parse(task, words[1:])
+        config = parse(task, rest)
     except HelpRequested as request:
         return {"summary": str(request)}
     return _run(task, config, output, as_json)
@@ -79,7 +81,8 @@ def _report_failure(
     failure = failure_of(error)
     if debug:
         say("".join(traceback.format_exception(error)).rstrip())
-    command = f"neuron {words[0]}" if words and find_task(words[0]) else "neuron"
+    task, _ = match_task(words)
+    command = f"neuron {task.name}" if task else "neuron"
     say(f"{command}: {failure.message}" + (f"\n  {failure.hint}" if failure.hint else ""))
     if as_json:
         try:
@@ -91,17 +94,19 @@ def _report_failure(
     return failure.exit_code
 
 
-def _unknown_task(word: str) -> ArgumentsError:
-    similar = difflib.get_close_matches(word, [task.name for task in TASKS], n=1)
+def _unknown_task(words: Sequence[str]) -> ArgumentsError:
+    name = " ".join(words[:2]) if group_of(words[0]) else words[0]
+    similar = difflib.get_close_matches(name, [task.name for task in TASKS], n=1)
     hint = f"Perhaps you meant {similar[0]}. " if similar else ""
-    return ArgumentsError(f"There is no task {word!r}.", hint + "`neuron --help` lists the tasks.")
+    return ArgumentsError(f"There is no task {name!r}.", hint + "`neuron --help` lists the tasks.")
 
 
-def overview() -> str:
-    """All tasks with a line each."""
-    calls = [" ".join((task.name, *(name.upper() for name in task.positionals))) for task in TASKS]
+def overview(tasks: Sequence[Task] | None = None) -> str:
+    """The tasks, by default all, with a line each."""
+    tasks = TASKS if tasks is None else tasks
+    calls = [" ".join((task.name, *(name.upper() for name in task.positionals))) for task in tasks]
     width = max(len(call) for call in calls)
-    rows = [f"  {call:{width}}  {task.summary}" for call, task in zip(calls, TASKS, strict=True)]
+    rows = [f"  {call:{width}}  {task.summary}" for call, task in zip(calls, tasks, strict=True)]
     return "\n".join(
         (
             "usage: neuron TASK ...",

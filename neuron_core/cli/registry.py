@@ -3,12 +3,15 @@
 The entry is all that the overview shows, so that listing the tasks imports none of them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """A subcommand. `config` and `run` are written `module:name` and imported when it is chosen.
+
+    Its name is one word, or two of which the first is a group's.
 
     `config` names a frozen dataclass in a module that imports no heavy library. Its fields without
     a default become positional arguments, in their order, and are repeated here as `positionals`;
@@ -20,6 +23,12 @@ class Task:
     positionals: tuple[str, ...]
     config: str
     run: str
+
+
+def _scene(name: str, positionals: tuple[str, ...], summary: str) -> Task:
+    package = "neuron_core.tasks.scene"
+    config = f"{package}.config:Scene{name.capitalize()}Config"
+    return Task(f"scene {name}", summary, positionals, config, f"{package}.run:run_{name}")
 
 
 def _task(name: str, config_class: str, positionals: tuple[str, ...], summary: str) -> Task:
@@ -40,6 +49,16 @@ TASKS: tuple[Task, ...] = (
     _task("bake", "BakeConfig", ("run", "out"), "bake a trained field into one .neuron file"),
     _task("render", "RenderConfig", ("asset", "out"), "render a .neuron file from a set of cameras"),
     _task("evaluate", "EvaluateConfig", ("subject", "dataset"), "measure a field or asset against the truth"),
+    _task(
+        "publish", "PublishConfig", ("asset", "library"), "publish a .neuron file as a USD asset, versioned"
+    ),
+    _scene("new", ("stage",), "write an empty shot"),
+    _scene("add", ("stage", "asset"), "put an asset, or a grid of it, into a shot"),
+    _scene("set", ("stage", "prim"), "move a prim, key it, change its look or version, aim a camera"),
+    _scene("list", ("path",), "say what a stage draws, or what a library holds"),
+    _scene("search", ("library", "text"), "find assets and looks of a library by words"),
+    _scene("flatten", ("stage", "out"), "write a stage as one layer"),
+    _scene("validate", ("stage",), "check a stage: USD's validators and our own"),
     _task("inspect", "InspectConfig", ("path",), "say what a file or folder is, and check it"),
 )
 
@@ -47,3 +66,17 @@ TASKS: tuple[Task, ...] = (
 def find_task(name: str) -> Task | None:
     """The task of that name, or None."""
     return next((task for task in TASKS if task.name == name), None)
+
+
+def match_task(words: Sequence[str]) -> tuple[Task | None, list[str]]:
+    """The task that a command line begins with, or None, and the words after its name."""
+    for length in (2, 1):
+        task = find_task(" ".join(words[:length]))
+        if task is not None:
+            return task, list(words[length:])
+    return None, list(words)
+
+
+def group_of(word: str) -> tuple[Task, ...]:
+    """The tasks whose names begin with a word and go on with another."""
+    return tuple(task for task in TASKS if task.name.startswith(f"{word} "))

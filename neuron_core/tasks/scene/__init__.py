@@ -1,0 +1,1 @@
+"""Author, list, search, flatten and check stages."""
