@@ -7,7 +7,7 @@ or up axis are not those of the stage, two more operations inside of them conver
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,6 +166,26 @@ def add(stage: Usd.Stage, source: Path, prim_path: str, instance: bool = True) -
             prim.SetInstanceable(True)
     _convert(prim, unit, up)
     return prim
+
+
+def repeat(stage: Usd.Stage, source: str, copies: Mapping[str, Change]) -> None:
+    """Copies of a placed prim of this layer, each with a place and a look of its own.
+
+    Much faster than adding each: the stage is composed once. Only `at` and `look` of the changes count.
+    """
+    layer = stage.GetRootLayer()
+    with Sdf.ChangeBlock():
+        for path, wanted in copies.items():
+            Sdf.CopySpec(layer, source, layer, path)
+            if wanted.at is not None:
+                layer.GetAttributeAtPath(f"{path}.{_PLACING[0]}").default = Gf.Vec3d(*wanted.at)
+            if wanted.look is None:
+                continue
+            spec = layer.GetPrimAtPath(path)
+            if schema.LOOK_SET in spec.variantSelections:
+                spec.variantSelections[schema.LOOK_SET] = wanted.look
+            else:
+                spec.properties[schema.LOOK].default = wanted.look
 
 
 def _draw_file(prim: Usd.Prim, source: Path, root: Path) -> None:

@@ -82,10 +82,11 @@ def run_add(config: SceneAddConfig, report: Reporter) -> dict[str, object]:
             group = shots.free_path(stage, config.under, name)
             paths = [f"{group}/{name}_{number:0{grid.digits}d}" for number in range(grid.count)]
             changes = grid.changes(base, config.look, str(UsdGeom.GetStageUpAxis(stage)))
-        for path, change in zip(paths, changes, strict=True):
-            stop_if_requested()
-            shots.add(stage, source, path, instance=not config.editable)
-            shots.change(stage, path, change)
+        shots.add(stage, source, paths[0], instance=not config.editable)
+        for change in reversed(changes[: max(len(config.look), 1)]):  # so that every look is known
+            shots.change(stage, paths[0], change)
+        stop_if_requested()
+        shots.repeat(stage, paths[0], dict(zip(paths[1:], changes[1:], strict=True)))
     report.progress(1.0, "scene", paths[0])
     what = paths[0] if grid is None else f"{len(paths)} prims below {paths[0].rpartition('/')[0]}"
     return {"stage": str(config.stage), "prims": paths, "summary": f"{config.stage}: added {what}."}
