@@ -131,7 +131,8 @@ class SceneStage:
         self, found: list[Found], to_engine: np.ndarray, when: Usd.TimeCode, problems: list[Problem]
     ) -> list[AssetNode]:
         matrices = np.array([one.matrix for one in found]).reshape(-1, 4, 4)
-        placed = to_engine @ matrices.transpose(0, 2, 1)
+        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is listed below
+            placed = to_engine @ matrices.transpose(0, 2, 1)
         placed.setflags(write=False)
         wrong = _unusable(placed)
         reader = _AssetReader(when, self.library)
@@ -289,7 +290,8 @@ def _not_finite(path: str) -> Problem:
 
 
 def _column(to_engine: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    placed = to_engine @ matrix.T
+    with np.errstate(invalid="ignore", over="ignore"):  # the caller looks at it
+        placed = to_engine @ matrix.T
     placed.setflags(write=False)
     return placed
 

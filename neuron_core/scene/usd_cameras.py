@@ -60,7 +60,8 @@ def _pose(stage: Usd.Stage, prim: Usd.Prim, when: Usd.TimeCode) -> np.ndarray:
     to_engine = engine_from_stage(
         UsdGeom.GetStageMetersPerUnit(stage), str(UsdGeom.GetStageUpAxis(stage)).upper()
     )
-    pose = to_engine @ matrix
+    with np.errstate(invalid="ignore", over="ignore"):
+        pose = to_engine @ matrix
     if not np.isfinite(pose).all():
         raise CameraError(f"The transform of camera {prim.GetPath()} is not finite.", "Author it again.")
     left, scales, right = np.linalg.svd(pose[:3, :3])
