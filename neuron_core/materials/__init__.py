@@ -1,4 +1,4 @@
-"""Materials: records, the built-in library, procedural variation, words, and renderers' inputs."""
+"""Materials: records, nine built in, a grammar of many, patterns, words, and renderers' inputs."""
 
 from neuron_core.materials.builtin import builtin_materials
 from neuron_core.materials.library import (
@@ -11,7 +11,7 @@ from neuron_core.materials.library import (
 from neuron_core.materials.principled import Principled, principled, varying_inputs
 from neuron_core.materials.procedural import evaluate, varying_parameters
 from neuron_core.materials.record import Layer, Material, MaterialError, Tags
-from neuron_core.materials.wording import canonical_prompt, prompts
+from neuron_core.materials.wording import canonical_prompt, paraphrases, prompts
 
 __all__ = [
     "Layer",
@@ -26,6 +26,7 @@ __all__ = [
     "library_from_json",
     "library_to_json",
     "load_materials",
+    "paraphrases",
     "principled",
     "prompts",
     "read_library",

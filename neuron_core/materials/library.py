@@ -1,4 +1,4 @@
-"""Where materials come from: the built-in library, our JSON, MaterialX, or names."""
+"""Where materials come from: nine built in, the grammar, our JSON, MaterialX, or names."""
 
 import difflib
 import os
@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from neuron_core.foundation.files import read_json
+from neuron_core.materials import grammar, selection
 from neuron_core.materials.builtin import builtin_materials
 from neuron_core.materials.materialx import read_materialx
 from neuron_core.materials.record import Material, MaterialError, slug
@@ -18,10 +19,14 @@ LIBRARY_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class LibraryResult:
-    """Materials with unique names, and what a person should know about how they were read."""
+    """Materials with unique names, and what a person should know about how they were read.
+
+    `held_out` names those that are not to be trained on; None leaves that to whoever asks.
+    """
 
     materials: tuple[Material, ...]
     notes: tuple[str, ...] = ()
+    held_out: frozenset[str] | None = None
 
 
 def load_materials(spec: str) -> list[Material]:
@@ -32,14 +37,17 @@ def load_materials(spec: str) -> list[Material]:
 def read_library(spec: str) -> LibraryResult:
     """Materials by what names them.
 
-    `spec` is "builtin", a JSON library, a `.mtlx` file, a folder of them, or built-in names
-    separated by commas ("polished gold" is as good as "polished-gold"). Raises MaterialError,
-    or FileError for a path that cannot be read.
+    `spec` is "builtin" for the nine that ship, "builtin:192", "builtin:192+150@7" or "builtin:all"
+    for a part of the grammar (see `selection`), a JSON library, a `.mtlx` file, a folder of them, or
+    names of either separated by commas ("polished gold" is as good as "polished-gold"). Raises
+    MaterialError, or FileError for a path that cannot be read.
     """
     spec = str(spec).strip()
     if spec == "builtin":
         return LibraryResult(tuple(builtin_materials().values()))
-    if all(slug(part) in builtin_materials() for part in spec.split(",")):
+    if spec.startswith(selection.PREFIX):
+        return _selected(spec)
+    if all(_named(part) for part in spec.split(",")):
         return LibraryResult(tuple(_builtin(part) for part in _parts(spec)))
     path = Path(spec)
     if path.suffix.lower() == ".json":
@@ -52,6 +60,12 @@ def read_library(spec: str) -> LibraryResult:
             f"{spec} is no material library.", "Use a .json library, a .mtlx file or a folder of .mtlx files."
         )
     return LibraryResult(tuple(_builtin(part) for part in _parts(spec)))
+
+
+def _selected(spec: str) -> LibraryResult:
+    chosen = selection.parse(spec)
+    materials = [grammar.material_of(item) for item in (*chosen.trained, *chosen.held_out)]
+    return LibraryResult(tuple(materials), (), frozenset(item.name for item in chosen.held_out))
 
 
 def library_to_json(materials: Sequence[Material]) -> dict[str, object]:
@@ -89,19 +103,44 @@ def _parts(spec: str) -> list[str]:
     return parts
 
 
-def _builtin(text: str) -> Material:
-    """A built-in by its name in any spelling, or by all of its words in any order."""
-    materials = builtin_materials()
-    if (material := materials.get(slug(text))) is not None:
+def _named(text: str) -> Material | None:
+    """A material whose name is exactly that, in any spelling."""
+    if (material := builtin_materials().get(slug(text))) is not None:
         return material
+    found = grammar.find(text)
+    return grammar.material_of(found) if found is not None and found.name == slug(text) else None
+
+
+def _builtin(text: str) -> Material:
+    """One of the nine or of the grammar by its name in any spelling, or by its words in any order."""
+    if (material := _named(text)) is not None:
+        return material
+    materials = builtin_materials()
     words = set(slug(text).split("-"))
     for material in materials.values():
         if words == set(slug(canonical_prompt(material)).split("-")):
             return material
-    near = [name for name in materials if words & set(name.split("-"))]
-    near = near or difflib.get_close_matches(slug(text), list(materials), n=3, cutoff=0.5)
-    meant = f"Did you mean {' or '.join(near)}? " if near else ""
-    raise MaterialError(f"There is no material {text!r}.", f"{meant}Built in are {_all_names()}.")
+    if (found := grammar.find(text)) is not None:
+        return grammar.material_of(found)
+    meant = f"Did you mean {' or '.join(near)}? " if (near := _near(text)) else ""
+    raise MaterialError(
+        f"There is no material {text!r}.",
+        f"{meant}Built in are {_all_names()}; the grammar has {len(grammar.combinations())} more, such as "
+        "copper-brushed-worn (base, color, finish, condition).",
+    )
+
+
+def _near(text: str) -> list[str]:
+    """Names that share words with it, the shortest and most alike first; else names spelt alike."""
+    words = set(slug(text).split("-"))
+    builtin = [name for name in builtin_materials() if words & set(name.split("-"))]
+    known = [item.name for item in grammar.combinations()]
+    shared = {name: len(words & set(name.split("-"))) for name in known}
+    alike = [name for name in known if shared[name] > 1]
+    alike.sort(key=lambda name: (-shared[name], len(name)))
+    if near := [*builtin, *alike[:3]]:
+        return near
+    return difflib.get_close_matches(slug(text), [*builtin_materials(), *known], n=3, cutoff=0.5)
 
 
 def _all_names() -> str:

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from neuron_core.geometry.surroundings import Surroundings
 from neuron_core.materials.openpbr import INPUTS, Value
 from neuron_core.materials.procedural import evaluate, varying_parameters
 from neuron_core.materials.record import Material
@@ -174,13 +175,15 @@ def principled(material: Material) -> Principled:
     )
 
 
-def varying_inputs(material: Material, points: np.ndarray) -> dict[str, np.ndarray]:
+def varying_inputs(
+    material: Material, points: np.ndarray, around: Surroundings | None = None
+) -> dict[str, np.ndarray]:
     """The plug-in's inputs in `principled(material).varying` at points [N, 3] in object metres.
 
     Arrays are float32, [N, 3] for base_color and [N] for the others, ready for grid textures.
     """
     names = _varying_inputs(material)
-    layered = evaluate(material, points) if names else {}
+    layered = evaluate(material, points, around) if names else {}
     values = {name: np.array([material.value(name)], np.float32) for name in _READ}
     inputs = _plugin_inputs({**values, **{name: layered[name] for name in layered if name in values}})
     count = len(points)

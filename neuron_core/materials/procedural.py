@@ -3,13 +3,15 @@
 N points [N, 3] are in object space, never camera space, in units of its longest side: patterns are
 as large on a thimble as on a house, seen from as far as each fills the picture. Masks lie in [0, 1]. Only
 additions, products, comparisons and square roots of float32 are used on integer hashes, so
-that the same point has the same value on every machine and in every chunk.
+that the same point has the same value on every machine and in every chunk. What follows the shape
+of the object reads a `Surroundings`; without one the object is open and flat.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
+from neuron_core.geometry.surroundings import Surroundings
 from neuron_core.materials.openpbr import INPUTS
 from neuron_core.materials.record import Layer, Material, MaterialError
 
@@ -24,10 +26,21 @@ def varying_parameters(material: Material) -> tuple[str, ...]:
     return tuple(name for name in INPUTS if name in reached)
 
 
-def evaluate(material: Material, points: np.ndarray) -> dict[str, np.ndarray]:
+SHAPED = ("edges", "cavities", "settled", "weave")  # kinds that follow the shape of the object
+
+
+def follows_shape(material: Material) -> bool:
+    """Whether any layer needs to know the surroundings of a point."""
+    return any(layer.kind in SHAPED and layer.amount > 0.0 for layer in material.layers)
+
+
+def evaluate(
+    material: Material, points: np.ndarray, around: Surroundings | None = None
+) -> dict[str, np.ndarray]:
     """Every varying OpenPBR input at `points` [N, 3]: float32 [N], or [N, 3] for colors.
 
-    Raises MaterialError for points that are not finite or too far away for the scale.
+    `around` says how the shape is at those points; without it they are open and flat. Raises
+    MaterialError for points that are not finite or too far away for the scale.
     """
     points = _checked(points, material)
     names = varying_parameters(material)
@@ -35,27 +48,40 @@ def evaluate(material: Material, points: np.ndarray) -> dict[str, np.ndarray]:
     results = {name: np.empty(shape, np.float32) for name, shape in shapes.items()}
     for start in range(0, len(points), CHUNK):
         chunk = np.ascontiguousarray(points[start : start + CHUNK].T)
-        for name, values in _evaluate_chunk(material, names, chunk).items():
+        near = _part(around, start, len(chunk[0]))
+        for name, values in _evaluate_chunk(material, names, chunk, near).items():
             results[name][start : start + CHUNK] = values
     return results
 
 
-def layer_mask(layer: Layer, points: np.ndarray) -> np.ndarray:
+def layer_mask(layer: Layer, points: np.ndarray, around: Surroundings | None = None) -> np.ndarray:
     """How much of a layer shows at `points` [N, 3], in [0, 1], float32 [N]; its amount included."""
     columns = np.asarray(points, np.float32).T
     mask = np.empty(columns.shape[1], np.float32)
     for start in range(0, len(mask), CHUNK):
         chunk = np.ascontiguousarray(columns[:, start : start + CHUNK])
-        mask[start : start + CHUNK] = _MASKS[layer.kind](layer, chunk)
+        mask[start : start + CHUNK] = _mask(layer, chunk, _part(around, start, len(chunk[0])))
     return mask
 
 
-def _evaluate_chunk(material: Material, names: tuple[str, ...], columns: np.ndarray) -> dict[str, np.ndarray]:
+def _part(around: Surroundings | None, start: int, count: int) -> Surroundings:
+    return Surroundings.open_and_flat(count) if around is None else around.rows(start, start + count)
+
+
+def _mask(layer: Layer, columns: np.ndarray, around: Surroundings) -> np.ndarray:
+    if layer.kind in _SHAPED_MASKS:
+        return _SHAPED_MASKS[layer.kind](layer, columns, around)
+    return _MASKS[layer.kind](layer, columns)
+
+
+def _evaluate_chunk(
+    material: Material, names: tuple[str, ...], columns: np.ndarray, around: Surroundings
+) -> dict[str, np.ndarray]:
     values = {name: np.asarray(material.value(name), np.float32) for name in names}
     for layer in material.layers:
         if layer.amount == 0.0 or not layer.towards:
             continue
-        mask = _MASKS[layer.kind](layer, columns)
+        mask = _mask(layer, columns, around)
         for name, target in layer.towards.items():
             weight = mask[:, None] if INPUTS[name].kind == "color" else mask
             values[name] = values[name] + weight * (np.asarray(target, np.float32) - values[name])
@@ -134,12 +160,140 @@ def _flakes(layer: Layer, columns: np.ndarray) -> np.ndarray:
     return np.where(chosen, strength * spots, np.float32(0))
 
 
+PLATE_THICKNESS = 0.05  # half of it, in cells
+
+
+def _scratches(layer: Layer, columns: np.ndarray) -> np.ndarray:
+    """Thin round plates in space, two to a cell: a surface cuts them in short straight lines.
+
+    `amount` is the share of plates that are there, `scale` the size of a cell.
+    """
+    mask = np.zeros(columns.shape[1], np.float32)
+    for family in range(3):
+        seed = _mix(layer.seed, 200 + family)
+        nodes, inside = _cells(_tilted(columns, family + 1), layer.scale, seed)
+        normal = np.stack([_hash(nodes, _mix(seed, axis)) - np.float32(0.5) for axis in range(3)])
+        normal /= np.sqrt((normal * normal).sum(axis=0)) + np.float32(1e-6)
+        distance = np.abs((normal * inside).sum(axis=0))
+        reach = np.sqrt((inside * inside).sum(axis=0))
+        line = _smooth((np.float32(PLATE_THICKNESS) - distance) / np.float32(0.4 * PLATE_THICKNESS))
+        line *= _smooth((np.float32(0.48) - reach) / np.float32(0.12))
+        strength = np.float32(0.45) + np.float32(0.55) * _hash(nodes, _mix(seed, 5))
+        there = _hash(nodes, _mix(seed, 4)) < np.float32(layer.amount)
+        mask = np.maximum(mask, np.where(there, strength * line, np.float32(0)))
+    return mask
+
+
+def _cells(columns: np.ndarray, scale: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The cell of each point [3, N] int32 and where it lies from its middle, in cells."""
+    shift = np.array([[_mix(seed, 306 + axis) / 2.0**32] for axis in range(3)], np.float32)
+    grid = columns / np.float32(scale) + shift
+    floor = np.floor(grid)
+    return floor.astype(np.int32), grid - floor - np.float32(0.5)
+
+
+def _wave(turns: np.ndarray) -> np.ndarray:
+    """A wave of parabolas between -1 and 1, one period a turn."""
+    phase = turns - np.floor(turns)
+    half = np.where(phase < np.float32(0.5), phase, phase - np.float32(0.5))
+    arch = np.float32(16) * half * (np.float32(0.5) - half)
+    wave: np.ndarray = np.where(phase < np.float32(0.5), arch, -arch)
+    return wave
+
+
+def _veins(layer: Layer, columns: np.ndarray) -> np.ndarray:
+    """Lines where two noises meet, as in marble, creases and cracks; `softness` is their width."""
+    warp = _fractal(columns, 0.5 * layer.scale, _mix(layer.seed, 7), octaves=2) - np.float32(0.5)
+    moved = columns + np.float32(0.8 * layer.scale) * warp
+    level = _even(moved, layer.scale, layer.seed, octaves=1)
+    ridge = np.float32(1) - np.abs(level - np.float32(0.5)) / np.float32(layer.softness)
+    fade = np.float32(0.35) + np.float32(0.65) * _even(columns, 2.0 * layer.scale, _mix(layer.seed, 8), 1)
+    return np.float32(layer.amount) * fade * _smooth(ridge)
+
+
+def _prints(layer: Layer, columns: np.ndarray) -> np.ndarray:
+    """Marks of fingers: a round spot with ridges in each of the chosen cells."""
+    nodes, inside = _cells(_tilted(columns, 2), layer.scale, layer.seed)
+    bent = _fractal(columns, 0.5 * layer.scale, _mix(layer.seed, 9), octaves=1)
+    moved = [_hash(nodes, _mix(layer.seed, 401 + axis)) - np.float32(0.5) for axis in range(6)]
+    middle = inside + np.float32(0.24) * np.stack(moved[:3])
+    core = middle + np.float32(0.3) * np.stack(moved[3:])
+    reach = np.sqrt((middle * middle).sum(axis=0))
+    around = np.sqrt((core * core).sum(axis=0))
+    ridges = np.float32(0.72) + np.float32(0.28) * _wave(np.float32(9) * around + np.float32(1.5) * bent)
+    spot = _smooth((np.float32(0.37) - reach) / np.float32(0.10))
+    there = _hash(nodes, _mix(layer.seed, 408)) < np.float32(layer.amount)
+    return np.where(there, spot * ridges, np.float32(0))
+
+
+def _runs(layer: Layer, columns: np.ndarray) -> np.ndarray:
+    """Marks that run down, along Y; they cover `amount` of space."""
+    level = _even(_squeezed(columns, 0.16), layer.scale, layer.seed, octaves=2)
+    softness = np.float32(layer.softness)
+    edge = np.float32(layer.amount) * (1 + softness) - softness
+    return _smooth((edge + softness - level) / softness)
+
+
 _MASKS: dict[str, Callable[[Layer, np.ndarray], np.ndarray]] = {
     "noise": _noise,
     "patches": _patches,
     "streaks": _streaks,
     "rings": _rings,
     "flakes": _flakes,
+    "scratches": _scratches,
+    "veins": _veins,
+    "prints": _prints,
+    "runs": _runs,
+}
+
+
+# ---- masks that follow the shape: `amount` 0 shows nothing, 1 spills over onto what is open and flat
+
+
+def _edges(layer: Layer, columns: np.ndarray, around: Surroundings) -> np.ndarray:
+    """Convex edges, where things wear first."""
+    drive = np.clip(np.float32(2.6) * around.convexity, 0, 1)
+    return _driven(layer, columns, drive)
+
+
+def _cavities(layer: Layer, columns: np.ndarray, around: Surroundings) -> np.ndarray:
+    """Places that little light and no cloth reaches."""
+    drive = np.clip(np.float32(2.0) * (around.occlusion - np.float32(0.12)), 0, 1)
+    return _driven(layer, columns, drive)
+
+
+def _settled(layer: Layer, columns: np.ndarray, around: Surroundings) -> np.ndarray:
+    """What faces up under an open sky."""
+    open_sky = np.float32(1) - np.float32(0.5) * around.occlusion
+    return _driven(layer, columns, np.clip(around.normals[:, 1], 0, 1) * open_sky)
+
+
+def _weave(layer: Layer, columns: np.ndarray, around: Surroundings) -> np.ndarray:
+    """Threads over and under each other, laid onto each surface along the axes; `scale` is a thread."""
+    shift = np.array([[_mix(layer.seed, 306 + axis) / 2.0**31] for axis in range(3)], np.float32)
+    waver = np.float32(0.6) * _fractal(columns, 6.0 * layer.scale, layer.seed, octaves=1)
+    x, y, z = (_wave(axis) for axis in columns / np.float32(2.0 * layer.scale) + shift + waver)
+    facing = around.normals.T * around.normals.T
+    facing = facing * facing + np.float32(1e-3)
+    facing /= facing.sum(axis=0)
+    crossing = facing[0] * y * z + facing[1] * z * x + facing[2] * x * y
+    return np.float32(layer.amount) * _smooth(np.float32(0.5) + np.float32(0.75) * crossing)
+
+
+def _driven(layer: Layer, columns: np.ndarray, drive: np.ndarray) -> np.ndarray:
+    level = _even(columns, layer.scale, layer.seed, octaves=2)
+    value = drive + np.float32(0.55) * (level - np.float32(0.5))
+    threshold = np.float32(1.3) * (np.float32(1) - np.float32(layer.amount))
+    if layer.amount == 0.0:
+        return np.zeros_like(value)
+    return _smooth((value - threshold) / np.float32(layer.softness) + np.float32(0.5))
+
+
+_SHAPED_MASKS: dict[str, Callable[[Layer, np.ndarray, Surroundings], np.ndarray]] = {
+    "edges": _edges,
+    "cavities": _cavities,
+    "settled": _settled,
+    "weave": _weave,
 }
 
 # ---- noise

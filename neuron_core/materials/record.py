@@ -16,8 +16,12 @@ from typing import Literal, cast, get_args
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.materials.openpbr import CONSTANT_INPUTS, INPUTS, Input, Value
 
-LayerKind = Literal["noise", "streaks", "rings", "patches", "flakes"]
-LayerRole = Literal["surface", "wear", "dirt"]
+LayerKind = Literal[
+    "noise", "streaks", "rings", "patches", "flakes",
+    "scratches", "weave", "veins", "prints", "runs",
+    "edges", "cavities", "settled",
+]  # fmt: skip
+LayerRole = Literal["surface", "wear", "dirt", "wet"]
 
 KINDS: tuple[str, ...] = get_args(LayerKind)
 ROLES: tuple[str, ...] = get_args(LayerRole)
@@ -54,7 +58,9 @@ class Layer:
 
     `amount` in [0, 1] is how much of that shows; for patches and flakes it is the share of
     space that they cover, with edges as wide as `softness`. `scale` is the size of a feature.
-    Layers with the role `wear` or `dirt` grow and shrink with the condition of the material.
+    `edges`, `cavities` and `settled` follow the shape of the object: convex edges, places that
+    little light reaches, surfaces that face up. Layers with the role `wear`, `dirt` or `wet` grow
+    and shrink with the condition of the material.
     """
 
     kind: LayerKind
@@ -140,9 +146,11 @@ _LAYER_NAMES = ("kind", "amount", "scale", "seed", "towards")
 _LAYER_OPTIONS = ("role", "softness")
 
 
-def with_condition(material: Material, *, wear: float = 1.0, dirt: float = 1.0) -> Material:
-    """The same material with its wear and dirt layers scaled; 1 keeps them, 0 is factory new."""
-    factors = {"surface": 1.0, "wear": wear, "dirt": dirt}
+def with_condition(
+    material: Material, *, wear: float = 1.0, dirt: float = 1.0, wetness: float = 1.0
+) -> Material:
+    """The same material with its wear, dirt and wet layers scaled; 1 keeps them, 0 is factory new."""
+    factors = {"surface": 1.0, "wear": wear, "dirt": dirt, "wet": wetness}
     layers = [replace(item, amount=min(1.0, item.amount * factors[item.role])) for item in material.layers]
     return replace(material, layers=tuple(layers))
 

@@ -1,63 +1,16 @@
 """Words for materials: prompts from tags, and tags from names.
 
 Every prompt begins with the base noun. What is chosen is a function of the material's name, the
-seed and the index alone.
+seed and the index alone. Paraphrases use sentence forms and words that prompts never use.
 """
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from neuron_core.materials.record import Material, Tags, slug
+from neuron_core.materials.words import BASES, COLORS, CONDITIONS, FINISHES, Words, kept, usual
 
-_BASES = {
-    "gold": ("gold", "gold metal", "solid gold"),
-    "copper": ("copper", "copper metal", "solid copper"),
-    "iron": ("iron", "iron metal", "cast iron"),
-    "silver": ("silver", "silver metal"),
-    "aluminium": ("aluminium", "aluminum"),
-    "car paint": ("car paint", "automotive paint", "car lacquer"),
-    "ceramic": ("ceramic", "porcelain", "ceramic material"),
-    "rubber": ("rubber", "rubber material", "hard rubber"),
-    "plastic": ("plastic", "molded plastic", "plastic material"),
-    "oak wood": ("oak wood", "oak", "oak timber"),
-    "glass": ("glass", "glass material", "solid glass"),
-}
-_FINISHES = {
-    "polished": ("polished", "mirror-polished", "shiny", "buffed"),
-    "brushed": ("brushed", "hairline-brushed", "satin-brushed"),
-    "matte": ("matte", "non-glossy", "flat"),
-    "glossy": ("glossy", "shiny"),
-    "glazed": ("glazed", "glossy"),
-    "satin": ("satin", "semi-gloss"),
-    "rough": ("rough", "coarse"),
-    "metallic": ("metallic",),
-    "frosted": ("frosted", "blurry"),
-    "clear": ("clear", "transparent", "see-through"),
-    "grained": ("grained", "visibly grained", "grainy"),
-}
-_CONDITIONS = {
-    "worn": ("worn", "weathered", "aged", "used"),
-    "rusted": ("rusted", "rusty", "corroded"),
-    "dirty": ("dirty", "stained", "grimy"),
-    "dusty": ("dusty", "covered in dust"),
-    "scratched": ("scratched", "scuffed"),
-    "new": ("new", "pristine"),
-}
-_COLORS = {
-    "red": ("red", "bright red"),
-    "blue": ("blue", "deep blue"),
-    "white": ("white", "off-white"),
-    "black": ("black", "jet-black"),
-    "green": ("green",),
-    "yellow": ("yellow",),
-    "orange": ("orange",),
-    "purple": ("purple", "violet"),
-    "pink": ("pink", "rose"),
-    "brown": ("brown",),
-    "grey": ("grey", "gray"),
-    "gray": ("gray", "grey"),
-}
 _NOISE_WORDS = frozenset(
     "mtlx mtl mat material materialx openpbr pbr open surface standard shader sg sss usd tx lib".split()
 )
@@ -83,7 +36,16 @@ _BARE_FORMS = (
     "{base}, up close",
     "{base} on a ball",
 )
+_KEPT_FORMS = (
+    "{base} as a material, {and_words}",
+    "{base} seen up close, {words}",
+    "{base}, simply {and_words}",
+    "{base}, {and_words} everywhere",
+    "{base}, made to look {and_words}",
+)
+_KEPT_BARE_FORMS = ("{base} as a material", "{base}, nothing else", "{base} seen up close")
 _TRIES = 40
+Pick = Callable[[Words, str], tuple[str, ...]]
 
 
 def canonical_prompt(material: Material) -> str:
@@ -94,26 +56,47 @@ def canonical_prompt(material: Material) -> str:
 
 def prompts(material: Material, count: int, seed: int) -> list[str]:
     """`count` ways to ask for a material, distinct as long as there are enough; never a word twice."""
+    return _distinct(material, count, f"{seed}", usual, _FORMS, _BARE_FORMS)
+
+
+def paraphrases(material: Material, count: int, seed: int) -> list[str]:
+    """`count` other ways to ask for it, in forms and mostly in words that `prompts` never uses."""
+    return _distinct(material, count, f"kept/{seed}", kept, _KEPT_FORMS, _KEPT_BARE_FORMS)
+
+
+def every_word() -> Iterator[str]:
+    """Texts that hold every word of every prompt and paraphrase that the tables can make."""
+    for table in (BASES, FINISHES, CONDITIONS, COLORS):
+        for words in table.values():
+            yield from words
+    for form in (*_FORMS, *_BARE_FORMS, *_KEPT_FORMS, *_KEPT_BARE_FORMS):
+        yield form.format(base="", words="", and_words="and")
+
+
+def _distinct(
+    material: Material, count: int, key: str, pick: Pick, forms: Sequence[str], bare: Sequence[str]
+) -> list[str]:
     chosen: list[str] = []
     for index in range(count):
-        attempts = (_written(material, f"{seed}/{material.name}/{index}/{n}") for n in range(_TRIES))
+        own = f"{key}/{material.name}/{index}"
+        attempts = (_written(material, f"{own}/{n}", pick, forms, bare) for n in range(_TRIES))
         fresh = next((text for text in attempts if text not in chosen), None)
-        chosen.append(fresh or _written(material, f"{seed}/{material.name}/{index}"))
+        chosen.append(fresh or _written(material, own, pick, forms, bare))
     return chosen
 
 
 def tags_from_name(name: str) -> Tags:
     """Tags from the words of a name: known finishes, conditions and colors, the rest is the base."""
     words = [word for word in slug(name).split("-") if word]
-    finish = _first(words, _FINISHES)
-    condition = _first(words, _CONDITIONS)
-    color = _first(words, _COLORS)
+    finish = _first(words, FINISHES)
+    condition = _first(words, CONDITIONS)
+    color = _first(words, COLORS)
     used = {finish, condition, color} | _NOISE_WORDS
     base = [word for word in words if word not in used and not word.isdigit()]
     return Tags(" ".join(base or words)[:60].strip(), finish, condition, color)
 
 
-def _first(words: Sequence[str], known: dict[str, tuple[str, ...]]) -> str:
+def _first(words: Sequence[str], known: Words) -> str:
     return next((word for word in words if word in known), "")
 
 
@@ -121,15 +104,15 @@ def _base(material: Material) -> str:
     return material.tags.base or material.name.replace("-", " ")
 
 
-def _written(material: Material, key: str) -> str:
+def _written(material: Material, key: str, pick: Pick, forms: Sequence[str], bare: Sequence[str]) -> str:
     """One prompt; falls back to the canonical one if the choices would repeat a word."""
     dice = random.Random(key)  # seeded by text: the same on every platform
     tags = material.tags
-    base = dice.choice(_BASES.get(_base(material), (_base(material),)))
-    known = ((tags.color, _COLORS), (tags.finish, _FINISHES), (tags.condition, _CONDITIONS))
-    words = [dice.choice(table.get(tag, (tag,))) for tag, table in known if tag]
+    base = dice.choice(pick(BASES, _base(material)))
+    said = ((COLORS, tags.color), (FINISHES, tags.finish), (CONDITIONS, tags.condition))
+    words = [dice.choice(pick(table, tag)) for table, tag in said if tag]
     dice.shuffle(words)
-    form = dice.choice(_FORMS if words else _BARE_FORMS)
+    form = dice.choice(forms if words else bare)
     text = form.format(base=base, words=", ".join(words), and_words=" and ".join(words))
     return text if not _repeats(text) else canonical_prompt(material)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from neuron_core.geometry.surroundings import Surroundings
 from neuron_core.materials import Layer, Material, MaterialError, builtin_materials, evaluate, procedural
 from neuron_core.materials.openpbr import INPUTS
 from neuron_core.materials.procedural import layer_mask, varying_parameters
@@ -14,6 +15,12 @@ NAMES = [material.name for material in BUILTIN]
 
 def points(count: int = 3000, size: float = 0.5, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).uniform(-size, size, (count, 3)).astype(np.float32)
+
+
+def sharp(count: int) -> Surroundings:
+    """Half closed, fairly sharp, facing up and to the side."""
+    half = np.full(count, 0.3, np.float32)
+    return Surroundings(half, half * 0.5, np.tile(np.array([[0.6, 0.7, 0.3]], np.float32), (count, 1)))
 
 
 def layer(kind: str, seed: int = 3, amount: float = 0.6, scale: float = 0.1) -> Layer:
@@ -44,7 +51,7 @@ def test_a_builtin_varies_and_stays_in_range(material):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_other_seeds_give_unrelated_patterns(kind):
-    one, other = (layer_mask(layer(kind, seed), points(20_000)) for seed in (3, 4))
+    one, other = (layer_mask(layer(kind, seed), points(20_000), sharp(20_000)) for seed in (3, 4))
     if kind == "rings":  # rings share their center, not their waver
         assert np.abs(one - other).mean() > 0.1
     else:
@@ -151,3 +158,45 @@ def test_no_points_give_empty_arrays():
 def test_points_without_a_place_are_refused(bad):
     with pytest.raises(MaterialError, match="finite"):
         evaluate(BUILTIN[0], np.array([[0.0, bad, 0.0]], np.float32))
+
+
+# ---- what follows the shape
+
+
+def test_edges_cavities_and_dust_grow_with_what_they_follow():
+    low, high = np.zeros(4000, np.float32), np.full(4000, 0.5, np.float32)
+    flat, up = np.zeros((4000, 3), np.float32), np.tile(np.array([[0.0, 1.0, 0.0]], np.float32), (4000, 1))
+    plain = Surroundings(low, low, flat)
+    for kind, driven in (
+        ("edges", Surroundings(low, high, flat)),
+        ("cavities", Surroundings(high, low, flat)),
+        ("settled", Surroundings(low, low, up)),
+    ):
+        before = layer_mask(layer(kind), points(4000), plain)
+        after = layer_mask(layer(kind), points(4000), driven)
+        assert (after >= before).all() and after.mean() > before.mean() + 0.4, kind
+        assert layer_mask(layer(kind), points(4000)).tolist() == before.tolist()
+
+
+def test_more_of_a_layer_never_shows_less():
+    for kind in KINDS:
+        masks = [layer_mask(layer(kind, amount=a), points(2000), sharp(2000)) for a in (0.2, 0.5, 0.9)]
+        assert (masks[1] >= masks[0] - 1e-6).all() and (masks[2] >= masks[1] - 1e-6).all(), kind
+
+
+def test_layers_of_one_material_are_unrelated():
+    material = builtin_materials()["rusted-iron"]
+    masks = [layer_mask(item, points(20_000)) for item in material.layers]
+    for index, mask in enumerate(masks):
+        assert all(abs(np.corrcoef(mask, other)[0, 1]) < 0.1 for other in masks[:index])
+
+
+def test_shape_is_read_in_chunks_as_in_whole(monkeypatch):
+    material = Material("m", {}, (layer("edges"), layer("cavities", 5), layer("weave", 6)))
+    random = np.random.default_rng(0)
+    around = Surroundings(
+        *random.random((2, 300)).astype(np.float32), random.uniform(-1, 1, (300, 3)).astype(np.float32)
+    )
+    whole = evaluate(material, points(300), around)["specular_roughness"]
+    monkeypatch.setattr(procedural, "CHUNK", 41)
+    np.testing.assert_array_equal(evaluate(material, points(300), around)["specular_roughness"], whole)

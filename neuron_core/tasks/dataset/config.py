@@ -24,7 +24,10 @@ class DatasetConfig:
     out: Path  # the folder of the dataset
     geometry: str = "shaderball"  # or PATH.usd[@/prim]
     assign: tuple[str, ...] = ()  # prims or parts that take the material; none means all
-    materials: str = "builtin"  # or LIB.json, a folder of .mtlx files, names separated by commas
+    # "builtin" are nine that differ in kind. "builtin:192" are 192 of the grammar and one in eight more
+    # held out, "builtin:192+150@7" holds out 150 and follows seed 7, "builtin:all" is the whole grammar.
+    # Or LIB.json, a folder of .mtlx files, or names of any of these separated by commas.
+    materials: str = "builtin"
     views: int = 48  # training cameras
     val_views: int = 4  # cameras whose pictures training is watched by
     test_views: int = 8  # cameras that nothing learns from

@@ -13,7 +13,9 @@ import numpy as np
 from neuron_core.cameras.camera import Camera, CameraError
 from neuron_core.datasets.layout import GBuffer
 from neuron_core.geometry.mesh import Geometry, MeshPart
+from neuron_core.geometry.surroundings import near_surface, surroundings_of
 from neuron_core.materials.principled import Principled, principled, varying_inputs
+from neuron_core.materials.procedural import follows_shape
 from neuron_core.materials.record import Material
 
 NEUTRAL = {"type": "principled", "base_color": {"type": "rgb", "value": 0.18}, "roughness": 0.6}
@@ -46,6 +48,7 @@ class MitsubaRenderer:
         self._light: Any = None
         self._shown: tuple[str, Any] = ("", None)  # digest of a material, its scene
         self._gbuffer_scene: Any = None
+        self._near: tuple[np.ndarray, np.ndarray] | None = None
 
     def settings(self) -> dict[str, object]:
         """What the pictures depend on beside the config."""
@@ -67,6 +70,7 @@ class MitsubaRenderer:
         self._light = self._mi.load_dict({"type": "envmap", "bitmap": bitmap})
         self._shown = ("", None)
         self._gbuffer_scene = None
+        self._near = None
 
     def gbuffer(self, camera: Camera) -> GBuffer:
         """One exact ray through every pixel centre; normals look towards the camera's side."""
@@ -204,11 +208,23 @@ class MitsubaRenderer:
             return {}
         box = self._taken().aabb()
         low, high, counts = padded_grid(box, self._grid_cells)
+        rows, centers = self._cells_near(low, high, counts)
+        around = surroundings_of(self._taken()).at(centers) if follows_shape(material) else None
         # Patterns are made for objects of one metre; on a thimble they shrink with it.
-        values = varying_inputs(material, cell_centers(low, high, counts) / float((box[1] - box[0]).max()))
-        shape = (counts[2], counts[1], counts[0], -1)
+        values = varying_inputs(material, centers / float((box[1] - box[0]).max()), around)
         to_world = self._mi.ScalarTransform4f().translate(low.tolist()).scale((high - low).tolist())
-        return {name: self._grid(array.reshape(shape), to_world) for name, array in values.items()}
+        return {name: self._grid(_filled(array, rows, counts), to_world) for name, array in values.items()}
+
+    def _cells_near(
+        self, low: np.ndarray, high: np.ndarray, counts: tuple[int, int, int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The flat indices [N] and centres [N, 3] of cells that a surface can show; kept for the object."""
+        if self._near is None:
+            cell = (high - low) / np.array(counts)
+            mask = near_surface(self._taken().parts, low + cell / 2, cell, counts)
+            rows = np.flatnonzero(mask.transpose(2, 1, 0))
+            self._near = rows, cell_centers(low, high, counts)[rows]
+        return self._near
 
     def _grid(self, values: np.ndarray, to_world: Any) -> dict[str, object]:
         grid = self._mi.VolumeGrid(np.ascontiguousarray(values, np.float32))
@@ -263,6 +279,13 @@ def cell_centers(low: np.ndarray, high: np.ndarray, counts: tuple[int, int, int]
     axes = [low[k] + (np.arange(counts[k]) + 0.5) / counts[k] * (high - low)[k] for k in range(3)]
     z, y, x = np.meshgrid(axes[2], axes[1], axes[0], indexing="ij")
     return np.stack([x, y, z], axis=-1).reshape(-1, 3)
+
+
+def _filled(values: np.ndarray, rows: np.ndarray, counts: tuple[int, int, int]) -> np.ndarray:
+    """Values [N, ...] of some cells as a whole grid [Z, Y, X, C]; the others, which nothing reads, are 0."""
+    grid = np.zeros((counts[0] * counts[1] * counts[2], *values.shape[1:]), np.float32)
+    grid[rows] = values
+    return grid.reshape(counts[2], counts[1], counts[0], -1)
 
 
 def is_closed(part: MeshPart) -> bool:

@@ -74,13 +74,23 @@ class Plan:
         return units
 
 
-def make_plan(config: DatasetConfig, geometry: Geometry, materials: Sequence[Material]) -> Plan:
-    """The plan of a config for a loaded geometry and library."""
+def make_plan(
+    config: DatasetConfig,
+    geometry: Geometry,
+    materials: Sequence[Material],
+    hidden: frozenset[str] | None = None,
+) -> Plan:
+    """The plan of a config for a loaded geometry and library.
+
+    `hidden` are the names that the library itself keeps from training, None if it leaves that open.
+    """
     splits = make_cameras(config, geometry)
+    if hidden is None:
+        hidden = held_out(materials, config.seed)
     return Plan(
         geometry=with_ground(geometry) if config.ground else geometry,
         materials=tuple(materials),
-        held_out=held_out(materials, config.seed) if config.test_views else frozenset(),
+        held_out=hidden if config.test_views else frozenset(),
         cameras=tuple(camera for cameras in splits.values() for camera in cameras),
         splits={split: tuple(camera.name for camera in cameras) for split, cameras in splits.items()},
     )

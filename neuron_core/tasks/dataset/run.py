@@ -43,7 +43,7 @@ def run(config: DatasetConfig, report: Reporter) -> dict[str, object]:
     report.progress(0.0, "prepare", f"Loading {config.geometry}")
     geometry = load_geometry(config.geometry, config.assign)
     library = read_library(config.materials)
-    plan = make_plan(config, geometry, library.materials)
+    plan = make_plan(config, geometry, library.materials, library.held_out)
     folder = Folder(Path(config.out), describe(config, plan))
     folder.open(config.overwrite)
     if not folder.is_finished():
