@@ -114,7 +114,8 @@ class SceneStage:
                 f"{self.path}: metersPerUnit is {unit}.", "Author 0.01 for centimetres, 1 for metres."
             )
         walker = Walker(self.stage, _when(time))
-        walker.walk()
+        with quiet():
+            walker.walk()
         to_engine = engine_from_stage(unit, self.up_axis)
         problems = [*self._composition_problems(), *walker.problems]
         meshes = []

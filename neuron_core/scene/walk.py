@@ -132,16 +132,15 @@ class Walker:
             return
         instancer = UsdGeom.PointInstancer(prim)
         indices = np.asarray(instancer.GetProtoIndicesAttr().Get(self.when) or [], np.int64)
+        targets = instancer.GetPrototypesRel().GetForwardedTargets()
+        stray = np.flatnonzero((indices < 0) | (indices >= len(targets)))
+        if len(stray):  # USD places none of them then
+            self._note(path, f"Instance {stray[0]} asks for a prototype that is not there.")
+            return
         matrices, shown = self._instance_matrices(instancer, len(indices), path)
         if matrices is None:
             return
         self._count(len(indices) * len(to_world), path)
-        targets = instancer.GetPrototypesRel().GetForwardedTargets()
-        stray = (indices < 0) | (indices >= len(targets))
-        if stray.any():
-            self._note(
-                path, f"Instance {int(np.flatnonzero(stray)[0])} asks for a prototype that is not there."
-            )
         for number, target in enumerate(targets):
             chosen = np.flatnonzero((indices == number) & shown)
             prototype = self.stage.GetPrimAtPath(target)

@@ -196,7 +196,7 @@ def test_point_instancers_nest(tmp_path):
     ("broken", "left"),
     [
         (MANY.replace(", (3, 1, 0)]", "]"), 0),
-        (MANY.replace("[0, 1, 0, 1]", "[0, 1, 0, 9]"), 3),
+        (MANY.replace("[0, 1, 0, 1]", "[0, 1, 0, 9]"), 0),
         (MANY.replace("</World/many/protos/b>", "</World/nowhere>"), 2),
     ],
     ids=["too few positions", "no such prototype", "a prototype that does not exist"],
