@@ -60,6 +60,8 @@ TENSORS: tuple[TensorRule, ...] = (
     TensorRule("nvf.features", FLOATS, ("V", None)),
     TensorRule("looks.*.codes", frozenset({"U8"}), ("V", 8), required=True),
     TensorRule("looks.*.range", frozenset({"F32"}), (2, 8), required=True),
+    TensorRule("looks.*.base_codes", frozenset({"U8"}), ("V", 8)),  # of a look that was edited since
+    TensorRule("looks.*.base_range", frozenset({"F32"}), (2, 8)),
     TensorRule("shader.*", FLOATS),
     TensorRule("pose.*", FLOATS),
     TensorRule("splat.*", ANY),
