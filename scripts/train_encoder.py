@@ -1,8 +1,10 @@
-"""Make the embedded prompt encoder from nothing: looks, pictures, prompts, a small CLIP.
+"""Make the embedded prompt encoder from nothing: pictures of the grammar, prompts, a small CLIP.
 
-    python scripts/train_encoder.py --out neuron_core/prompts/weights --renders /tmp/renders.npz
+    neuron dataset FOLDER --materials builtin:288+150 --resolution 64 --views 12 --val-views 1 --test-views 2
+    python scripts/train_encoder.py FOLDER --out neuron_core/prompts/weights
 
-With --steps the result is a function of the arguments and the versions of the libraries.
+What the dataset holds out is in no training picture and no training text. With --steps the result is
+a function of the dataset, the arguments and the versions of the libraries.
 """
 
 import argparse
@@ -16,20 +18,22 @@ from pathlib import Path
 import numpy as np
 import open_clip
 import torch
-from encoder_grammar import BASES, Look, all_looks, canonical, describe, every_phrase, material_of
-from encoder_renders import choose_variant, render_balls
+from encoder_grammar import TAGS, all_looks, canonical, describe, every_phrase, families_of
 from open_clip.tokenizer import SimpleTokenizer
 from safetensors.torch import save
 from torch import Tensor
 
+from neuron_core.datasets.reader import Dataset, open_dataset
 from neuron_core.foundation.colors import linear_to_srgb
-from neuron_core.foundation.files import replacing, sha256_of, write_bytes, write_json
+from neuron_core.foundation.files import sha256_of, write_bytes, write_json
+from neuron_core.materials.grammar import Combination, find
+from neuron_core.materials.grammar_tables import BASES
 from neuron_core.prompts.embedded import BLANK, words_of
 from neuron_core.prompts.towers import IDS, OTHERS, ROWS, TABLE
 
-NAME = "embedded/1"
+NAME = "embedded/2"
 CARD = Path(__file__).with_name("encoder_card.md")  # what is said about the result
-RENDERED, PICTURE = 56, 48  # pixels: rendered, and what is cut out of it for the image tower
+RENDERED, PICTURE = 64, 48  # pixels: rendered, and what is cut out of it for the image tower
 CONTEXT = 48  # tokens
 MODEL: dict[str, object] = {
     "embed_dim": 64,
@@ -38,7 +42,6 @@ MODEL: dict[str, object] = {
     },
     "text_cfg": {"context_length": CONTEXT, "vocab_size": 49408, "width": 64, "heads": 4, "layers": 3},
 }  # fmt: skip
-TAGS = ("base", "finish", "condition", "color", "degree", "shade")
 PREPROCESS = {"size": PICTURE, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25], "color": "sRGB"}
 
 
@@ -46,11 +49,7 @@ PREPROCESS = {"size": PICTURE, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25
 class Config:
     """Everything the result depends on, apart from MODEL."""
 
-    looks: int = 320  # rendered for training
-    unseen: int = 64  # rendered, but only for the figures
-    views: int = 2
-    spp: int = 24
-    steps: int = 600  # every second one has pictures
+    steps: int = 900  # every second one has pictures
     batch: int = 64  # pictures a step, each with a prompt
     pairs: int = 96  # looks a step with two prompts and no picture
     siblings: int = 6  # half of the pairs come in groups of so many with the same base and color
@@ -64,9 +63,9 @@ class Config:
 class Data:
     """Looks with pictures [looks, views, size, size, 4] float16, and looks that only have words."""
 
-    seen: list[Look]
-    unseen: list[Look]
-    worded: list[Look]
+    seen: list[Combination]
+    unseen: list[Combination]
+    worded: list[Combination]
     seen_pictures: np.ndarray
     unseen_pictures: np.ndarray
 
@@ -115,50 +114,42 @@ def _with_blanks(numbers: list[int], most: int, chance: random.Random | None) ->
     return numbers
 
 
-def choose(config: Config) -> tuple[list[Look], list[Look], list[Look]]:
-    """Looks to train on with pictures, unseen combinations, and all others that may be worded."""
-    chance = random.Random(config.seed)
-    by_base: dict[str, list[Look]] = {}
-    for look in all_looks():
-        by_base.setdefault(look.base, []).append(look)
-    for looks in by_base.values():
-        chance.shuffle(looks)
-    rounds = max(map(len, by_base.values()))
-    order = [looks[index] for index in range(rounds) for looks in by_base.values() if index < len(looks)]
-    unseen = order[: config.unseen]
-    hidden = {(look.base, look.finish, look.condition, look.color) for look in unseen}
-    worded = [look for look in order if (look.base, look.finish, look.condition, look.color) not in hidden]
-    return worded[: config.looks], unseen, worded
-
-
-def load_data(config: Config, renders: Path | None) -> Data:
-    """Render, or take the pictures of an earlier run with the same looks from `renders`."""
-    seen, unseen, worded = choose(config)
-    names = [look.name() for look in (*seen, *unseen)]
-    if renders and renders.is_file():
-        with np.load(renders) as file:
-            pictures, made = file["pictures"], file["names"].tolist()
-        if made != names or pictures.shape[1:3] != (config.views, RENDERED):
-            raise SystemExit(f"{renders} holds other looks; delete it.")
-    else:
-        pictures = _render([*seen, *unseen], config)
-        if renders:
-            with replacing(renders) as path:
-                np.savez_compressed(path, pictures=pictures, names=np.array(names))
-    return Data(seen, unseen, worded, pictures[: len(seen)], pictures[len(seen) :])
-
-
-def _render(looks: Sequence[Look], config: Config) -> np.ndarray:
-    print(f"rendering {len(looks)} looks with {choose_variant()}", flush=True)
-    balls = render_balls(
-        [material_of(look) for look in looks], config.views, RENDERED, config.spp, config.seed
+def load_data(dataset: Dataset) -> Data:
+    """The pictures of a dataset of the grammar, and every look that shares no base, finish and condition
+    with what it holds out."""
+    names = {
+        split: [entry.name for entry in dataset.materials if entry.split == split]
+        for split in ("train", "compositional")
+    }
+    seen, unseen = ([_look(name) for name in names[split]] for split in ("train", "compositional"))
+    hidden = {(look.base, look.finish, look.condition) for look in unseen}
+    worded = [look for look in all_looks() if (look.base, look.finish, look.condition) not in hidden]
+    return Data(
+        seen,
+        unseen,
+        worded,
+        _pictures(dataset, names["train"], dataset.splits["train"]),
+        _pictures(dataset, names["compositional"], dataset.splits["test"]),
     )
-    pictures = []
-    for index, picture in enumerate(balls):
-        pictures.append(picture)
-        if index % 40 == 39:
-            print(f"  {index + 1} of {len(looks)}", flush=True)
-    return np.stack(pictures)
+
+
+def _look(name: str) -> Combination:
+    look = find(name)
+    if look is None:
+        raise SystemExit(f"The grammar has no {name}; render the dataset with --materials builtin:N+M.")
+    return look
+
+
+def _pictures(dataset: Dataset, materials: Sequence[str], cameras: Sequence[str]) -> np.ndarray:
+    size = RENDERED
+    pictures = np.empty((len(materials), len(cameras), size, size, 4), np.float16)
+    for row, material in enumerate(materials):
+        for column, camera in enumerate(cameras):
+            picture = dataset.beauty(material, camera)
+            if picture.shape != (size, size, 4):
+                raise SystemExit(f"{dataset.path} has pictures of {picture.shape[1]} pixels, not {size}.")
+            pictures[row, column] = np.clip(picture, 0.0, 1000.0)
+    return pictures
 
 
 def pictures_to_input(pictures: np.ndarray, chance: np.random.Generator | None) -> Tensor:
@@ -213,7 +204,7 @@ class Readers(torch.nn.Module):
         width = int(str(MODEL["embed_dim"]))
         self.heads = torch.nn.ModuleList(torch.nn.Linear(width, len(self.values[tag])) for tag in TAGS)
 
-    def forward(self, features: Tensor, looks: Sequence[Look]) -> Tensor:
+    def forward(self, features: Tensor, looks: Sequence[Combination]) -> Tensor:
         """Mean cross entropy of the tags of `looks`, read from their features [N, width]."""
         losses = [
             torch.nn.functional.cross_entropy(
@@ -262,8 +253,8 @@ def _fall(fraction: float) -> float:
 
 
 def _pairs(
-    worded: list[Look], families: list[list[Look]], config: Config, chance: random.Random
-) -> list[Look]:
+    worded: list[Combination], families: list[list[Combination]], config: Config, chance: random.Random
+) -> list[Combination]:
     """Distinct looks: half of them anywhere, half in families that only small words tell apart."""
     chosen = dict.fromkeys(chance.sample(worded, config.pairs - config.pairs // 2))
     while len(chosen) < config.pairs:
@@ -272,20 +263,12 @@ def _pairs(
     return list(chosen)[: config.pairs]
 
 
-def families_of(looks: Sequence[Look]) -> list[list[Look]]:
-    """Groups with the same base, color and shade, in the order of their first members."""
-    groups: dict[tuple[str, str, str], list[Look]] = {}
-    for look in looks:
-        groups.setdefault((look.base, look.color, look.shade), []).append(look)
-    return [group for group in groups.values() if len(group) > 1]
-
-
 def _step_loss(
     model: open_clip.CustomTextCLIP,
     readers: Readers,
     words: Words,
     data: Data,
-    families: list[list[Look]],
+    families: list[list[Combination]],
     config: Config,
     step: int,
     chance: random.Random,
@@ -304,7 +287,7 @@ def _step_loss(
     read = readers(features, [*(data.seen[row] for row in rows), *pairs, *pairs])
     if not len(rows):
         return torch.zeros(()), paired, read
-    pictures = data.seen_pictures[rows, noise.integers(0, config.views, len(rows))]
+    pictures = data.seen_pictures[rows, noise.integers(0, data.seen_pictures.shape[1], len(rows))]
     image = model.encode_image(pictures_to_input(pictures, noise), normalize=True)
     return clip_loss(image, named, model.logit_scale.exp()), paired, read
 
@@ -325,9 +308,11 @@ def measure(model: open_clip.CustomTextCLIP, words: Words, data: Data, config: C
     cosines = canonicals @ canonicals.T
     others = torch.tensor([[a.base != b.base for b in data.unseen] for a in data.unseen])
     apart = cosines[others]
-    usual = [Look(name, base.finishes[0], color=base.colors[0]) for name, base in BASES.items()]
+    usual = [
+        Combination(name, base.finishes[0], "", (base.colors or ("",))[0]) for name, base in BASES.items()
+    ]
     worn = [replace(look, condition="worn") for look in usual if "worn" in BASES[look.base].conditions]
-    clean = [replace(look, condition="clean") for look in worn]
+    clean = [replace(look, condition="") for look in worn]
     usuals, worns, cleans = (
         text_features(model, words.batch([canonical(look) for look in looks], None))
         for looks in (usual, worn, clean)
@@ -354,7 +339,9 @@ def measure(model: open_clip.CustomTextCLIP, words: Words, data: Data, config: C
     }
 
 
-def _readable(learned: Tensor, vectors: Tensor, known: list[Look], looks: list[Look], tag: str) -> float:
+def _readable(
+    learned: Tensor, vectors: Tensor, known: list[Combination], looks: list[Combination], tag: str
+) -> float:
     """How often least squares on the vectors of known looks finds the tag of others."""
     values = sorted({getattr(look, tag) for look in known})
     targets = torch.eye(len(values))[[values.index(getattr(look, tag)) for look in known]]
@@ -389,8 +376,10 @@ def save_encoder(model: open_clip.CustomTextCLIP, words: Words, out: Path) -> No
     write_json(out / f"{stem}.json", configuration)
 
 
-def write_card(words: Words, config: Config, steps: int, figures: dict[str, float], out: Path) -> None:
-    """MODEL_CARD.md beside the files, from what was just measured."""
+def write_card(
+    words: Words, data: Data, materials: str, config: Config, steps: int, figures: dict[str, float], out: Path
+) -> None:
+    """MODEL_CARD.md beside the files, from what was just measured; `materials` names the pictures."""
     stem, text = NAME.replace("/", "-"), dict(MODEL["text_cfg"])  # type: ignore[call-overload]
     rows = [f"| {name} | {value:.3f} |" for name, value in figures.items() if name != "candidates"]
     files = [f"| `{path.name}` | `{sha256_of(path)}` |" for path in sorted(out.glob(f"{stem}*"))]
@@ -398,9 +387,9 @@ def write_card(words: Words, config: Config, steps: int, figures: dict[str, floa
         name=NAME, stem=stem, open_clip=open_clip.__version__, width=text["width"], layers=text["layers"],
         context=CONTEXT, embed=MODEL["embed_dim"], tokens=len(words.ids), words=len(words.words),
         picture=PICTURE,
-        combinations=len(list(all_looks())), looks=config.looks, views=config.views, spp=config.spp,
-        unseen=config.unseen, steps=steps, seed=config.seed, out="FOLDER", figures="\n".join(rows),
-        files="\n".join(files),
+        combinations=len(all_looks()), looks=len(data.seen), views=data.seen_pictures.shape[1],
+        unseen=len(data.unseen), materials=materials, steps=steps, seed=config.seed, out="FOLDER",
+        figures="\n".join(rows), files="\n".join(files),
     )  # fmt: skip
     write_bytes(out / "MODEL_CARD.md", card.encode())
 
@@ -410,24 +399,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("dataset", type=Path, help="folder of neuron dataset --materials builtin:N+M")
     parser.add_argument("--out", type=Path, required=True, help="folder for the files")
-    parser.add_argument("--renders", type=Path, help="keep the pictures in this .npz, or take them from it")
     parser.add_argument("--minutes", type=float, help="train this long instead of a number of steps")
-    for name in ("looks", "unseen", "views", "spp", "steps", "batch", "pairs", "seed"):
+    for name in ("steps", "batch", "pairs", "seed"):
         parser.add_argument(f"--{name}", type=int, default=Config.__dataclass_fields__[name].default)
     arguments = vars(parser.parse_args())
-    out, renders, minutes = (arguments.pop(name) for name in ("out", "renders", "minutes"))
+    folder, out, minutes = (arguments.pop(name) for name in ("dataset", "out", "minutes"))
     config = Config(**arguments)
     torch.manual_seed(config.seed)
     torch.set_num_threads(1)
     words = Words()
-    data = load_data(config, renders)
+    dataset = open_dataset(folder)
+    data = load_data(dataset)
     model = build(words)
     print(f"{len(words.words)} words, {len(words.ids)} tokens, {len(data.worded)} looks", flush=True)
     steps = train(model, words, data, config, minutes)
     figures = measure(model, words, data, config)
     save_encoder(model, words, out)
-    write_card(words, config, steps, figures, out)
+    asked = dataset.manifest.get("config", {})
+    materials = str(asked.get("materials", "")) if isinstance(asked, dict) else ""
+    write_card(words, data, materials, config, steps, figures, out)
     print(
         json.dumps({"steps": steps, **{name: round(value, 4) for name, value in figures.items()}}, indent=1)
     )

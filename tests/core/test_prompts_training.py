@@ -7,14 +7,20 @@ import numpy as np
 import pytest
 import torch
 import train_encoder
-from encoder_grammar import BASES, Look, all_looks, canonical, describe, material_of
-from train_encoder import Config, Data, Words, build, choose, measure, save_encoder, text_features, train
+from encoder_grammar import all_looks, canonical, describe
+from train_encoder import Config, Data, Words, build, load_data, measure, save_encoder, text_features, train
 
-from neuron_core.materials import principled
+from neuron_core.datasets.reader import open_dataset
+from neuron_core.foundation.progress import Silent
+from neuron_core.materials import paraphrases, prompts
+from neuron_core.materials.grammar import Combination, material_of
+from neuron_core.materials.selection import parse
 from neuron_core.prompts import load_encoder
 from neuron_core.prompts.embedded import words_of
+from neuron_core.tasks.dataset.config import DatasetConfig
+from neuron_core.tasks.dataset.run import run
 
-TINY = Config(looks=40, unseen=12, views=1, steps=2, batch=4, pairs=4)
+TINY = Config(steps=2, batch=4, pairs=4)
 
 
 @pytest.fixture(scope="module")
@@ -22,39 +28,31 @@ def words() -> Words:
     return Words()
 
 
-def without_pictures(config: Config) -> Data:
+def without_pictures() -> Data:
     """Noise in place of renders."""
     noise = np.random.default_rng(0)
-    size = train_encoder.RENDERED
-    seen, unseen, worded = choose(config)
-    pictures = noise.random((config.looks + config.unseen, config.views, size, size, 4)).astype(np.float16)
-    return Data(seen, unseen, worded[:100], pictures[: config.looks], pictures[config.looks :])
+    size, chosen = train_encoder.RENDERED, parse("builtin:40+12")
+    pictures = noise.random((52, 1, size, size, 4)).astype(np.float16)
+    worded = list(all_looks()[::20])
+    return Data(list(chosen.trained), list(chosen.held_out), worded, pictures[:40], pictures[40:])
 
 
 def trained(words: Words, out: Path) -> torch.nn.Module:
     torch.manual_seed(TINY.seed)
     model: torch.nn.Module = build(words)
-    train(model, words, without_pictures(TINY), TINY, None)
+    train(model, words, without_pictures(), TINY, None)
     save_encoder(model, words, out)
     return model.eval()
 
 
-def test_every_look_has_its_own_name_and_can_be_rendered() -> None:
-    looks = list(all_looks())
-    assert len({look.name() for look in looks}) == len(looks) > 5000
-    assert len({canonical(look) for look in looks}) == len(looks)
-    for look in random.Random(0).sample(looks, 200):
-        assert principled(material_of(look)).supported, look
-
-
 def test_a_prompt_names_what_is_not_the_default() -> None:
     chance = random.Random(1)
-    look = Look("copper", "brushed", "worn", degree="heavy")
+    look = Combination("copper", "brushed", "heavily worn")
     for _ in range(50):
         said = set(words_of(describe(look, chance)))
         assert "copper" in said
         assert said & {"brushed", "hairline", "machined"}
-        assert said & {"heavily", "very", "badly", "extremely", "strongly"}
+        assert said & {"heavily", "very", "badly", "extremely", "strongly", "out"}
 
 
 def test_every_word_of_a_prompt_is_in_the_table(words: Words) -> None:
@@ -66,28 +64,42 @@ def test_every_word_of_a_prompt_is_in_the_table(words: Words) -> None:
         assert 0 not in words.encode(prompt), prompt
 
 
-def test_unseen_combinations_are_in_no_training_text() -> None:
-    seen, unseen, worded = choose(TINY)
-    hidden = {(look.base, look.finish, look.condition, look.color) for look in unseen}
-    assert not hidden & {(look.base, look.finish, look.condition, look.color) for look in (*seen, *worded)}
-    assert len({look.base for look in (*seen, *unseen)}) == len(BASES)
+def test_every_word_of_every_label_is_in_the_table(words: Words) -> None:
+    known = set(words.words)
+    for look in all_looks()[::40]:
+        material = material_of(look)
+        for text in (canonical(look), *prompts(material, 6, 1), *paraphrases(material, 3, 1)):
+            assert set(words_of(text)) <= known, text
+
+
+def test_what_a_dataset_holds_out_is_in_no_training_text(tmp_path: Path) -> None:
+    config = DatasetConfig(
+        tmp_path / "tiny", materials="builtin:2+1", views=1, val_views=0, test_views=1, resolution=64, spp=1,
+        truth_spp=2,
+    )  # fmt: skip
+    run(config, Silent())
+    data = load_data(open_dataset(config.out))
+    assert (len(data.seen), len(data.unseen)) == (2, 1)
+    assert data.seen_pictures.shape == (2, 1, 64, 64, 4) and data.unseen_pictures.any()
+    hidden = {(look.base, look.finish, look.condition) for look in data.unseen}
+    assert not hidden & {(look.base, look.finish, look.condition) for look in (*data.seen, *data.worded)}
 
 
 def test_what_is_saved_is_what_was_trained_and_the_same_seed_repeats_it(words: Words, tmp_path: Path) -> None:
     model = trained(words, tmp_path)
-    encoder = load_encoder("embedded", tmp_path / "embedded-1.safetensors")
-    prompts = ["gold, polished", "a heavily worn walnut, satin", "unknown gold"]
+    encoder = load_encoder("embedded", tmp_path / "embedded-2.safetensors")
+    texts = ["gold, polished", "a heavily worn walnut, satin", "unknown gold"]
     with torch.no_grad():
-        expected = text_features(model, words.batch(prompts, None)).numpy()
-    np.testing.assert_allclose(encoder.encode(prompts), expected, atol=2e-6)
+        expected = text_features(model, words.batch(texts, None)).numpy()
+    np.testing.assert_allclose(encoder.encode(texts), expected, atol=2e-6)
     trained(words, tmp_path / "again")
-    for path in tmp_path.glob("embedded-1*"):
+    for path in tmp_path.glob("embedded-2*"):
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
 
 
 def test_figures_are_fractions_and_cosines(words: Words) -> None:
     torch.manual_seed(0)
-    figures = measure(build(words), words, without_pictures(TINY), TINY)
-    assert figures.pop("candidates") == TINY.unseen
+    figures = measure(build(words), words, without_pictures(), TINY)
+    assert figures.pop("candidates") == 12
     assert all(-1.0 <= value <= 1.0 + 1e-5 for value in figures.values())
     assert figures["text_to_image_top1"] <= figures["text_to_image_top5"]
