@@ -47,6 +47,7 @@ TASKS: tuple[Task, ...] = (
     _task("dataset", "DatasetConfig", ("out",), "render the ground truth of a material library"),
     _task("train", "TrainConfig", ("dataset", "out"), "train a prompt-steered field on a dataset"),
     _task("bake", "BakeConfig", ("run", "out"), "bake a trained field into one .neuron file"),
+    _task("look", "LookConfig", ("asset",), "give a .neuron file a new look, or edit one, without training"),
     _task("render", "RenderConfig", ("asset", "out"), "render a .neuron file from a set of cameras"),
     _task("evaluate", "EvaluateConfig", ("subject", "dataset"), "measure a field or asset against the truth"),
     _task(

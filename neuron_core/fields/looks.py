@@ -1,0 +1,125 @@
+"""Material codes of a baked asset under any prompt: what no prompt can change is computed once.
+
+Codes are asked for at the active samples of the voxels, each place once, though bricks store what
+they share twice. Points are worked on in parts of a fixed size, one thread each, so that codes
+have the same bits on any number of cores. Letters in shapes: V active samples, U distinct places,
+C code channels, H hidden units, W prompt width.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int32
+from torch import Tensor
+
+from neuron_core.fields.field import Field
+from neuron_core.fields.spec import CODE_CHANNELS
+from neuron_core.foundation import interrupts
+from neuron_core.kernels.launch import CORES
+from neuron_core.voxels.nvf import CELLS, SAMPLES, SIDE, LookCodes, Nvf, brick_coordinates
+
+PART = 4096  # points: their hidden units stay in the cache
+_threads = ThreadPoolExecutor(CORES, thread_name_prefix="neuron-looks")
+
+
+class LookMaker:
+    """A field and its voxels, ready to be asked for looks."""
+
+    def __init__(self, field: Field, nvf: Nvf) -> None:
+        """Takes a moment: features of every place are computed and kept, about 0.5 KB each."""
+        places, self._rows = distinct_places(nvf)
+        self._material = field.material.eval()
+        self._device = field.center.device
+        points = torch.from_numpy(places).to(self._device)
+        self._parts = _in_parts(lambda part: _prepare(field, part), points)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @torch.no_grad()
+    def codes(self, vector: Float[np.ndarray, " W"]) -> LookCodes:
+        """The look of one prompt vector."""
+        style = self._material.style(torch.from_numpy(vector[None]).to(self._device))
+        first, second = (style.scales[:, 0], style.shifts[:, 0]), style.detail[0]
+        found = _in_threads(lambda part: self._codes(part, first[0], first[1], second), self._parts)
+        codes = torch.cat(found)
+        low, high = codes.amin(dim=0), codes.amax(dim=0)
+        scale = torch.where(high > low, 255.0 / (high - low).clamp_min(1e-30), torch.zeros_like(low))
+        stored = ((codes - low) * scale).round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()
+        return LookCodes(stored[self._rows], low.cpu().numpy(), high.cpu().numpy())
+
+    def _codes(
+        self,
+        part: tuple[Tensor, Tensor | None],
+        scales: Float[Tensor, "2 H"],
+        shifts: Float[Tensor, "2 H"],
+        detail: Float[Tensor, " 1"],
+    ) -> Tensor:
+        """`MaterialBranch.forward` from where its inputs no longer matter."""
+        hidden, fine = part
+        if fine is not None:
+            hidden = torch.addcmul(hidden, fine, detail)
+        hidden = torch.addcmul(shifts[0], hidden, scales[0]).relu_()
+        hidden = torch.addcmul(shifts[1], self._material.second(hidden), scales[1]).relu_()
+        return F.linear(
+            hidden, self._material.last.weight[:CODE_CHANNELS], self._material.last.bias[:CODE_CHANNELS]
+        )
+
+
+def distinct_places(nvf: Nvf) -> tuple[Float[np.ndarray, "U 3"], Int32[np.ndarray, " V"]]:
+    """Where active samples lie, each place once, and which of them each active sample is."""
+    bricks, samples = np.divmod(nvf.active, SAMPLES)
+    steps = np.stack(np.unravel_index(samples, (SIDE, SIDE, SIDE)), axis=-1)
+    nodes = brick_coordinates(nvf.top)[bricks].astype(np.int64) * CELLS + steps
+    sides = np.array(nvf.top.shape, np.int64) * CELLS + 1
+    flat = (nodes[:, 0] * sides[1] + nodes[:, 1]) * sides[2] + nodes[:, 2]
+    kept, rows = np.unique(flat, return_inverse=True)
+    places = np.stack(np.unravel_index(kept, tuple(int(side) for side in sides)), axis=-1)
+    positions = nvf.aabb[0].astype(np.float64) + places * nvf.voxel_size
+    return positions.astype(np.float32), rows.astype(np.int32)
+
+
+@torch.no_grad()
+def _prepare(field: Field, points: Float[Tensor, "U 3"]) -> tuple[Tensor, Tensor | None]:
+    """The first hidden units [U, H] before a prompt acts, and what the fine levels add to them."""
+    units = field.units(points)
+    structure = field.geometry(units.clamp(0.0, 1.0))
+    if field.spec.surface == "distance":
+        units = units - structure.values[:, None] * structure.normals
+        structure = field.geometry(units.clamp(0.0, 1.0))
+    material = field.material
+    inputs = [material.grid(units), structure.features, structure.normals, units * 2 - 1]
+    hidden = material.first(torch.cat(inputs, dim=-1))
+    if material.detail is None or material.first_detail is None:
+        return hidden, None
+    return hidden, material.first_detail(material.detail(units))
+
+
+def _in_parts(
+    prepare: Callable[[Tensor], tuple[Tensor, Tensor | None]], points: Float[Tensor, "U 3"]
+) -> list[tuple[Tensor, Tensor | None]]:
+    parts = []
+    for part in points.split(PART):
+        interrupts.stop_if_requested()
+        parts.append(prepare(part.contiguous()))
+    return parts
+
+
+def _in_threads(
+    work: Callable[[tuple[Tensor, Tensor | None]], Tensor], parts: list[tuple[Tensor, Tensor | None]]
+) -> list[Tensor]:
+    """Each part on one thread: what a matrix product returns must not depend on how many there are."""
+
+    @torch.no_grad()
+    def one(part: tuple[Tensor, Tensor | None]) -> Tensor:
+        return work(part)
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return list(_threads.map(one, parts))
+    finally:
+        torch.set_num_threads(threads)
