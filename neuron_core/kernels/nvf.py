@@ -1,17 +1,18 @@
 """March rays through a baked field: bricks of voxels in a sparse grid.
 
-Letters in shapes: R rays, B bricks, X Y Z bricks along each side of the grid. Distances are
-world units along unit rays. A brick has 8 voxels along each side and the 9 samples at their
-corners; it stores 729 samples, x slowest.
+Letters in shapes: R rays, T tiles of 64 rays that may meet something, B bricks. Distances are
+world units along unit rays.
 
 A ray is sampled at ticks, a fixed lattice of distances from where it enters the field.
 Between two ticks the density is taken to be linear; it may be negative, and its positive part
-counts, so that surfaces lie between samples and not at them. Empty space is skipped in whole ticks,
-first for beams of 64 rays together, so skipping changes no picture. Where something is, eight
-ticks are looked at together; normals and codes are read where the weight of four of them lies,
-or of all eight where one half hardly counts.
+counts, so that surfaces lie between samples and not at them. Where a ray enters a surface the
+line begins at the side of the voxel, since density is stored only where it can contribute. Empty
+space is skipped in whole ticks, first for beams of 64 rays together, so skipping changes no
+picture. Normals and codes are read once for every two voxels with density, where the mean of the
+light that they stop is stopped.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,457 +20,631 @@ import numpy as np
 import warp as wp
 
 from neuron_core.kernels.arrays import view
+from neuron_core.kernels.bricks import CHANNELS, BrickPools, Grid, block_of, grid_of
 from neuron_core.kernels.launch import CORES, launch
+from neuron_core.kernels.viewing import (
+    BEAM,
+    Rays,
+    View,
+    direction_of,
+    is_ray,
+    origin_of,
+    ray_of,
+)
 
-CELLS = 8
-SIDE = CELLS + 1
-SAMPLES = SIDE**3
-CHANNELS = 8
+OPAQUE = 1 / 255  # a smaller transmittance counts as none
+FAINT = 1e-3  # rays that meet less than this have no attributes
+RECORD = 16  # numbers of what a ray meets,
+ALPHA = 12  # of which this is the opacity
+LOOK_EVERY = 2.0  # voxels with density for which attributes are read once
+_FEW_TILES = 8
 
-OPAQUE = 1e-3  # what is behind a smaller transmittance is not looked at
-FARTHEST = 32  # largest distance, in blocks, that is told
-FINE_BRICKS = 64**3  # grids up to this size tell distances in blocks of 2 voxels, larger ones of 4
-BEAM = 64  # rays that are skipped together
-
-_FEW_RAYS = 512
-
-
-@dataclass(frozen=True, slots=True)
-class BrickPools:
-    """The geometry of a field, on one device, as the marcher wants it."""
-
-    low: tuple[float, float, float]  # lower corner of the grid, world
-    voxel_size: float
-    shape: tuple[int, int, int]  # X, Y, Z
-    inside: tuple[tuple[float, float, float], tuple[float, float, float]]  # box of the density, voxels
-    top: wp.array  # [X * Y * Z] int32: the brick, or -1
-    block: int  # voxels along a side of a block
-    blocks: (
-        wp.array
-    )  # [8 / block * (X, Y, Z)] uint8, flat: distance in blocks to the nearest one with density
-    density: wp.array  # [B * 729] float32
-    normals: wp.array  # [B * 729, 4] int8, 127 is 1; the last is unused
-
-    @property
-    def device(self) -> str:
-        """Where the pools are."""
-        return str(self.density.device)
+Gate = wp.types.vector(CHANNELS + 2, wp.float32)
 
 
 @dataclass(frozen=True, slots=True)
-class Hits:
-    """What rays met. Sums are weighted by how much each sample contributes; divide by alpha.
+class Seen:
+    """What the rays of some tiles meet, [64 * T, 16] float32 by slot.
 
-    Where alpha is 0, normals and codes are left as they are.
+    Columns: 8 mean stored codes (0 to 255), 3 of the unit normal, the mean distance, the opacity,
+    3 of the unit direction of the ray. Where the opacity is at most FAINT, only it is written.
     """
 
-    alphas: Any  # [R] 1 is opaque
-    depths: Any  # [R] sum of distances
-    normals: Any  # [R, 3] sum of normals
-    codes: Any  # [R, 8] sum of stored codes, 0 to 255
+    records: Any
 
 
-def brick_pools(
-    low: np.ndarray,
-    voxel_size: float,
-    top: np.ndarray,
-    density: np.ndarray,
-    normals: np.ndarray,
-    device: str = "cpu",
-) -> BrickPools:
-    """Copy a field to `device`: `top` [X, Y, Z] int32 with -1 where nothing is, `density`
-    [B, 9, 9, 9], `normals` [B, 9, 9, 9, 3] float32."""
-    stored = np.zeros((*density.shape, 4), np.int8)
-    stored[..., :3] = np.rint(np.clip(normals, -1, 1) * 127)
-    filled = _filled_voxels(density)
-    block = 2 if top.size <= FINE_BRICKS else 4
-    return BrickPools(
-        _triple(low),
-        float(voxel_size),
-        (int(top.shape[0]), int(top.shape[1]), int(top.shape[2])),
-        _box_of(top, filled),
-        wp.array(top.reshape(-1), dtype=wp.int32, device=device),
-        block,
-        wp.array(_block_distances(top, filled, block).reshape(-1), dtype=wp.uint8, device=device),
-        wp.array(density.reshape(-1), dtype=wp.float32, device=device),
-        wp.array(stored.reshape(-1, 4), dtype=wp.int8, device=device),
+def find_tiles(pools: BrickPools, rays: Rays, starts: Any, stream: Any = None) -> Any:
+    """Which tiles may meet density, [T] int32; `starts` [tiles] takes when, as multiples of the rays.
+
+    On CUDA all tiles are listed: those that meet nothing end at once, and nothing waits for them.
+    """
+    launch(
+        beam_kernel,
+        [grid_of(pools), pools.blocks, rays.view, rays.rays_o, rays.rays_d, starts],
+        rays.tiles,
+        device=pools.device,
+        slices=1 if rays.tiles < _FEW_TILES else CORES,
+        stream=stream,
     )
-
-
-def _triple(vector: np.ndarray) -> tuple[float, float, float]:
-    return float(vector[0]), float(vector[1]), float(vector[2])
-
-
-def _filled_voxels(density: np.ndarray) -> np.ndarray:
-    """Which voxels [B, 8, 8, 8] have a corner with density."""
-    found = density > 0
-    for axis in (1, 2, 3):
-        found = found.take(range(CELLS), axis) | found.take(range(1, SIDE), axis)
-    return found
-
-
-def _block_distances(top: np.ndarray, filled: np.ndarray, block: int) -> np.ndarray:
-    """The distance of each block to the nearest one with a filled voxel."""
-    per_side = CELLS // block
-    found = np.zeros((*top.shape, per_side, per_side, per_side), bool)
-    found[top >= 0] = filled.reshape(-1, *(per_side, block) * 3).any(axis=(2, 4, 6))[top[top >= 0]]
-    return distances_to(found.transpose(0, 3, 1, 4, 2, 5).reshape([per_side * side for side in top.shape]))
-
-
-def _box_of(top: np.ndarray, filled: np.ndarray) -> Any:
-    """The lower and upper corner, in voxels, of all filled voxels; both the origin if there is none."""
-    places = np.argwhere(top >= 0)
-    lows, highs = [], []
-    for axis in range(3):
-        others = tuple(other for other in (1, 2, 3) if other != axis + 1)
-        lines = filled.any(axis=others)[top[tuple(places.T)]]  # [B, 8]
-        voxels = (places[:, axis, None] * CELLS + np.arange(CELLS))[lines]
-        lows.append(float(voxels.min(initial=1 << 20)))
-        highs.append(float(voxels.max(initial=-1) + 1))
-    if highs[0] <= 0:
-        return (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
-    return tuple(lows), tuple(highs)
-
-
-def distances_to(found: np.ndarray) -> np.ndarray:
-    """By how many cells each cell [X, Y, Z] lies away from the nearest found one, by the largest
-    coordinate difference, at most FARTHEST; uint8."""
-    distances = np.zeros(found.shape, np.uint8)
-    for _ in range(FARTHEST):
-        if found.all():
-            break
-        distances += ~found
-        for axis in range(3):
-            grown = found.copy()
-            to, of = np.moveaxis(grown, axis, 0), np.moveaxis(found, axis, 0)
-            to[1:] |= of[:-1]
-            to[:-1] |= of[1:]
-            found = grown
-    return distances
+    if pools.device == "cpu":
+        return np.flatnonzero(starts[: rays.tiles] < 1e30).astype(np.int32)
+    return wp.array(np.arange(rays.tiles, dtype=np.int32), device=pools.device)
 
 
 def march(
     pools: BrickPools,
     codes: Any,
-    rays_o: Any,
-    rays_d: Any,
-    hits: Hits,
+    rays: Rays,
+    tiles: Any,
+    starts: Any,
+    seen: Seen,
     *,
     step: float = 0.5,
-    width: int = 0,
     stream: Any = None,
 ) -> None:
-    """Write what the rays [R, 3] meet to `hits`.
+    """Write to `seen` what the rays of `tiles` [T] meet, not looking before `starts` [tiles].
 
     `codes` [B * 729, 8] uint8 belong to the samples; `step` is the length of a tick in voxels.
-    If the rays are the pixels of an image row by row, its `width` makes this faster, not
-    different. Rays need not have unit length: distances are then multiples of it. Rays without
-    a direction meet nothing.
+    Rays without a direction meet nothing.
     """
-    count = int(rays_o.shape[0])
-    samples = int(pools.density.shape[0])
-    image = _image(count, width)
-    tiles = image.tiles_x * image.tiles_y
-    starts = wp.empty(tiles, dtype=wp.float32, device=pools.device)
-    rays = [view(rays_o, wp.vec3f, [count]), view(rays_d, wp.vec3f, [count])]
-    grid = _grid(pools)
-    slices = 1 if count < _FEW_RAYS else 6 * CORES
-    launch(
-        beam_kernel,
-        [grid, pools.blocks, *rays, image, starts],
-        tiles,
-        device=pools.device,
-        slices=min(slices, CORES),
-        stream=stream,
-    )
+    device, count = pools.device, int(tiles.shape[0])
     arguments = [
-        grid,
-        pools.top,
-        pools.blocks,
-        pools.density,
-        pools.normals,
-        view(codes, wp.uint8, [samples, CHANNELS]),
-        *rays,
-        image,
-        starts,
+        slots_at_once(device),
+        *field_arguments(pools, codes),
+        *ray_arguments(rays, tiles, starts),
         step,
-        view(hits.alphas, wp.float32, [count]),
-        view(hits.depths, wp.float32, [count]),
-        view(hits.normals, wp.vec3f, [count]),
-        view(hits.codes, CodeSum, [count]),
+        records_of(seen, count),
     ]
-    launch(march_kernel, arguments, tiles, BEAM, device=pools.device, slices=slices, stream=stream)
+    launch_tiles(march_kernel, arguments, count, device, stream)
 
 
-CodeSum = wp.types.vector(CHANNELS, wp.float32)
-Sums = wp.types.vector(CHANNELS + 5, wp.float32)  # codes, normal, depth, transmittance
+def march_reflected(
+    pools: BrickPools,
+    codes: Any,
+    rays: Rays,
+    tiles: Any,
+    seen: Seen,
+    second: Seen,
+    mirror: Sequence[float],
+    *,
+    lift: float,
+    step: float = 0.5,
+    stream: Any = None,
+) -> None:
+    """Write to `second` what is met by the reflections of rays that met a mirror in `seen`.
+
+    `mirror` is 8 weights for stored codes, a bias, and the least activation of what is a mirror.
+    Reflections begin `lift` voxels above the surface. Rays without one see nothing there.
+    """
+    device, count = pools.device, int(tiles.shape[0])
+    nothing: Any = wp.empty(0, dtype=wp.float32, device=device)
+    arguments = [
+        slots_at_once(device),
+        *field_arguments(pools, codes),
+        *ray_arguments(rays, tiles, nothing),
+        step,
+        Gate(*mirror),
+        lift,
+        records_of(seen, count),
+        records_of(second, count),
+    ]
+    launch_tiles(reflect_kernel, arguments, count, device, stream)
 
 
-@wp.struct
-class Grid:
-    """`BrickPools` without the arrays. Inside kernels lengths are voxels from the grid's lower corner."""
-
-    low: wp.vec3f  # world
-    scale: wp.float32  # voxels per world unit
-    shape: wp.vec3i  # bricks
-    block_log2: wp.int32
-    inside_low: wp.vec3f  # box of the density
-    inside_high: wp.vec3f
+def slots_at_once(device: str) -> int:
+    """How many slots one index handles: a tile on a CPU, one on CUDA."""
+    return BEAM if device == "cpu" else 1
 
 
-@wp.struct
-class Image:
-    """How rays are put together in beams: tiles of an image, each tile's rays one after another."""
-
-    width: wp.int32
-    height: wp.int32
-    tile_width_log2: wp.int32
-    tiles_x: wp.int32
-    tiles_y: wp.int32
+def launch_tiles(kernel: Any, arguments: list[Any], tiles: int, device: str, stream: Any) -> None:
+    """Run a kernel for tiles on a CPU and for their slots on CUDA."""
+    slices = 1 if tiles < _FEW_TILES else min(6 * CORES, tiles // 4)
+    size = BEAM // slots_at_once(device)
+    launch(kernel, arguments, tiles, size, device=device, slices=slices, stream=stream)
 
 
-def _grid(pools: BrickPools) -> Any:
-    grid = Grid()
-    grid.low = wp.vec3f(*pools.low)
-    grid.scale = 1.0 / pools.voxel_size
-    grid.shape = wp.vec3i(*pools.shape)
-    grid.block_log2 = pools.block.bit_length() - 1
-    grid.inside_low = wp.vec3f(*pools.inside[0])
-    grid.inside_high = wp.vec3f(*pools.inside[1])
-    return grid
+def field_arguments(pools: BrickPools, codes: Any) -> list[Any]:
+    """The field as kernels take it; `codes` [B * 729, 8] uint8."""
+    stored = view(codes, wp.uint8, [int(pools.density.shape[0]), CHANNELS])
+    return [grid_of(pools), pools.top, pools.blocks, pools.density, pools.normals, stored]
 
 
-def _image(count: int, width: int) -> Any:
-    """Square tiles of an image, or runs of rays if they are none."""
-    image = Image()
-    whole = width >= 8 and count % width == 0
-    image.width = width if whole else count
-    image.height = count // max(image.width, 1)
-    image.tile_width_log2 = 3 if whole else 6
-    tile_width = 1 << image.tile_width_log2
-    image.tiles_x = -(-image.width // tile_width)
-    image.tiles_y = -(-image.height // (BEAM // tile_width))
-    return image
+def ray_arguments(rays: Rays, tiles: Any, starts: Any) -> list[Any]:
+    """Rays, the tiles [T] that are followed and starts by tile, as kernels take them."""
+    chosen = view(tiles, wp.int32, [int(tiles.shape[0])])
+    return [rays.view, rays.rays_o, rays.rays_d, chosen, view(starts, wp.float32, [int(starts.shape[0])])]
 
 
-# C++ instead of Warp's Python: the compiler turns loops over the LANES of a batch, and over the
-# channels, into vector code, which it cannot for loops over kernel indices, and elements are read
-# through plain pointers. Several times faster on a CPU; on CUDA the loops are unrolled.
+def records_of(seen: Seen, tiles: int) -> Any:
+    """The records of the first tiles of a buffer that may hold more."""
+    return view(seen.records[: tiles * BEAM], wp.float32, [tiles * BEAM, RECORD])
 
-_FOLLOW = """
+
+# C++ instead of Warp's Python: constants are computed once a tile, elements are read through plain
+# pointers, and coordinates and the corners of a voxel are handled together. The rays of a tile go
+# on in rounds, each ray one step a round: a single ray waits for memory and for its own last step
+# most of the time, and what waits here is one ray of 64. Lists of rays are filled without branches.
+# On CUDA a thread has one ray. Lengths are voxels from the grid's lower corner.
+
+MARCHING = """
+#if !defined(__CUDA_ARCH__)
+#pragma clang fp contract(fast)
+#endif
+    const int window = (int)(look_every / step + 0.5f) > 1 ? (int)(look_every / step + 0.5f) : 1;  // ticks
+    const int block_log2 = grid.block_log2;
+    const int cells[3] = {8 * grid.shape[0], 8 * grid.shape[1], 8 * grid.shape[2]};
+    const int per_brick_log2 = 3 - block_log2;
+    const int blocks_y = grid.shape[1] << per_brick_log2, blocks_z = grid.shape[2] << per_brick_log2;
+    const float block_size = (float)(1 << block_log2);
 #if defined(__CUDA_ARCH__)
-#define NEURON_LANES _Pragma("unroll")
+    struct Vec {
+        float x, y, z;
+        __device__ float operator[](int axis) const { return axis == 0 ? x : (axis == 1 ? y : z); }
+        __device__ Vec operator+(Vec o) const { return {x + o.x, y + o.y, z + o.z}; }
+        __device__ Vec operator-(Vec o) const { return {x - o.x, y - o.y, z - o.z}; }
+        __device__ Vec operator*(Vec o) const { return {x * o.x, y * o.y, z * o.z}; }
+        __device__ Vec operator*(float by) const { return {x * by, y * by, z * by}; }
+    };
+    const auto vec = [](float x, float y, float z) { return Vec{x, y, z}; };
+    const auto lower = [](Vec a, Vec b) { return Vec{fminf(a.x, b.x), fminf(a.y, b.y), fminf(a.z, b.z)}; };
+    const auto higher = [](Vec a, Vec b) { return Vec{fmaxf(a.x, b.x), fmaxf(a.y, b.y), fmaxf(a.z, b.z)}; };
+    const auto whole = [](Vec a) { return Vec{truncf(a.x), truncf(a.y), truncf(a.z)}; };
+    struct Code { float v[8]; __device__ float operator[](int i) const { return v[i]; } };
+    const auto clear = [](Code& code, Vec& normal) {
+        for (int channel = 0; channel < 8; ++channel)
+            code.v[channel] = 0.0f;
+        normal = {0.0f, 0.0f, 0.0f};
+    };
+    const auto add_attributes = [](Code& sum, Vec& normal_sum, float by, const unsigned char* code,
+            const signed char* normal) {
+        for (int channel = 0; channel < 8; ++channel)
+            sum.v[channel] += by * (float)code[channel];
+        normal_sum = normal_sum + Vec{(float)normal[0], (float)normal[1], (float)normal[2]} * by;
+    };
+    const auto beyond = [](Vec speed, float if_ahead, float else_behind) {
+        return Vec{speed.x > 0.0f ? if_ahead : else_behind, speed.y > 0.0f ? if_ahead : else_behind,
+            speed.z > 0.0f ? if_ahead : else_behind};
+    };
+    constexpr int MANY = 1, LANES = 1;
+#define NEURON_LANES
 #else
+    typedef float Pair __attribute__((ext_vector_type(2), aligned(4)));
+    typedef float Vec __attribute__((ext_vector_type(4)));
+    typedef int Cell __attribute__((ext_vector_type(4)));
+    typedef float Code __attribute__((ext_vector_type(8)));
+    typedef signed char StoredNormal __attribute__((ext_vector_type(4), aligned(1)));
+    typedef unsigned char StoredCode __attribute__((ext_vector_type(8), aligned(1)));
+    const auto vec = [](float x, float y, float z) { return Vec{x, y, z, 0.0f}; };
+    const auto lower = [](Vec a, Vec b) { return a < b ? a : b; };
+    const auto higher = [](Vec a, Vec b) { return a > b ? a : b; };
+    const auto whole = [](Vec a) { return __builtin_convertvector(__builtin_convertvector(a, Cell), Vec); };
+    const auto clear = [](Code& code, Vec& normal) { code = 0.0f, normal = 0.0f; };
+    const auto add_attributes = [](Code& sum, Vec& normal_sum, float by, const unsigned char* code,
+            const signed char* normal) {
+        sum += by * __builtin_convertvector(*(const StoredCode*)code, Code);
+        normal_sum += by * __builtin_convertvector(*(const StoredNormal*)normal, Vec);
+    };
+    const auto beyond = [](Vec speed, float if_ahead, float else_behind) {
+        return speed > 0.0f ? (Vec)if_ahead : (Vec)else_behind;
+    };
+    constexpr int MANY = 64, LANES = 8;
 #define NEURON_LANES _Pragma("clang loop vectorize(enable) interleave(disable)")
 #endif
-    constexpr int LANES = 8;  // ticks that are looked at together
-    constexpr int HALF = LANES / 2;
-    const int cells_x = 8 * shape[0], cells_y = 8 * shape[1], cells_z = 8 * shape[2];
-    const int per_brick_log2 = 3 - block_log2;
-    const float block_size = (float)(1 << block_log2);
-    const float* pool = density.data;
+    const auto least = [](Vec a) { const float b = a.x < a.y ? a.x : a.y; return b < a.z ? b : a.z; };
+    const auto dot = [](Vec a, Vec b) { return a.x * b.x + a.y * b.y + a.z * b.z; };
+    const Vec nothing = vec(0.0f, 0.0f, 0.0f);
+    const Vec last_cell = vec((float)cells[0] - 0.5f, (float)cells[1] - 0.5f, (float)cells[2] - 0.5f);
 
-    const auto clamped = [](int cell, int cells) { return cell < 0 ? 0 : (cell < cells ? cell : cells - 1); };
-
-    // Where the corners of the voxel at a place are: the row of the first, or -1 without a brick.
-    const auto find_row = [&](int x, int y, int z) {
-        const int brick = top.data[((x >> 3) * shape[1] + (y >> 3)) * shape[2] + (z >> 3)];
-        return brick < 0 ? -1 : 729 * brick + 81 * (x & 7) + 9 * (y & 7) + (z & 7);
+    // The voxel that a place lies in, and where in it. Beyond the border it is the last one.
+    struct Voxel { int x, y, z; Vec part; };
+    const auto voxel_at = [&](Vec at) {
+        const Vec cell = whole(lower(higher(at, nothing), last_cell));
+        return Voxel{(int)cell.x, (int)cell.y, (int)cell.z, at - cell};
     };
 
-    const auto density_at = [&](int row, float x, float y, float z) {
-        const float* corner = pool + row;
-        const float a = corner[0] + z * (corner[1] - corner[0]);
-        const float b = corner[9] + z * (corner[10] - corner[9]);
-        const float c = corner[81] + z * (corner[82] - corner[81]);
-        const float d = corner[90] + z * (corner[91] - corner[90]);
-        const float e = a + y * (b - a);
-        const float f = c + y * (d - c);
-        return e + x * (f - e);
+    // The row of a voxel's first corner, or -1 without a brick.
+    const auto row_of = [&](const Voxel& v) {
+        const int brick = top.data[((v.x >> 3) * grid.shape[1] + (v.y >> 3)) * grid.shape[2] + (v.z >> 3)];
+        const int row = 729 * brick + 81 * (v.x & 7) + 9 * (v.y & 7) + (v.z & 7);
+        return brick < 0 ? -1 : row;
+    };
+
+    // How far the nearest voxel with density is, in blocks.
+    const auto distance_at = [&](const Voxel& v) {
+        const int x = v.x >> block_log2, y = v.y >> block_log2, z = v.z >> block_log2;
+        return (int)blocks.data[(x * blocks_y + y) * blocks_z + z];
+    };
+
+    const auto density_at = [&](int row, Vec part) {
+        const float* corner = density.data + row;
+#if defined(__CUDA_ARCH__)
+        const float a = corner[0] + part.x * (corner[81] - corner[0]);
+        const float b = corner[1] + part.x * (corner[82] - corner[1]);
+        const float c = corner[9] + part.x * (corner[90] - corner[9]);
+        const float d = corner[10] + part.x * (corner[91] - corner[10]);
+        const float e = a + part.y * (c - a);
+        const float f = b + part.y * (d - b);
+        return e + part.z * (f - e);
+#else
+        Vec low, high;
+        low.lo = *(const Pair*)corner;
+        low.hi = *(const Pair*)(corner + 9);
+        high.lo = *(const Pair*)(corner + 81);
+        high.hi = *(const Pair*)(corner + 90);
+        const Vec sides = low + part.x * (high - low);
+        const Pair ends = sides.lo + part.y * (sides.hi - sides.lo);
+        return ends.x + part.z * (ends.y - ends.x);
+#endif
     };
 
     // exp(-x) for x >= 0, off by less than 1e-6.
     const auto passing = [](float x) {
         const float power = x < 87.0f ? x * -1.44269504f : -125.0f;
-        const int whole = (int)(power - 0.5f);  // the nearest one, and 0 for 0
-        const float part = power - (float)whole;
+        const int rounded = (int)(power - 0.5f);  // the nearest one, and 0 for 0
+        const float part = power - (float)rounded;
         union { int bits; float value; } scale;
-        scale.bits = (whole + 127) << 23;
+        scale.bits = (rounded + 127) << 23;
         const float root = 1.0f + part * (0.69314718f + part * (0.24022651f + part * (0.05550341f
             + part * (0.00961813f + part * (0.00133336f + part * 0.00015404f)))));
         return scale.value * root;
     };
 
-    wp::vec_t<13, float> total;  // codes, normal, depth, transmittance
-    float transmittance = 1.0f;
-    float depth = 0.0f;
-    float before = 0.0f;  // density at the last tick
-
-    // Add the attributes at a tick, which need not be whole, if something is there.
-    const auto look = [&](float tick, float weight, bool surely) {
-        const float px = entry[0] + tick * stride[0];
-        const float py = entry[1] + tick * stride[1];
-        const float pz = entry[2] + tick * stride[2];
-        const int cx = clamped((int)px, cells_x);
-        const int cy = clamped((int)py, cells_y);
-        const int cz = clamped((int)pz, cells_z);
-        const float x = px - (float)cx, y = py - (float)cy, z = pz - (float)cz;
-        const int row = find_row(cx, cy, cz);
-        if (row < 0 || !(surely || density_at(row, x, y, z) > 0.0f))
-            return false;
-        const float weights[8] = {
-            weight * (1.0f - x) * (1.0f - y) * (1.0f - z), weight * (1.0f - x) * (1.0f - y) * z,
-            weight * (1.0f - x) * y * (1.0f - z), weight * (1.0f - x) * y * z,
-            weight * x * (1.0f - y) * (1.0f - z), weight * x * (1.0f - y) * z,
-            weight * x * y * (1.0f - z), weight * x * y * z};
-        const int rows[8] = {0, 1, 9, 10, 81, 82, 90, 91};
-        const unsigned char* code = codes.data + 8 * (size_t)row;
-        const signed char* normal = (const signed char*)normals.data + 4 * (size_t)row;
+    struct List {
+        unsigned char rays[MANY];
+        int count;
 #if defined(__CUDA_ARCH__)
-#pragma unroll
-        for (int corner = 0; corner < 8; ++corner) {
-#pragma unroll
-            for (int channel = 0; channel < 8; ++channel)
-                total[channel] += weights[corner] * (float)code[8 * rows[corner] + channel];
-#pragma unroll
-            for (int axis = 0; axis < 3; ++axis)
-                total[8 + axis] += weights[corner] * (float)normal[4 * rows[corner] + axis];
-        }
-#else
-        typedef float float4v __attribute__((ext_vector_type(4)));
-        typedef float float8v __attribute__((ext_vector_type(8)));
-        typedef signed char char4v __attribute__((ext_vector_type(4), aligned(1)));
-        typedef unsigned char uchar8v __attribute__((ext_vector_type(8), aligned(1)));
-        float8v code_sum = 0.0f;
-        float4v normal_sum = 0.0f;
-        for (int corner = 0; corner < 8; ++corner) {
-            const uchar8v stored_code = *(const uchar8v*)(code + 8 * rows[corner]);
-            const char4v stored_normal = *(const char4v*)(normal + 4 * rows[corner]);
-            code_sum += weights[corner] * __builtin_convertvector(stored_code, float8v);
-            normal_sum += weights[corner] * __builtin_convertvector(stored_normal, float4v);
-        }
-        for (int channel = 0; channel < 8; ++channel)
-            total[channel] += code_sum[channel];
-        for (int axis = 0; axis < 3; ++axis)
-            total[8 + axis] += normal_sum[axis];
+        __device__
 #endif
-        return true;
+        void add(int ray, bool wanted) { rays[count] = (unsigned char)ray; count += wanted; }
     };
 
-    int tick = first_tick;
-    while ((float)tick <= last + 1.0f) {
-        if (before <= 0.0f) {
-            const float px = entry[0] + (float)tick * stride[0];
-            const float py = entry[1] + (float)tick * stride[1];
-            const float pz = entry[2] + (float)tick * stride[2];
-            const int bx = clamped((int)px, cells_x) >> block_log2;
-            const int by = clamped((int)py, cells_y) >> block_log2;
-            const int bz = clamped((int)pz, cells_z) >> block_log2;
-            const int far = blocks.data[
-                (bx * (shape[1] << per_brick_log2) + by) * (shape[2] << per_brick_log2) + bz];
-            if (far > 0) {
-                const float exit_x = (float)(stride[0] > 0.0f ? bx + far : bx + 1 - far) * block_size;
-                const float exit_y = (float)(stride[1] > 0.0f ? by + far : by + 1 - far) * block_size;
-                const float exit_z = (float)(stride[2] > 0.0f ? bz + far : bz + 1 - far) * block_size;
-                const float way_x = (exit_x - px) * inverse[0];
-                const float way_y = (exit_y - py) * inverse[1];
-                const float way_z = (exit_z - pz) * inverse[2];
-                float way = way_x < way_y ? way_x : way_y;
-                way = way < way_z ? way : way_z;
-                tick += 1 + (int)(way < 0.0f ? 0.0f : (way < 1.0e9f ? way : 1.0e9f));
-                before = 0.0f;
+    // The rays: where they are, in voxels and voxels a tick,
+    Vec entry[MANY], stride[MANY], inverse[MANY];
+    float axes[9][MANY];  // the same, coordinate by coordinate
+    int tick[MANY];
+    float last[MANY], half_tick[MANY], near_time[MANY], tick_time[MANY];
+    // what they have met so far, attributes weighted,
+    Code code_sum[MANY];
+    Vec normal_sum[MANY];
+    float transmittance[MANY], depth[MANY];
+    float before[MANY];  // density at the last tick, 0 if it was not looked up,
+    float waiting[MANY], moment[MANY];  // weight whose attributes are not read yet,
+    float largest[MANY], surest[MANY];  // where most of it is,
+    int first_waiting[MANY];
+    // and what they meet in this round.
+    int row[MANY];
+    Vec part[MANY];
+    float here[MANY], from[MANY], length[MANY];
+
+    // Rays of the world, x y z after x y z, and times before which they meet nothing; below 0 for
+    // those that are none, which get no time at all.
+    float begins[3][MANY], ahead[3][MANY], start[MANY];
+    const auto prepare = [&]() {
+        NEURON_LANES
+        for (int ray = 0; ray < MANY; ++ray) {
+            float near = 0.0f, far = 1e30f, squared = 0.0f, distance = 0.0f;
+            for (int axis = 0; axis < 3; ++axis) {
+                const float eye = (begins[axis][ray] - grid.low[axis]) * grid.scale;
+                const float speed = ahead[axis][ray] * grid.scale;
+                const float far_away = speed > 0.0f ? 1e20f : -1e20f;  // zero counts as negative
+                const float slowness = fabsf(speed) > 1e-20f ? 1.0f / speed : far_away;
+                const float first = (grid.inside_low[axis] - eye) * slowness;
+                const float second = (grid.inside_high[axis] - eye) * slowness;
+                const float enters = first < second ? first : second;
+                const float leaves = first < second ? second : first;
+                near = enters > near ? enters : near;
+                far = leaves < far ? leaves : far;
+                squared += speed * speed;
+                distance += eye * eye;
+                axes[axis][ray] = eye;
+                axes[3 + axis][ray] = speed;
+                axes[6 + axis][ray] = slowness;
+            }
+            const float ticks_per_time = sqrtf(squared) / step, time_per_tick = 1.0f / ticks_per_time;
+            for (int axis = 0; axis < 3; ++axis) {
+                axes[axis][ray] += axes[3 + axis][ray] * near;
+                axes[3 + axis][ray] *= time_per_tick;
+                axes[6 + axis][ray] *= ticks_per_time;
+            }
+            const float skipped = (start[ray] - near) * ticks_per_time, ticks = (far - near) * ticks_per_time;
+            const bool is_ray = (squared > 0.0f) & (squared < 1e30f) & (distance < 1e30f);
+            const bool meets = is_ray & (start[ray] >= 0.0f) & (far > near) & (far > start[ray]);
+            tick[ray] = (int)((meets & (skipped > 0.0f)) ? (skipped < 1e9f ? skipped : 1e9f) : 0.0f);
+            last[ray] = meets ? (ticks < 1e9f ? ticks : 1e9f) : -2.0f;
+            half_tick[ray] = 0.5f * time_per_tick;
+            near_time[ray] = near;
+            tick_time[ray] = time_per_tick;
+            transmittance[ray] = 1.0f;
+            depth[ray] = before[ray] = waiting[ray] = moment[ray] = largest[ray] = surest[ray] = 0.0f;
+            first_waiting[ray] = 0;
+        }
+        for (int ray = 0; ray < MANY; ++ray) {
+            entry[ray] = vec(axes[0][ray], axes[1][ray], axes[2][ray]);
+            stride[ray] = vec(axes[3][ray], axes[4][ray], axes[5][ray]);
+            inverse[ray] = vec(axes[6][ray], axes[7][ray], axes[8][ray]);
+            clear(code_sum[ray], normal_sum[ray]);
+        }
+    };
+
+    // Add attributes at a place if something is there.
+    const auto look = [&](int ray, Vec at, bool surely) {
+        const Voxel voxel = voxel_at(at);
+        const int first = row_of(voxel);
+        if (first < 0 || !(surely || density_at(first, voxel.part) > 0.0f))
+            return false;
+        const float x = voxel.part.x, y = voxel.part.y, z = voxel.part.z;
+        const float near = waiting[ray] * (1.0f - x), far = waiting[ray] * x;
+        const float columns[4] = {near * (1.0f - y), near * y, far * (1.0f - y), far * y};
+        const int rows[4] = {0, 9, 81, 90};
+        const unsigned char* code = codes.data + 8 * (size_t)first;
+        const signed char* normal = (const signed char*)normals.data + 4 * (size_t)first;
+        for (int corner = 0; corner < 8; ++corner) {
+            const int at = rows[corner >> 1] + (corner & 1);
+            const float by = columns[corner >> 1] * ((corner & 1) ? z : 1.0f - z);
+            add_attributes(code_sum[ray], normal_sum[ray], by, code + 8 * at, normal + 4 * at);
+        }
+        return true;
+    };
+    const auto read_attributes = [&](int ray) {
+        if (!look(ray, entry[ray] + stride[ray] * (moment[ray] / waiting[ray]), false))
+            look(ray, entry[ray] + stride[ray] * surest[ray], true);
+        waiting[ray] = moment[ray] = largest[ray] = 0.0f;
+    };
+
+    // Go over empty blocks until each of some rays is in one that is not, or has left.
+    const auto seek = [&](int first) {
+        bool going = true;
+        while (going) {
+            int moved = 0;
+            NEURON_LANES
+            for (int ray = first; ray < first + LANES; ++ray) {
+                const float time = (float)tick[ray];
+                float exit[3], ways[3];
+                int block[3];
+                for (int axis = 0; axis < 3; ++axis) {
+                    const float at = axes[axis][ray] + axes[3 + axis][ray] * time;
+                    const int cell = (int)at;
+                    const int most = cells[axis] - 1;
+                    block[axis] = (cell < 0 ? 0 : (cell < most ? cell : most)) >> block_log2;
+                    exit[axis] = at;
+                }
+                const int far = blocks.data[(block[0] * blocks_y + block[1]) * blocks_z + block[2]];
+                for (int axis = 0; axis < 3; ++axis) {
+                    const int side = axes[3 + axis][ray] > 0.0f ? block[axis] + far : block[axis] + 1 - far;
+                    ways[axis] = ((float)side * block_size - exit[axis]) * axes[6 + axis][ray];
+                }
+                float way = ways[0] < ways[1] ? ways[0] : ways[1];
+                way = way < ways[2] ? way : ways[2];
+                way = way < 0.0f ? 0.0f : (way < 1e9f ? way : 1e9f);
+                const bool goes = (far > 0) & (time <= last[ray] + 1.0f);
+                const int ticks = goes ? 1 + (int)way : 0;
+                tick[ray] += ticks;
+                moved |= ticks;
+            }
+            going = moved != 0;
+        }
+    };
+
+    // Go over the empty block that a ray is in.
+    const auto skip = [&](const List& empty, List& next) {
+        for (int i = 0; i < empty.count; ++i) {
+            const int ray = empty.rays[i];
+            const Vec at = entry[ray] + stride[ray] * (float)tick[ray];
+            const Voxel v = voxel_at(at);
+            const float far = (float)distance_at(v);
+            const Vec block = vec(
+                (float)(v.x >> block_log2), (float)(v.y >> block_log2), (float)(v.z >> block_log2));
+            // The side of a free cube by which the ray leaves.
+            const Vec exit = (block + beyond(stride[ray], far, 1.0f - far)) * block_size;
+            const float way = least((exit - at) * inverse[ray]);
+            tick[ray] += 1 + (int)(way < 0.0f ? 0.0f : (way < 1e9f ? way : 1e9f));
+            before[ray] = 0.0f;
+            next.add(ray, (float)tick[ray] <= last[ray] + 1.0f);
+        }
+    };
+
+    const auto look_up = [&](const List& going, List& empty, List& looking, List& entering, List& stopping) {
+        for (int i = 0; i < going.count; ++i) {
+            const int ray = going.rays[i];
+            const float time = (float)tick[ray];
+            const Voxel voxel = voxel_at(entry[ray] + stride[ray] * time);
+            const int found = row_of(voxel);
+            const bool inside = (found >= 0) & (time <= last[ray]);
+            const float density = density_at(found < 0 ? 0 : found, voxel.part);
+            const float b = inside ? density : 0.0f;
+            const bool up = b > 0.0f, down = before[ray] > 0.0f;
+            const bool is_empty = (distance_at(voxel) > 0) & !down;
+            const bool stops = (up | down) & (tick[ray] > 0) & !is_empty;
+            here[ray] = b;
+            row[ray] = inside ? found : -1;
+            part[ray] = voxel.part;
+            from[ray] = before[ray];
+            length[ray] = 1.0f;
+            empty.add(ray, is_empty);
+            looking.add(ray, !is_empty);
+            entering.add(ray, stops & !down);
+            stopping.add(ray, stops);
+        }
+    };
+
+    // Where density begins, its line does at the side of the voxel.
+    const auto enter = [&](const List& entering) {
+        for (int i = 0; i < entering.count; ++i) {
+            const int ray = entering.rays[i];
+            float back = least((part[ray] - beyond(stride[ray], 0.0f, 1.0f)) * inverse[ray]);
+            back = back < 0.0f ? 0.0f : (back < 1.0f ? back : 1.0f);
+            const float side = density_at(row[ray], part[ray] - stride[ray] * back);
+            const bool begins = side <= 0.0f;
+            from[ray] = begins ? side : before[ray];
+            length[ray] = begins ? back : 1.0f;
+        }
+    };
+
+    // Let the density between two ticks, which is a line, stop light.
+    const auto stop = [&](const List& stopping) {
+        for (int i = 0; i < stopping.count; ++i) {
+            const int ray = stopping.rays[i];
+            const float a = from[ray], b = here[ray];
+            const float up = a > 0.0f ? a : 0.0f, down = b > 0.0f ? b : 0.0f;
+            const float both = up + down;
+            const bool crosses = (a < 0.0f) | (b < 0.0f);
+            const float line = crosses ? both / (up - a + down - b + both) : 1.0f;
+            const float optical_depth = half_tick[ray] * length[ray] * both * line;
+            const float passed = transmittance[ray] * passing(optical_depth);
+            const float left = passed <= opaque ? 0.0f : passed;
+            const float weight = transmittance[ray] - left;
+            // Light is stopped evenly over optical depth: its mean, then where on the line that is.
+            const float thick = 1.0f / optical_depth - left / weight;
+            const float mean = optical_depth > 0.05f && weight > 0.0f ? thick : 0.5f - optical_depth / 12.0f;
+            const float root = up * up + (down * down - up * up) * mean;
+            const float on_line = mean * both / (up + sqrtf(root > 0.0f ? root : 0.0f));
+            const float begin = a < 0.0f ? 1.0f - line : 0.0f;
+            const float time = (float)tick[ray];
+            const float stopped = time - length[ray] * (1.0f - begin - line * on_line);
+            const float moved = weight > 0.0f ? weight * stopped : 0.0f;
+            first_waiting[ray] = waiting[ray] > 0.0f ? first_waiting[ray] : tick[ray];
+            waiting[ray] += weight;
+            moment[ray] += moved;
+            depth[ray] += moved;
+            surest[ray] = weight > largest[ray] ? (b > 0.0f ? time : time - 1.0f) : surest[ray];
+            largest[ray] = weight > largest[ray] ? weight : largest[ray];
+            transmittance[ray] = left;
+        }
+    };
+
+    const auto go_on = [&](const List& looking, List& next, List& reading) {
+        for (int i = 0; i < looking.count; ++i) {
+            const int ray = looking.rays[i];
+            const bool done = transmittance[ray] <= opaque, out = here[ray] <= 0.0f;
+            before[ray] = here[ray];
+            tick[ray] += 1;
+            next.add(ray, !done & ((float)tick[ray] <= last[ray] + 1.0f));
+            const bool due = done | out | (tick[ray] - first_waiting[ray] >= window);
+            reading.add(ray, due & (waiting[ray] > 0.02f));
+        }
+    };
+
+    const auto follow = [&]() {
+        List going;
+        going.count = 0;
+        for (int first = 0; first < MANY; first += LANES) {
+            seek(first);
+            for (int ray = first; ray < first + LANES; ++ray)
+                going.add(ray, (float)tick[ray] <= last[ray] + 1.0f);
+        }
+        const List all = going;
+        while (going.count > 0) {
+            List empty, looking, entering, stopping, reading, next;
+            empty.count = looking.count = entering.count = stopping.count = reading.count = next.count = 0;
+            look_up(going, empty, looking, entering, stopping);
+            enter(entering);
+            stop(stopping);
+            go_on(looking, next, reading);
+            for (int i = 0; i < reading.count; ++i)
+                read_attributes(reading.rays[i]);
+            skip(empty, next);
+            going = next;
+        }
+        for (int i = 0; i < all.count; ++i)
+            if (waiting[all.rays[i]] > 0.0f)
+                read_attributes(all.rays[i]);
+    };
+
+    // Records of what the rays meet, 16 numbers each: 8 mean stored codes, the unit normal, the mean
+    // distance, the opacity, the unit direction of the ray.
+    const auto write_records = [&](float* record) {
+        for (int ray = 0; ray < MANY; ++ray, record += 16) {
+            const float alpha = 1.0f - transmittance[ray];
+            record[12] = alpha;
+            if (!(alpha > faint))
                 continue;
+            const float by = 1.0f / alpha;
+            for (int channel = 0; channel < 8; ++channel)
+                record[channel] = code_sum[ray][channel] * by;
+            const Vec normal = normal_sum[ray];
+            const float squares = dot(normal, normal);
+            const float to_unit = squares > 0.0f ? 1.0f / sqrtf(squares) : 0.0f;
+            record[8] = normal.x * to_unit;
+            record[9] = normal.y * to_unit;
+            record[10] = normal.z * to_unit;
+            record[11] = near_time[ray] + depth[ray] * tick_time[ray] * by;
+            for (int axis = 0; axis < 3; ++axis)
+                record[13 + axis] = ahead[axis][ray];
+        }
+    };
+
+    // Where in the image the rays of this index are.
+    const int across = rays.tile_width_log2;
+    const int tile = tiles.data[slot >> 6];
+    const int tile_x = (tile % rays.tiles_x) << across, tile_y = (tile / rays.tiles_x) << (6 - across);
+    const auto column_of = [&](int ray) { return tile_x + (((slot & 63) + ray) & ((1 << across) - 1)); };
+    const auto line_of = [&](int ray) { return tile_y + (((slot & 63) + ray) >> across); };
+
+    // The rays of the view, those of tiles that meet nothing left out.
+    const auto view_rays = [&](float free) {
+        if (rays.pinhole != 0) {
+            NEURON_LANES
+            for (int ray = 0; ray < MANY; ++ray) {
+                const float x = (float)column_of(ray), y = (float)line_of(ray);
+                float squared = 0.0f;
+                for (int axis = 0; axis < 3; ++axis) {
+                    const float to = rays.first[axis] + rays.right[axis] * x + rays.down[axis] * y;
+                    squared += to * to;
+                    ahead[axis][ray] = to;
+                    begins[axis][ray] = rays.eye[axis];
+                }
+                const float length = sqrtf(squared);
+                for (int axis = 0; axis < 3; ++axis)
+                    ahead[axis][ray] *= 1.0f / length;
+                const bool shown = (x < (float)rays.width) & (y < (float)rays.height) & (free < 1e30f);
+                start[ray] = shown ? free * length : -1.0f;
+            }
+        } else {
+            for (int ray = 0; ray < MANY; ++ray) {
+                const int x = column_of(ray), y = line_of(ray);
+                const bool shown = x < rays.width && y < rays.height && free < 1e30f;
+                const int index = shown ? y * rays.width + x : 0;
+                for (int axis = 0; axis < 3; ++axis) {
+                    begins[axis][ray] = rays_o.data[index][axis];
+                    ahead[axis][ray] = rays_d.data[index][axis];
+                }
+                start[ray] = shown ? free : -1.0f;
             }
         }
-        float here[LANES], depths[LANES], weights[LANES];
-        NEURON_LANES
-        for (int lane = 0; lane < LANES; ++lane) {
-            const float time = (float)(tick + lane);
-            const float px = entry[0] + time * stride[0];
-            const float py = entry[1] + time * stride[1];
-            const float pz = entry[2] + time * stride[2];
-            const int x = clamped((int)px, cells_x);
-            const int y = clamped((int)py, cells_y);
-            const int z = clamped((int)pz, cells_z);
-            const int row = find_row(x, y, z);
-            const float found = density_at(row < 0 ? 0 : row, px - (float)x, py - (float)y, pz - (float)z);
-            here[lane] = ((row >= 0) & (time <= last)) ? found : 0.0f;
+    };
+
+    const auto march = [&](float* records) {
+        view_rays(starts.data[tile]);
+        prepare();
+        follow();
+        write_records(records);
+    };
+
+    // Reflect the rays of the view that met a mirror. Whether any did; else nothing is written.
+    const auto march_reflected = [&](const float* records, float* reflected) {
+        int mirrors = 0;
+        for (int ray = 0; ray < MANY; ++ray) {
+            const float* met = records + 16 * ray;
+            float activation = gate[8];
+            for (int channel = 0; channel < 8; ++channel)
+                activation += gate[channel] * met[channel];
+            const bool mirror = met[12] > 0.5f && activation > gate[9];
+            const float facing = met[8] * met[13] + met[9] * met[14] + met[10] * met[15];
+            for (int axis = 0; axis < 3; ++axis) {
+                begins[axis][ray] += met[13 + axis] * met[11] + lift / grid.scale * met[8 + axis];
+                ahead[axis][ray] = met[13 + axis] - 2.0f * facing * met[8 + axis];
+            }
+            start[ray] = mirror ? 0.0f : -1.0f;
+            mirrors += mirror;
         }
-        float sum = 0.0f;
-#pragma unroll
-        for (int lane = 0; lane < LANES; ++lane) {
-            // The positive part of a line from a to b: its area, and how far before b its middle is.
-            const float a = lane > 0 ? here[lane - 1] : before;
-            const float b = here[lane];
-            const float up = a > 0.0f ? a : 0.0f;
-            const float down = b > 0.0f ? b : 0.0f;
-            const float both = up + down;
-            const bool crosses = (both > 0.0f) & ((a < 0.0f) | (b < 0.0f));
-            const float part = crosses ? both / (up - a + down - b + both) : 1.0f;
-            sum += tick + lane > 0 ? half_tick * both * part : 0.0f;
-            weights[lane] = sum;
-            const float crossed = b > 0.0f ? part / 3.0f : 1.0f - part / 3.0f;
-            const float middle = crosses ? crossed : (up + both) / (3.0f * both);
-            depths[lane] = both > 0.0f ? middle : 0.0f;
+        if (mirrors > 0) {
+            prepare();
+            follow();
+            write_records(reflected);
         }
-        NEURON_LANES
-        for (int lane = 0; lane < LANES; ++lane)
-            weights[lane] = transmittance * passing(weights[lane]);
-        float first = 0.0f, second = 0.0f, first_moment = 0.0f, second_moment = 0.0f;
-        float largest = 0.0f, surest = 0.0f;
-#pragma unroll
-        for (int lane = 0; lane < LANES; ++lane) {
-            const float weight = transmittance - weights[lane];
-            transmittance = weights[lane];
-            const float time = (float)(tick + lane);
-            const float place = time - depths[lane];
-            depth += weight * place;
-            (lane < HALF ? first : second) += weight;
-            (lane < HALF ? first_moment : second_moment) += weight * place;
-            // The end of the segment where something is.
-            surest = weight > largest ? (here[lane] > 0.0f ? time : time - 1.0f) : surest;
-            largest = weight > largest ? weight : largest;
-        }
-        if (first < 0.02f || second < 0.02f) {
-            first += second;
-            first_moment += second_moment;
-            second = 0.0f;
-        }
-        if (first > 0.0f && !look(first_moment / first, first, false))
-            look(surest, first, true);
-        if (second > 0.0f && !look(second_moment / second, second, false))
-            look(surest, second, true);
-        before = here[LANES - 1];
-        tick += LANES;
-        if (transmittance <= opaque)
-            break;
-    }
-    total[11] = depth;
-    total[12] = transmittance;
-    return total;
+        return mirrors > 0;
+    };
 """
-
-
-@wp.func_native(_FOLLOW)
-def follow(
-    shape: wp.vec3i,
-    block_log2: wp.int32,
-    top: wp.array[wp.int32],
-    blocks: wp.array[wp.uint8],
-    density: wp.array[wp.float32],
-    normals: wp.array2d[wp.int8],
-    codes: wp.array2d[wp.uint8],
-    entry: wp.vec3f,  # voxels
-    stride: wp.vec3f,  # voxels a tick
-    inverse: wp.vec3f,  # 1 / stride
-    first_tick: wp.int32,
-    last: wp.float32,  # ticks; nothing is behind
-    half_tick: wp.float32,  # world
-    opaque: wp.float32,
-) -> Sums:
-    """What a ray meets from a tick on: codes and normal as they are stored, depth in ticks, each
-    weighted, and the transmittance that is left."""
-    ...
 
 
 @wp.func_native("""
@@ -482,63 +657,22 @@ def cell_at(place: wp.float32, cells: wp.int32) -> wp.int32:
 
 
 @wp.func
-def inverse_of(speed: wp.float32) -> wp.float32:
-    """1 / speed, but finite; zero counts as negative, as in `follow`."""
-    if wp.abs(speed) > 1.0e-20:
-        return 1.0 / speed
-    return wp.where(speed > 0.0, 1.0e20, -1.0e20)
-
-
-@wp.func
-def is_ray(origin: wp.vec3f, speed: wp.vec3f) -> wp.bool:
-    """Whether it has a direction and is finite."""
-    length = wp.length_sq(speed)
-    return length > 0.0 and length < 1.0e30 and wp.length_sq(origin) < 1.0e30
-
-
-@wp.func
-def clip_to_box(origin: wp.vec3f, speed: wp.vec3f, low: wp.vec3f, high: wp.vec3f) -> wp.vec2f:
-    """When a ray enters and leaves a box, not before 0; descending if it misses or is no ray."""
-    near = wp.float32(0.0)
-    far = wp.float32(1.0e30)
-    for axis in range(3):
-        if speed[axis] != 0.0:
-            first = (low[axis] - origin[axis]) / speed[axis]
-            second = (high[axis] - origin[axis]) / speed[axis]
-            near = wp.max(near, wp.min(first, second))
-            far = wp.min(far, wp.max(first, second))
-        elif origin[axis] < low[axis] or origin[axis] > high[axis]:
-            far = wp.float32(-1.0)
-    if not is_ray(origin, speed):
-        far = wp.float32(-1.0)
-    return wp.vec2f(near, far)
-
-
-@wp.func
-def ray_of(image: Image, tile: wp.int32, place: wp.int32) -> wp.int32:
-    """The ray at a place of a tile, or -1 beyond the border of the image."""
-    tile_height_log2 = 6 - image.tile_width_log2
-    x = ((tile % image.tiles_x) << image.tile_width_log2) + (place & ((1 << image.tile_width_log2) - 1))
-    y = ((tile // image.tiles_x) << tile_height_log2) + (place >> image.tile_width_log2)
-    if x < image.width and y < image.height:
-        return y * image.width + x
-    return -1
-
-
-@wp.func
-def block_of(grid: Grid, x: wp.int32, y: wp.int32, z: wp.int32) -> wp.int32:
-    """Where a block lies in its array."""
-    per_side_log2 = 3 - grid.block_log2
-    return (x * (grid.shape[1] << per_side_log2) + y) * (grid.shape[2] << per_side_log2) + z
+def corner_of(rays: View, tile: wp.int32, place: wp.int32) -> wp.int32:
+    """The ray at a place of a tile; of a camera, the nearest one inside the image."""
+    if rays.pinhole == 0:
+        return ray_of(rays, tile, place)
+    x = wp.min(8 * (tile % rays.tiles_x) + (place & 7), rays.width - 1)
+    y = wp.min(8 * (tile // rays.tiles_x) + (place >> 3), rays.height - 1)
+    return y * rays.width + x
 
 
 @wp.kernel(enable_backward=False)
 def beam_kernel(
     grid: Grid,
     blocks: wp.array[wp.uint8],
+    rays: View,
     rays_o: wp.array[wp.vec3f],  # [R]
     rays_d: wp.array[wp.vec3f],  # [R]
-    image: Image,
     starts: wp.array[wp.float32],  # [tiles]
     first: wp.int32,
 ) -> None:
@@ -552,11 +686,14 @@ def beam_kernel(
     high = -low
     slowest = wp.vec3f(1.0e30, 1.0e30, 1.0e30)
     fastest = -slowest
-    for place in range(wp.static(BEAM)):
-        ray = ray_of(image, tile, place)
+    # The rays of a camera lie between those in the corners of their tile.
+    places = wp.where(rays.pinhole != 0, 4, wp.static(BEAM))
+    for number in range(places):
+        place = wp.where(rays.pinhole != 0, 7 * (number & 1) + 56 * (number >> 1), number)
+        ray = corner_of(rays, tile, place)
         if ray >= 0:
-            origin = (rays_o[ray] - grid.low) * grid.scale
-            speed = rays_d[ray] * grid.scale
+            origin = (origin_of(rays, rays_o, ray) - grid.low) * grid.scale
+            speed = direction_of(rays, rays_d, ray) * grid.scale
             if is_ray(origin, speed):
                 low = wp.min(low, origin)
                 high = wp.max(high, origin)
@@ -614,68 +751,152 @@ def beam_kernel(
     starts[tile] = wp.where(time <= far, time, 1.0e30)
 
 
-@wp.kernel(enable_backward=False)
-def march_kernel(
+@wp.func_native(MARCHING + "    march(records.data + 16 * (size_t)slot);\n")
+def march_slots(
+    slot: wp.int32,
     grid: Grid,
     top: wp.array[wp.int32],
     blocks: wp.array[wp.uint8],
     density: wp.array[wp.float32],
     normals: wp.array2d[wp.int8],
     codes: wp.array2d[wp.uint8],
+    rays: View,
+    rays_o: wp.array[wp.vec3f],
+    rays_d: wp.array[wp.vec3f],
+    tiles: wp.array[wp.int32],
+    starts: wp.array[wp.float32],
+    step: wp.float32,
+    gate: Gate,
+    lift: wp.float32,
+    opaque: wp.float32,
+    faint: wp.float32,
+    look_every: wp.float32,
+    records: wp.array2d[wp.float32],
+) -> None:
+    """Write what the rays of an index meet."""
+    ...
+
+
+_REFLECT = """
+    const float* met = records.data + 16 * (size_t)slot;
+    float* reflected = second.data + 16 * (size_t)slot;
+    view_rays(0.0f);
+    if (!march_reflected(met, reflected))
+        for (int ray = 0; ray < MANY; ++ray)
+            reflected[16 * ray + 12] = 0.0f;
+"""
+
+
+@wp.func_native(MARCHING + _REFLECT)
+def reflect_slots(
+    slot: wp.int32,
+    grid: Grid,
+    top: wp.array[wp.int32],
+    blocks: wp.array[wp.uint8],
+    density: wp.array[wp.float32],
+    normals: wp.array2d[wp.int8],
+    codes: wp.array2d[wp.uint8],
+    rays: View,
+    rays_o: wp.array[wp.vec3f],
+    rays_d: wp.array[wp.vec3f],
+    tiles: wp.array[wp.int32],
+    starts: wp.array[wp.float32],
+    step: wp.float32,
+    gate: Gate,
+    lift: wp.float32,
+    opaque: wp.float32,
+    faint: wp.float32,
+    look_every: wp.float32,
+    records: wp.array2d[wp.float32],
+    second: wp.array2d[wp.float32],
+) -> None:
+    """Write what the reflections of rays of an index meet."""
+    ...
+
+
+@wp.kernel(enable_backward=False, module="unique")
+def march_kernel(
+    per_index: wp.int32,  # slots
+    grid: Grid,
+    top: wp.array[wp.int32],
+    blocks: wp.array[wp.uint8],
+    density: wp.array[wp.float32],
+    normals: wp.array2d[wp.int8],
+    codes: wp.array2d[wp.uint8],
+    rays: View,
     rays_o: wp.array[wp.vec3f],  # [R]
     rays_d: wp.array[wp.vec3f],  # [R]
-    image: Image,
+    tiles: wp.array[wp.int32],  # [T]
     starts: wp.array[wp.float32],  # [tiles]
     step: wp.float32,  # voxels
-    alphas: wp.array[wp.float32],  # [R]
-    depths: wp.array[wp.float32],  # [R]
-    normal_sums: wp.array[wp.vec3f],  # [R]
-    code_sums: wp.array[CodeSum],  # [R]
+    records: wp.array2d[wp.float32],  # [64 * T, 16]
     first: wp.int32,
 ) -> None:
-    """One index per ray, in the order of tiles. Writes what the ray meets."""
-    index = first + wp.tid()
-    tile = index >> 6
-    ray = ray_of(image, tile, index & 63)
-    if ray < 0:
-        return
-    start = starts[tile]
-    if start >= 1.0e30:
-        alphas[ray] = 0.0
-        depths[ray] = 0.0
-        return
-    origin = (rays_o[ray] - grid.low) * grid.scale
-    speed = rays_d[ray] * grid.scale
-    interval = clip_to_box(origin, speed, grid.inside_low, grid.inside_high)
-    if interval[1] <= wp.max(interval[0], start):
-        alphas[ray] = 0.0
-        depths[ray] = 0.0
-        return
-    ticks_per_time = wp.length(speed) / step
-    time_per_tick = 1.0 / ticks_per_time
-    stride = speed * time_per_tick
-    found = follow(
-        grid.shape,
-        grid.block_log2,
+    """One index per tile on a CPU, per slot on CUDA. Writes what their rays meet."""
+    march_slots(
+        (first + wp.tid()) * per_index,
+        grid,
         top,
         blocks,
         density,
         normals,
         codes,
-        origin + interval[0] * speed,
-        stride,
-        wp.vec3f(inverse_of(stride[0]), inverse_of(stride[1]), inverse_of(stride[2])),
-        wp.int32(wp.max((start - interval[0]) * ticks_per_time, 0.0)),
-        wp.min((interval[1] - interval[0]) * ticks_per_time, 1.0e9),
-        0.5 * time_per_tick,
+        rays,
+        rays_o,
+        rays_d,
+        tiles,
+        starts,
+        step,
+        Gate(),
+        0.0,
         wp.static(OPAQUE),
+        wp.static(FAINT),
+        wp.static(LOOK_EVERY),
+        records,
     )
-    alpha = 1.0 - found[12]
-    alphas[ray] = alpha
-    depths[ray] = alpha * interval[0] + found[11] * time_per_tick
-    if alpha > 0.0:
-        code_sum = CodeSum()
-        for channel in range(wp.static(CHANNELS)):
-            code_sum[channel] = found[channel]
-        code_sums[ray] = code_sum
-        normal_sums[ray] = wp.vec3f(found[8], found[9], found[10]) / 127.0
+
+
+@wp.kernel(enable_backward=False, module="unique")
+def reflect_kernel(
+    per_index: wp.int32,  # slots
+    grid: Grid,
+    top: wp.array[wp.int32],
+    blocks: wp.array[wp.uint8],
+    density: wp.array[wp.float32],
+    normals: wp.array2d[wp.int8],
+    codes: wp.array2d[wp.uint8],
+    rays: View,
+    rays_o: wp.array[wp.vec3f],  # [R]
+    rays_d: wp.array[wp.vec3f],  # [R]
+    tiles: wp.array[wp.int32],  # [T]
+    starts: wp.array[wp.float32],
+    step: wp.float32,  # voxels
+    gate: Gate,
+    lift: wp.float32,  # voxels
+    records: wp.array2d[wp.float32],  # [64 * T, 16]
+    second: wp.array2d[wp.float32],  # [64 * T, 16]
+    first: wp.int32,
+) -> None:
+    """One index per tile on a CPU, per slot on CUDA. Writes what reflected rays meet."""
+    reflect_slots(
+        (first + wp.tid()) * per_index,
+        grid,
+        top,
+        blocks,
+        density,
+        normals,
+        codes,
+        rays,
+        rays_o,
+        rays_d,
+        tiles,
+        starts,
+        step,
+        gate,
+        lift,
+        wp.static(OPAQUE),
+        wp.static(FAINT),
+        wp.static(LOOK_EVERY),
+        records,
+        second,
+    )

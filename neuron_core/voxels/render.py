@@ -1,41 +1,28 @@
 """Draw a baked field: march rays, then shade each of them once.
 
-Letters in shapes: R rays, V active samples. Colors are linear (or what the shader was trained
-in) and premultiplied.
+Letters in shapes: R rays, H W the sides of a picture. Colors are linear (or what the shader was
+trained in) and premultiplied.
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import warp as wp
 
-from neuron_core.kernels.nvf import BrickPools, Hits, brick_pools, march
+from neuron_core.cameras.camera import Camera, pixel_centers, rays
+from neuron_core.kernels import viewing
+from neuron_core.kernels.bricks import BrickPools, brick_pools
+from neuron_core.kernels.drawing import Picture, draw
+from neuron_core.kernels.nvf import FAINT, find_tiles
+from neuron_core.kernels.viewing import Pinhole, Rays
 from neuron_core.voxels.nvf import CHANNELS, LookCodes, Nvf, VoxelError
+from neuron_core.voxels.shading import Shader, direction_map, mirror_of, network_of
 
 DULL = 0.02  # surfaces that are less of a mirror do not reflect a ray
+FINE = 0.5  # voxels between two places where density is read, for frames that are kept;
+FAST = 1.0  # for those of a viewport, which lose 0.03 dB
 LIFT = 1.5  # voxels from a surface to where its reflected rays begin
-FAINT = 1e-3  # rays that see less than this are not shaded
-
-
-@runtime_checkable
-class Evaluates(Protocol):
-    """What turns material codes into colors."""
-
-    def evaluate(
-        self,
-        codes: np.ndarray,
-        normals: np.ndarray,
-        rays_d: np.ndarray,
-        mirrored: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """Colors [R, 3] of codes [R, 8] on unit normals [R, 3], seen along unit rays [R, 3].
-
-        `mirrored` [R, 4] is the color that the reflected ray meets, and its opacity.
-        """
-
-    def gates(self, codes: np.ndarray) -> np.ndarray:
-        """How much of a mirror each surface is, [R] in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +36,31 @@ class Pixels:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """What S of the rays see, before shading."""
+class Surfaces:
+    """What rays meet, not shaded; zero where nothing is."""
 
-    rows: np.ndarray  # [S] which rays
-    opacities: np.ndarray  # [S]
-    depths: np.ndarray  # [S]
-    codes: np.ndarray  # [S, 8]
-    normals: np.ndarray  # [S, 3] unit
+    alpha: np.ndarray  # [R]
+    depth: np.ndarray  # [R]
+    normal: np.ndarray  # [R, 3] unit
+    codes: np.ndarray  # [R, 8] decoded material codes
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A picture: numpy arrays, or Warp arrays on CUDA. The next frame of the same size reuses them."""
+
+    rgba: Any  # [H, W, 4] premultiplied
+    depth: Any  # [H, W] mean distance along the unit ray, 0 where nothing is
+    normal: Any  # [H, W, 3] unit, or 0
+
+
+class _Canvas:
+    """The arrays of a picture, and which of its tiles show something."""
+
+    def __init__(self, height: int, width: int, device: str) -> None:
+        self.sides = (height, width)
+        self.shown = np.zeros(-(-height // 8) * -(-width // 8), bool)
+        self.frame = Frame(*(_zeros((*self.sides, *more), device) for more in ((4,), (), (3,))))
 
 
 class Renderer:
@@ -65,11 +69,11 @@ class Renderer:
     def __init__(
         self,
         nvf: Nvf,
-        shader: Evaluates,
+        shader: Shader,
         codes: LookCodes,
         device: str = "cpu",
         *,
-        step: float = 0.5,
+        step: float = FINE,
         reflections: bool = True,
     ) -> None:
         """`step` is how far apart the density is read along a ray, in voxels. With `reflections`,
@@ -82,8 +86,11 @@ class Renderer:
         self._pools: BrickPools = brick_pools(
             nvf.aabb[0], nvf.voxel_size, nvf.top, nvf.density, nvf.normals, device
         )
+        self._directions = direction_map(shader, device)
         self._codes = np.zeros((nvf.density.size, CHANNELS), np.uint8)
-        self._scratch = (np.empty((0, 3), np.float32), np.empty((0, CHANNELS), np.float32))
+        self._code_pool: Any = wp.array(self._codes, dtype=wp.uint8, device=device, copy=device != "cpu")
+        self._starts: Any = _zeros((0,), device)
+        self._canvas: _Canvas | None = None
         self.set_look(codes)
 
     def set_look(self, codes: LookCodes) -> None:
@@ -91,69 +98,105 @@ class Renderer:
         if codes.codes.shape != (len(self._active), CHANNELS):
             raise VoxelError(f"A look with codes for {len(codes.codes)} samples, not {len(self._active)}.")
         self._codes[self._active] = codes.codes
-        self._low = codes.low
-        self._scale = (codes.high - codes.low) / np.float32(255.0)
-        self._code_pool: Any = wp.array(
-            self._codes, dtype=wp.uint8, device=self._device, copy=self._device != "cpu"
-        )
+        if self._device != "cpu":
+            self._code_pool.assign(self._codes)
+        self._look = codes
+        self._network = network_of(self._shader, self._directions, codes)
+        self._mirror = mirror_of(self._shader, codes, DULL) if self._reflections else None
 
-    def render(self, rays_o: np.ndarray, rays_d: np.ndarray, width: int = 0) -> Pixels:
+    def render(self, camera: Camera) -> Frame:
+        """One ray through the centre of each pixel. Allocates nothing if the size stays the same.
+
+        The frame's arrays are overwritten by the next call. Lens distortion costs time: its rays
+        are made on the host.
+        """
+        if self._canvas is None or self._canvas.sides != (camera.height, camera.width):
+            self._canvas = _Canvas(camera.height, camera.width, self._device)
+        canvas, frame = self._canvas, self._canvas.frame
+        picture = Picture(frame.rgba, frame.depth, frame.normal)
+        self._draw(self._rays_of(camera), picture, canvas.shown)
+        return frame
+
+    def trace(self, rays_o: np.ndarray, rays_d: np.ndarray, width: int = 0) -> Pixels:
         """What the rays [R, 3] see; directions have unit length.
 
         If the rays are the pixels of an image row by row, its `width` makes this faster.
         """
-        rays_o, rays_d = (np.ascontiguousarray(rays, np.float32) for rays in (rays_o, rays_d))
-        alpha, seen = self._look(rays_o, rays_d, width)
-        depth, rgb, normal = np.zeros_like(alpha), np.zeros_like(rays_d), np.zeros_like(rays_d)
-        rows = seen.rows
-        if len(rows):
-            mirrored = self._mirrored(seen, rays_o[rows], rays_d[rows]) if self._reflections else None
-            colors = self._shader.evaluate(seen.codes, seen.normals, rays_d[rows], mirrored)
-            rgb[rows] = colors * seen.opacities[:, None]
-            depth[rows], normal[rows] = seen.depths, seen.normals
-        return Pixels(rgb, alpha, depth, normal)
+        rgba, depth, normal, _ = self._traced(rays_o, rays_d, width)
+        return Pixels(rgba[:, :3].copy(), rgba[:, 3].copy(), depth, normal)
 
-    def _look(self, rays_o: np.ndarray, rays_d: np.ndarray, width: int = 0) -> tuple[np.ndarray, "_Seen"]:
-        """The opacities of all rays, and what those see that see anything."""
-        alpha, depth, normal_sums, code_sums = self._march(rays_o, rays_d, width)
-        rows = np.flatnonzero(alpha > FAINT)
-        opacities = alpha[rows]
-        codes = code_sums[rows] / opacities[:, None] * self._scale + self._low
-        normals = normal_sums[rows]
-        normals /= np.maximum(np.sqrt((normals * normals).sum(axis=-1, keepdims=True)), 1e-12)
-        return alpha, _Seen(rows, opacities, depth[rows] / opacities, codes, normals)
+    def surfaces(self, rays_o: np.ndarray, rays_d: np.ndarray, width: int = 0) -> Surfaces:
+        """What the rays [R, 3] meet; directions have unit length."""
+        rgba, depth, normal, stored = self._traced(rays_o, rays_d, width, CHANNELS)
+        alpha = rgba[:, 3].copy()
+        decoded = self._look.low + stored * ((self._look.high - self._look.low) / np.float32(255.0))
+        return Surfaces(alpha, depth, normal, np.where(alpha[:, None] > FAINT, decoded, 0.0))
 
-    def _mirrored(self, seen: "_Seen", rays_o: np.ndarray, rays_d: np.ndarray) -> np.ndarray | None:
-        """Color and opacity [S, 4] of what the reflected rays meet, shaded without a further reflection."""
-        rows = np.flatnonzero((seen.opacities > 0.5) & (self._shader.gates(seen.codes) > DULL))
-        if not len(rows):
-            return None
-        normals, rays_d = seen.normals[rows], rays_d[rows]
-        met = rays_o[rows] + seen.depths[rows, None] * rays_d + LIFT * self._pools.voxel_size * normals
-        reflected = rays_d - 2.0 * (rays_d * normals).sum(axis=-1, keepdims=True) * normals
-        reflected = np.ascontiguousarray(reflected, np.float32)
-        _, second = self._look(np.ascontiguousarray(met, np.float32), reflected)
-        mirrored = np.zeros((len(seen.rows), 4), np.float32)
-        if len(second.rows):
-            colors = self._shader.evaluate(second.codes, second.normals, reflected[second.rows])
-            mirrored[rows[second.rows]] = np.concatenate([colors, second.opacities[:, None]], axis=-1)
-        return mirrored
+    def _rays_of(self, camera: Camera) -> Rays:
+        if camera.distorted:
+            rays_o, rays_d = (array.reshape(-1, 3) for array in rays(camera, *pixel_centers(camera)))
+            return self._given(rays_o, rays_d, camera.width)
+        return viewing.rays_of_camera(_pinhole(camera), self._device)
 
-    def _march(
-        self, rays_o: np.ndarray, rays_d: np.ndarray, width: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Opacities, and sums of distances, normals and stored codes; the last two may be reused."""
-        count = len(rays_o)
+    def _given(self, rays_o: np.ndarray, rays_d: np.ndarray, width: int) -> Rays:
+        rays_o, rays_d = (np.ascontiguousarray(array, np.float32) for array in (rays_o, rays_d))
         if self._device == "cpu":
-            if len(self._scratch[0]) < count:
-                self._scratch = (np.empty((count, 3), np.float32), np.empty((count, CHANNELS), np.float32))
-            normals, codes = (buffer[:count] for buffer in self._scratch)
-            arrays = (np.empty(count, np.float32), np.empty(count, np.float32), normals, codes)
-            march(self._pools, self._code_pool, rays_o, rays_d, Hits(*arrays), step=self._step, width=width)
-            return arrays
+            return viewing.rays_of_arrays(rays_o, rays_d, width)
         origins: Any = wp.array(rays_o, dtype=wp.float32, device=self._device)
         directions: Any = wp.array(rays_d, dtype=wp.float32, device=self._device)
-        shapes: list[Any] = [count, count, (count, 3), (count, CHANNELS)]
-        found = Hits(*(wp.empty(shape, dtype=wp.float32, device=self._device) for shape in shapes))
-        march(self._pools, self._code_pool, origins, directions, found, step=self._step, width=width)
-        return found.alphas.numpy(), found.depths.numpy(), found.normals.numpy(), found.codes.numpy()
+        return viewing.rays_of_arrays(origins, directions, width)
+
+    def _traced(
+        self, rays_o: np.ndarray, rays_d: np.ndarray, width: int, code_channels: int = 0
+    ) -> tuple[np.ndarray, ...]:
+        """New arrays of colors and opacities [R, 4], depths, normals and, if wanted, stored codes."""
+        given = self._given(rays_o, rays_d, width)
+        sizes: list[tuple[int, ...]] = [(4,), (), (3,), (code_channels,)]
+        arrays = [_zeros((given.count, *more), self._device) for more in sizes]
+        self._draw(given, Picture(*arrays[:3], arrays[3] if code_channels else None))
+        return tuple(array if self._device == "cpu" else array.numpy() for array in arrays)
+
+    def _draw(self, given: Rays, picture: Picture, shown: np.ndarray | None = None) -> None:
+        """Fill the picture. `shown` says which tiles hold an older one, and is kept up to date."""
+        if self._starts.shape[0] < given.tiles:
+            self._starts = _zeros((given.tiles,), self._device)
+        tiles = find_tiles(self._pools, given, self._starts)
+        if shown is not None and self._device == "cpu":
+            tiles = _with_stale(tiles, shown)
+        draw(
+            self._pools,
+            self._code_pool,
+            self._network,
+            self._mirror,
+            given,
+            tiles,
+            self._starts,
+            picture,
+            lift=LIFT,
+            step=self._step,
+        )
+
+
+def _zeros(shape: tuple[int, ...], device: str) -> Any:
+    if device == "cpu":
+        return np.zeros(shape, np.float32)
+    return wp.zeros(shape, dtype=wp.float32, device=device)
+
+
+def _with_stale(tiles: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """The tiles and those of the last frame, which are drawn empty; `shown` becomes the former."""
+    drawn = shown.copy()
+    drawn[tiles] = True
+    shown[:] = False
+    shown[tiles] = True
+    return np.flatnonzero(drawn).astype(np.int32)
+
+
+def _pinhole(camera: Camera) -> Pinhole:
+    axes = camera.c2w[:3, :3].T
+    right, down = axes[0] / camera.fl_x, -axes[1] / camera.fl_y
+    first = -axes[2] + (0.5 - camera.cx) * right + (0.5 - camera.cy) * down
+    eye, first, right, down = (
+        (float(v[0]), float(v[1]), float(v[2])) for v in (camera.position, first, right, down)
+    )
+    return Pinhole(camera.width, camera.height, eye, first, right, down)

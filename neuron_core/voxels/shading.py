@@ -1,18 +1,22 @@
 """The shader of a field without torch: what `fields.shading.Shader` computes, from stored tensors.
 
-Letters in shapes: R rays, H hidden units, C code channels (8). A test compares both.
+Letters in shapes: R rays, H hidden units, C code channels (8). `Shader.evaluate` says what it is;
+pictures are shaded by the kernel that `network_of` prepares. Tests compare all three.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import warp as wp
 
 from neuron_core.kernels import hashgrid
 from neuron_core.kernels.hashgrid import HashGridSpec
-from neuron_core.voxels.nvf import VoxelError
+from neuron_core.kernels.shading import LOBES, TINTS, Network, octahedron, pack
+from neuron_core.voxels.nvf import LookCodes, VoxelError
 
+FINEST_MAP = 512  # cells along a side of the map of directions: 34 MB
 BLOCK = 1 << 14  # rays whose hidden units stay in cache
 PREFIX = "shader."
 LAYERS = ("from_code", "from_geometry", "hidden", "lobes", "tints", "mirror")
@@ -72,6 +76,71 @@ class Shader:
 
     def _layer(self, name: str, inputs: np.ndarray) -> np.ndarray:
         return inputs @ self.weights[name].T + self.biases[name]
+
+
+@dataclass(frozen=True, slots=True)
+class DirectionMap:
+    """What the reflected direction adds to the first layer, over the sphere, on one device."""
+
+    cells: int
+    values: Any  # [(cells + 1) ** 2 * H] int16
+    scale: np.ndarray  # [H] what 1 stands for
+
+
+def direction_map(shader: Shader, device: str) -> DirectionMap:
+    """Look the directions up once for all pixels, as finely as the table tells them apart."""
+    cells = int(np.clip(2 * shader.directions.finest_resolution, 64, FINEST_MAP))
+    nodes = octahedron(cells)
+    encoded = np.empty((len(nodes), shader.directions.width), np.float32)
+    hashgrid.encode(shader.directions, np.ascontiguousarray(nodes * 0.5 + 0.5), shader.tables, encoded)
+    inputs = np.concatenate([encoded, nodes], axis=-1)
+    weights = _in_eights(shader.weights["from_geometry"][:, : inputs.shape[1]].T)
+    values = inputs @ weights
+    scale = np.maximum(np.abs(values).max(axis=0), 1e-20) / np.float32(32767.0)
+    stored: Any = wp.array(
+        np.rint(values / scale).astype(np.int16).reshape(-1), dtype=wp.int16, device=device
+    )
+    return DirectionMap(cells, stored, scale)
+
+
+def network_of(shader: Shader, directions: DirectionMap, look: LookCodes) -> Network:
+    """The shader for the stored codes of one look."""
+    low, scale = look.low, (look.high - look.low) / np.float32(255.0)
+    weights, biases = shader.weights, shader.biases
+    geometry = weights["from_geometry"][:, shader.directions.width + 3 :].T  # facing, then harmonics
+    first = [weights["from_code"].T * scale[:, None], geometry[:1], geometry[2:]]
+    bias = biases["from_code"] + weights["from_code"] @ low + geometry[1]
+    hidden = _in_eights(np.vstack([weights["hidden"].T, biases["hidden"]]))
+    lobes = np.zeros((hidden.shape[1] + 1, LOBES), np.float32)
+    lobes[: len(weights["lobes"].T), :6], lobes[-1, :6] = weights["lobes"].T, biases["lobes"]
+    tints = np.zeros((len(low) + 1, TINTS), np.float32)
+    for columns, name, rows in ((slice(0, 6), "tints", range(6)), (slice(8, 12), "mirror", (1, 2, 3, 0))):
+        chosen = weights[name][list(rows)]
+        tints[:-1, columns] = chosen.T * scale[:, None]
+        tints[-1, columns] = biases[name][list(rows)] + chosen @ low
+    full = np.zeros((hidden.shape[1] + 1, hidden.shape[1]), np.float32)
+    full[: len(weights["hidden"])] = hidden[:-1]
+    full[-1] = hidden[-1]
+    flat = pack(directions.scale[None], _in_eights(np.vstack([*first, bias])), full, lobes, tints)
+    device = str(directions.values.device)
+    stored: Any = wp.array(flat, dtype=wp.float32, device=device)
+    return Network(full.shape[1], directions.cells, directions.values, stored)
+
+
+def mirror_of(shader: Shader, look: LookCodes, least: float) -> tuple[float, ...] | None:
+    """How kernels tell what mirrors more than `least`: 8 weights for stored codes, a bias and a
+    threshold. None if no code of the look can."""
+    scale = (look.high - look.low) / np.float32(255.0)
+    weights = shader.weights["mirror"][0] * scale
+    bias = float(shader.biases["mirror"][0] + shader.weights["mirror"][0] @ look.low)
+    threshold = float(np.log(least / (1.0 - least)))
+    most = bias + 255.0 * float(np.maximum(weights, 0.0).sum())
+    return (*map(float, weights), bias, threshold) if most > threshold else None
+
+
+def _in_eights(rows: np.ndarray) -> np.ndarray:
+    """Units without effect appended, so that their number is a multiple of 8."""
+    return np.pad(rows, ((0, 0), (0, -rows.shape[1] % 8)))
 
 
 def shader_from_tensors(tensors: Mapping[str, np.ndarray], field: Mapping[str, object]) -> Shader:

@@ -10,6 +10,7 @@ from neuron_core.tasks.bake.voxelise import codes_of, voxelise
 from neuron_core.voxels.nvf import VoxelError, encode_codes, sample_positions
 from neuron_core.voxels.render import Renderer
 from tests.core.small_fields import small_field
+from tests.core.small_shaders import perfect_mirror, small_shader
 
 RADIUS = 0.3
 
@@ -23,27 +24,6 @@ class Ball(torch.nn.Module):
         return Structure(
             distance - RADIUS, local / distance[:, None].clamp_min(1e-6), torch.zeros(len(units), 8)
         )
-
-
-class Constant:
-    """A shader that shows the normal."""
-
-    def evaluate(self, codes, normals, rays_d, mirrored=None):
-        return normals * 0.5 + 0.5
-
-    def gates(self, codes):
-        return np.zeros(len(codes), np.float32)
-
-
-class Mirror(Constant):
-    """A perfect mirror; what meets nothing shows its normal."""
-
-    def evaluate(self, codes, normals, rays_d, mirrored=None):
-        own = super().evaluate(codes, normals, rays_d)
-        return own if mirrored is None else own + mirrored[:, 3:] * (mirrored[:, :3] - own)
-
-    def gates(self, codes):
-        return np.ones(len(codes), np.float32)
 
 
 @pytest.fixture
@@ -66,7 +46,7 @@ def test_a_baked_ball_has_the_silhouette_and_depth_of_the_ball(ball):
     x, y = np.meshgrid(side, side)
     origins = center + np.stack([x, y, np.full_like(x, 2.0)], axis=-1).reshape(-1, 3)
     rays_d = np.broadcast_to(np.float32([0, 0, -1]), origins.shape).copy()
-    pixels = Renderer(nvf, Constant(), codes).render(origins, rays_d)
+    pixels = Renderer(nvf, small_shader(), codes).trace(origins, rays_d)
     distance = np.hypot(x, y).reshape(-1)
     assert (pixels.alpha[distance < RADIUS - 0.2 * nvf.voxel_size] > 0.5).all()
     assert (pixels.alpha[distance > RADIUS + 0.3 * nvf.voxel_size] < 0.5).all()
@@ -101,10 +81,15 @@ def test_mirrors_show_what_a_reflected_ray_meets(ball):
     b = to_other @ reflected
     t = -b - np.sqrt(b * b - to_other @ to_other + 0.15**2)
     other_normal = (to_other + t * reflected) / 0.15
-    seen = Renderer(nvf, Mirror(), codes).render(rays_o, rays_d)
-    np.testing.assert_allclose(seen.rgb[0], other_normal * 0.5 + 0.5, atol=0.03)
-    without = Renderer(nvf, Mirror(), codes, reflections=False).render(rays_o, rays_d)
-    np.testing.assert_allclose(without.rgb[0], normal * 0.5 + 0.5, atol=0.02)
+    shader = perfect_mirror()
+    none = np.zeros((1, 8), np.float32)
+    seen = Renderer(nvf, shader, codes).trace(rays_o, rays_d)
+    reflection = shader.evaluate(none, other_normal[None], reflected[None])
+    own = shader.evaluate(none, normal[None], rays_d)
+    assert np.abs(reflection - own).max() > 0.05
+    np.testing.assert_allclose(seen.rgb, reflection, atol=0.01)
+    without = Renderer(nvf, shader, codes, reflections=False).trace(rays_o, rays_d)
+    np.testing.assert_allclose(without.rgb, own, atol=0.01)
 
 
 def test_codes_beside_the_surface_are_those_of_the_nearest_surface_point(ball):
@@ -144,7 +129,7 @@ def test_rays_from_inside_a_hollow_part_of_the_world_do_not_hang(ball):
     nvf = voxelise(ball, box(ball), 24)
     codes = encode_codes(np.zeros((len(nvf.active), 8), np.float32))
     pose = look_at((0.1, 0.0, -0.2), (0.1, 0.0, -1.0))
-    pixels = Renderer(nvf, Constant(), codes).render(
+    pixels = Renderer(nvf, small_shader(), codes).trace(
         pose[None, :3, 3].astype(np.float32), -pose[None, :3, 2].astype(np.float32)
     )
     assert np.isfinite(pixels.rgb).all()

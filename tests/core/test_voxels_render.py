@@ -1,10 +1,13 @@
 """The baked marcher against closed forms and a slow marcher that skips nothing."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
-from neuron_core.kernels import nvf as kernel
-from neuron_core.kernels.nvf import distances_to
+from neuron_core.kernels import bricks
+from neuron_core.kernels import nvf as nvf_kernels
+from neuron_core.kernels.bricks import distances_to
 from neuron_core.voxels.nvf import (
     LookCodes,
     Nvf,
@@ -16,28 +19,29 @@ from neuron_core.voxels.nvf import (
     lattice,
     sample_positions,
 )
-from neuron_core.voxels.render import Pixels, Renderer
+from neuron_core.voxels.render import Renderer
+from tests.core.small_shaders import small_shader
 
 CENTER = np.array([0.05, -0.02, 0.03])
 RADIUS = 0.35
 BOX = np.array([[-0.5, -0.5, -0.5], [0.5, 0.5, 0.5]])
 
 
-class ShowsCodes:
-    """The first three codes are the color."""
+@dataclass(frozen=True)
+class Shown:
+    """What rays meet; the first three codes are the color."""
 
-    def gates(self, codes: np.ndarray) -> np.ndarray:
-        return np.zeros(len(codes), np.float32)
+    rgb: np.ndarray
+    alpha: np.ndarray
+    depth: np.ndarray
+    normal: np.ndarray
 
-    def evaluate(
-        self,
-        codes: np.ndarray,
-        normals: np.ndarray,
-        rays_d: np.ndarray,
-        mirrored: np.ndarray | None = None,
-    ) -> np.ndarray:
-        assert np.allclose(np.linalg.norm(normals, axis=-1), 1, atol=1e-3) and len(rays_d) == len(codes)
-        return codes[:, :3].astype(np.float32)
+
+def shown(renderer: Renderer, rays_o: np.ndarray, rays_d: np.ndarray, width: int = 0) -> Shown:
+    met = renderer.surfaces(rays_o, rays_d, width)
+    seen = met.alpha > 1e-3
+    assert np.allclose(np.linalg.norm(met.normal[seen], axis=-1), 1, atol=1e-3)
+    return Shown(met.codes[:, :3] * met.alpha[:, None], met.alpha, met.depth, met.normal)
 
 
 def field(bricks: np.ndarray, density: object, resolution: int = 32, box: np.ndarray = BOX) -> Nvf:
@@ -90,8 +94,8 @@ def rays_of(side: int, eye: tuple[float, float, float] = (0.9, 0.7, 1.6), aim: f
     return np.tile(eye.astype(np.float32), (len(rays_d), 1)), rays_d
 
 
-def rendered(nvf: Nvf, rays_o: np.ndarray, rays_d: np.ndarray, **options: int) -> Pixels:
-    return Renderer(nvf, ShowsCodes(), smooth_codes(nvf)).render(rays_o, rays_d, **options)
+def rendered(nvf: Nvf, rays_o: np.ndarray, rays_d: np.ndarray, width: int = 0) -> Shown:
+    return shown(Renderer(nvf, small_shader(), smooth_codes(nvf)), rays_o, rays_d, width)
 
 
 def exact_ball(rays_o: np.ndarray, rays_d: np.ndarray, voxel: float) -> tuple[np.ndarray, np.ndarray]:
@@ -167,7 +171,7 @@ def test_the_marcher_agrees_with_a_slow_and_finer_one() -> None:
     nvf = ball(32, per_voxel=2.0)
     codes = smooth_codes(nvf)
     rays_o, rays_d = rays_of(24)
-    pixels = Renderer(nvf, ShowsCodes(), codes).render(rays_o, rays_d)
+    pixels = shown(Renderer(nvf, small_shader(), codes), rays_o, rays_d)
     for ray in range(7, len(rays_o), 41):
         alpha, depth, seen = slow_march(nvf, codes, rays_o[ray], rays_d[ray], 0.2)
         assert pixels.alpha[ray] == pytest.approx(alpha, abs=0.02)
@@ -260,16 +264,16 @@ def test_an_impossible_ray_does_not_disturb_its_neighbors() -> None:
 def test_neither_cutting_nor_skipping_changes_a_bit(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     nvf = ball(32)
     rays_o, rays_d = rays_of(50)
-    renderer = Renderer(nvf, ShowsCodes(), smooth_codes(nvf))
-    whole = renderer.render(rays_o, rays_d, width=width)
+    renderer = Renderer(nvf, small_shader(), smooth_codes(nvf))
+    whole = shown(renderer, rays_o, rays_d, width)
     rays = range(0, len(rays_o), 13)
-    alone = [renderer.render(rays_o[ray : ray + 1], rays_d[ray : ray + 1]) for ray in rays]
+    alone = [shown(renderer, rays_o[ray : ray + 1], rays_d[ray : ray + 1]) for ray in rays]
     for name in ("rgb", "alpha", "depth", "normal"):
         parts = np.concatenate([getattr(pixels, name) for pixels in alone])
         np.testing.assert_array_equal(getattr(whole, name)[::13], parts)
-    monkeypatch.setattr(kernel, "distances_to", lambda found: np.zeros(found.shape, np.uint8))
+    monkeypatch.setattr(bricks, "distances_to", lambda found: np.zeros(found.shape, np.uint8))
     unskipped = rendered(nvf, rays_o, rays_d, width=width)
-    np.testing.assert_allclose(whole.alpha, unskipped.alpha, atol=kernel.OPAQUE)
+    np.testing.assert_allclose(whole.alpha, unskipped.alpha, atol=nvf_kernels.OPAQUE)
     np.testing.assert_allclose(whole.depth, unskipped.depth, atol=0.02 * nvf.voxel_size)
 
 
@@ -285,40 +289,40 @@ def test_large_grids_skip_in_larger_blocks_to_the_same_picture(monkeypatch: pyte
     nvf = ball(32)
     rays = rays_of(40)
     fine = rendered(nvf, *rays)
-    monkeypatch.setattr(kernel, "FINE_BRICKS", 1)
+    monkeypatch.setattr(bricks, "FINE_BRICKS", 1)
     coarse = rendered(nvf, *rays)
-    np.testing.assert_allclose(fine.alpha, coarse.alpha, atol=kernel.OPAQUE)
+    np.testing.assert_allclose(fine.alpha, coarse.alpha, atol=nvf_kernels.OPAQUE)
 
 
 def test_another_look_changes_colors_only() -> None:
     nvf = ball(32)
     rays = rays_of(32)
     first, second = smooth_codes(nvf), encode_codes(np.ones((len(nvf.active), 8), np.float32) * 0.25)
-    renderer = Renderer(nvf, ShowsCodes(), first)
-    before = renderer.render(*rays)
+    renderer = Renderer(nvf, small_shader(), first)
+    before = shown(renderer, *rays)
     renderer.set_look(second)
-    after = renderer.render(*rays)
+    after = shown(renderer, *rays)
     assert np.array_equal(before.alpha, after.alpha) and np.array_equal(before.depth, after.depth)
     assert np.array_equal(before.normal, after.normal)
     np.testing.assert_allclose(
         after.rgb, 0.25 * after.alpha[:, None] * np.ones(3), atol=1e-3
     )  # faint ones are not shaded
     renderer.set_look(first)
-    assert np.array_equal(renderer.render(*rays).rgb, before.rgb)
+    assert np.array_equal(shown(renderer, *rays).rgb, before.rgb)
 
 
 def test_codes_of_another_field_are_refused() -> None:
     nvf = ball(16)
     with pytest.raises(VoxelError, match="samples"):
-        Renderer(nvf, ShowsCodes(), encode_codes(np.zeros((5, 8), np.float32)))
+        Renderer(nvf, small_shader(), encode_codes(np.zeros((5, 8), np.float32)))
 
 
 def test_results_are_not_overwritten_by_the_next_frame() -> None:
     nvf = ball(16)
-    renderer = Renderer(nvf, ShowsCodes(), smooth_codes(nvf))
-    first = renderer.render(*rays_of(16))
+    renderer = Renderer(nvf, small_shader(), smooth_codes(nvf))
+    first = renderer.trace(*rays_of(16))
     kept = [first.rgb.copy(), first.alpha.copy(), first.depth.copy(), first.normal.copy()]
-    renderer.render(*rays_of(16, eye=(-1.5, 0.2, 0.1)))
+    renderer.trace(*rays_of(16, eye=(-1.5, 0.2, 0.1)))
     for a, b in zip(kept, (first.rgb, first.alpha, first.depth, first.normal), strict=True):
         assert np.array_equal(a, b)
 

@@ -144,7 +144,7 @@ def draw_preview(nvf: Nvf, codes: LookCodes, tensors: dict[str, np.ndarray], fie
     flat = [
         np.ascontiguousarray(np.broadcast_to(rays, rays_d.shape).reshape(-1, 3)) for rays in (rays_o, rays_d)
     ]
-    pixels = Renderer(nvf, shader, codes).render(flat[0], flat[1])
+    pixels = Renderer(nvf, shader, codes).trace(flat[0], flat[1])
     shape = (PREVIEW_SIDE, PREVIEW_SIDE, 4)
     rgb = pixels.rgb.reshape(*shape, 3).mean(axis=2)
     return encode_png(

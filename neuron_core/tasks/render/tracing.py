@@ -57,13 +57,13 @@ class BakedTracer:
         alphas = np.zeros(len(rays_o), np.float32)
         for index in range(len(self._looks)):
             self._show(index)
-            pixels = self._renderer.render(rays_o, rays_d, width)
+            pixels = self._renderer.trace(rays_o, rays_d, width)
             rgbs[index], alphas = pixels.rgb, pixels.alpha
         return rgbs, alphas
 
     def surfaces(self, rays_o: np.ndarray, rays_d: np.ndarray, width: int) -> Surfaces:
         """What unit rays [R, 3] hit."""
-        pixels = self._renderer.render(rays_o, rays_d, width)
+        pixels = self._renderer.trace(rays_o, rays_d, width)
         return Surfaces(pixels.alpha, pixels.depth, pixels.normal)
 
     def _show(self, index: int) -> None:

@@ -1,0 +1,139 @@
+"""Which rays a kernel follows: those of a pinhole camera, made where they are needed, or any.
+
+Rays are taken in beams of 64: square tiles of an image, or runs of rays that are no image. A slot
+is a ray's place in the order of tiles, 64 to a tile; slots beyond the border of an image are none.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import warp as wp
+
+from neuron_core.kernels.arrays import view as as_warp
+
+BEAM = 64
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Pinhole:
+    """A camera without distortion. Directions need no unit length; world."""
+
+    width: int  # pixels
+    height: int
+    eye: Triple
+    first: Triple  # direction through the centre of the upper left pixel
+    right: Triple  # what one pixel to the right adds to it
+    down: Triple
+
+
+@wp.struct
+class View:
+    """Rays in tiles. With `pinhole` they follow from the camera, else they are in arrays."""
+
+    width: wp.int32
+    height: wp.int32
+    tile_width_log2: wp.int32
+    tiles_x: wp.int32
+    tiles_y: wp.int32
+    pinhole: wp.int32
+    eye: wp.vec3f
+    first: wp.vec3f
+    right: wp.vec3f
+    down: wp.vec3f
+
+
+@dataclass(frozen=True, slots=True)
+class Rays:
+    """A view and, unless a camera makes them, its rays, on one device."""
+
+    view: Any  # View
+    rays_o: Any  # [R] vec3f, or [0] with a camera
+    rays_d: Any
+    count: int  # R
+    tiles: int
+    kept: tuple[Any, ...] = ()  # what the arrays are views of, so that it lives as long
+
+
+def rays_of_camera(camera: Pinhole, device: str) -> Rays:
+    """All pixels of a camera, row by row."""
+    found = _tiled(camera.width, camera.height, 3)
+    found.pinhole = 1
+    found.eye, found.first = wp.vec3f(*camera.eye), wp.vec3f(*camera.first)
+    found.right, found.down = wp.vec3f(*camera.right), wp.vec3f(*camera.down)
+    nothing: Any = wp.empty(0, dtype=wp.vec3f, device=device)
+    count = camera.width * camera.height
+    return Rays(found, nothing, nothing, count, found.tiles_x * found.tiles_y)
+
+
+def rays_of_arrays(rays_o: Any, rays_d: Any, width: int = 0) -> Rays:
+    """Rays [R, 3] float32 of any library; if they are the pixels of an image row by row, of `width`."""
+    count = int(rays_o.shape[0])
+    whole = width >= 8 and count % width == 0
+    found = _tiled(width, count // width, 3) if whole else _tiled(count, 1, 6)
+    origins, directions = (as_warp(rays, wp.vec3f, [count]) for rays in (rays_o, rays_d))
+    return Rays(found, origins, directions, count, found.tiles_x * found.tiles_y, (rays_o, rays_d))
+
+
+def _tiled(width: int, height: int, tile_width_log2: int) -> Any:
+    found = View()
+    found.width, found.height, found.tile_width_log2 = width, height, tile_width_log2
+    tile_width = 1 << tile_width_log2
+    found.tiles_x = -(-width // tile_width)
+    found.tiles_y = -(-height // (BEAM // tile_width))
+    return found
+
+
+@wp.func
+def ray_of(view: View, tile: wp.int32, place: wp.int32) -> wp.int32:
+    """The ray at a place of a tile, or -1 beyond the border of the image."""
+    tile_height_log2 = 6 - view.tile_width_log2
+    x = ((tile % view.tiles_x) << view.tile_width_log2) + (place & ((1 << view.tile_width_log2) - 1))
+    y = ((tile // view.tiles_x) << tile_height_log2) + (place >> view.tile_width_log2)
+    if x < view.width and y < view.height:
+        return y * view.width + x
+    return -1
+
+
+@wp.func
+def origin_of(view: View, rays_o: wp.array[wp.vec3f], ray: wp.int32) -> wp.vec3f:
+    """Where a ray begins, world."""
+    if view.pinhole != 0:
+        return view.eye
+    return rays_o[ray]
+
+
+@wp.func
+def direction_of(view: View, rays_d: wp.array[wp.vec3f], ray: wp.int32) -> wp.vec3f:
+    """Where a ray goes, world; the rays of a camera all reach one plane at time 1."""
+    if view.pinhole != 0:
+        column = wp.float32(ray % view.width)
+        row = wp.float32(ray // view.width)
+        return view.first + column * view.right + row * view.down
+    return rays_d[ray]
+
+
+@wp.func
+def is_ray(origin: wp.vec3f, speed: wp.vec3f) -> wp.bool:
+    """Whether it has a direction and is finite."""
+    length = wp.length_sq(speed)
+    return length > 0.0 and length < 1.0e30 and wp.length_sq(origin) < 1.0e30
+
+
+@wp.func
+def clip_to_box(origin: wp.vec3f, speed: wp.vec3f, low: wp.vec3f, high: wp.vec3f) -> wp.vec2f:
+    """When a ray enters and leaves a box, not before 0; descending if it misses or is no ray."""
+    near = wp.float32(0.0)
+    far = wp.float32(1.0e30)
+    for axis in range(3):
+        if speed[axis] != 0.0:
+            first = (low[axis] - origin[axis]) / speed[axis]
+            second = (high[axis] - origin[axis]) / speed[axis]
+            near = wp.max(near, wp.min(first, second))
+            far = wp.min(far, wp.max(first, second))
+        elif origin[axis] < low[axis] or origin[axis] > high[axis]:
+            far = wp.float32(-1.0)
+    if not is_ray(origin, speed):
+        far = wp.float32(-1.0)
+    return wp.vec2f(near, far)
