@@ -207,6 +207,7 @@ MARCHING = """
     };
     constexpr int MANY = 1, LANES = 1;
 #define NEURON_LANES
+#define NEURON_INLINE
 #else
     typedef float Pair __attribute__((ext_vector_type(2), aligned(4)));
     typedef float Vec __attribute__((ext_vector_type(4)));
@@ -229,6 +230,7 @@ MARCHING = """
     };
     constexpr int MANY = 64, LANES = 8;
 #define NEURON_LANES _Pragma("clang loop vectorize(enable) interleave(disable)")
+#define NEURON_INLINE __attribute__((always_inline))
 #endif
     const auto least = [](Vec a) { const float b = a.x < a.y ? a.x : a.y; return b < a.z ? b : a.z; };
     const auto dot = [](Vec a, Vec b) { return a.x * b.x + a.y * b.y + a.z * b.z; };
@@ -443,7 +445,7 @@ MARCHING = """
         }
     };
 
-    const auto look_up = [&](const List& going, List& empty, List& looking, List& entering, List& stopping) {
+    const auto look_up = [&](const List& going, bool unsure, List& empty, List& looking, List& entering, List& stopping) NEURON_INLINE {
         for (int i = 0; i < going.count; ++i) {
             const int ray = going.rays[i];
             const float time = (float)tick[ray];
@@ -453,7 +455,7 @@ MARCHING = """
             const float density = density_at(found < 0 ? 0 : found, voxel.part);
             const float b = inside ? density : 0.0f;
             const bool up = b > 0.0f, down = before[ray] > 0.0f;
-            const bool is_empty = (distance_at(voxel) > 0) & !down;
+            const bool is_empty = unsure && distance_at(voxel) > 0;
             const bool stops = (up | down) & (tick[ray] > 0) & !is_empty;
             here[ray] = b;
             row[ray] = inside ? found : -1;
@@ -512,38 +514,41 @@ MARCHING = """
         }
     };
 
-    const auto go_on = [&](const List& looking, List& next, List& reading) {
+    const auto go_on = [&](const List& looking, List& sure, List& unsure, List& reading) {
         for (int i = 0; i < looking.count; ++i) {
             const int ray = looking.rays[i];
             const bool done = transmittance[ray] <= opaque, out = here[ray] <= 0.0f;
             before[ray] = here[ray];
             tick[ray] += 1;
-            next.add(ray, !done & ((float)tick[ray] <= last[ray] + 1.0f));
+            const bool alive = !done & ((float)tick[ray] <= last[ray] + 1.0f);
+            sure.add(ray, alive & !out);
+            unsure.add(ray, alive & out);
             const bool due = done | out | (tick[ray] - first_waiting[ray] >= window);
             reading.add(ray, due & (waiting[ray] > 0.02f));
         }
     };
 
     const auto follow = [&]() {
-        List going;
-        going.count = 0;
+        List sure, unsure;  // whether the next tick is in a block that may have density
+        sure.count = unsure.count = 0;
         for (int first = 0; first < MANY; first += LANES) {
             seek(first);
             for (int ray = first; ray < first + LANES; ++ray)
-                going.add(ray, (float)tick[ray] <= last[ray] + 1.0f);
+                sure.add(ray, (float)tick[ray] <= last[ray] + 1.0f);
         }
-        const List all = going;
-        while (going.count > 0) {
-            List empty, looking, entering, stopping, reading, next;
-            empty.count = looking.count = entering.count = stopping.count = reading.count = next.count = 0;
-            look_up(going, empty, looking, entering, stopping);
+        const List all = sure;
+        while (sure.count + unsure.count > 0) {
+            List empty, looking, entering, stopping, reading;
+            empty.count = looking.count = entering.count = stopping.count = reading.count = 0;
+            look_up(sure, false, empty, looking, entering, stopping);
+            look_up(unsure, true, empty, looking, entering, stopping);
+            sure.count = unsure.count = 0;
             enter(entering);
             stop(stopping);
-            go_on(looking, next, reading);
+            go_on(looking, sure, unsure, reading);
             for (int i = 0; i < reading.count; ++i)
                 read_attributes(reading.rays[i]);
-            skip(empty, next);
-            going = next;
+            skip(empty, unsure);
         }
         for (int i = 0; i < all.count; ++i)
             if (waiting[all.rays[i]] > 0.0f)
