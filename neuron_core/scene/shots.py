@@ -17,7 +17,7 @@ from pxr import Gf, Kind, Sdf, Usd, UsdGeom, Vt
 
 from neuron_core.assets import FORMAT, read_header
 from neuron_core.cameras.camera import look_at
-from neuron_core.foundation.files import replacing
+from neuron_core.foundation.files import read_bytes, replacing
 from neuron_core.scene import library, schema
 from neuron_core.scene.diagnostics import quiet
 from neuron_core.scene.nodes import read_stage
@@ -126,7 +126,7 @@ def editing(path: Path) -> Iterator[Usd.Stage]:
 
 def save(layer: Sdf.Layer, path: Path) -> None:
     """Write a layer whole or not at all, in the format that the file has or its name asks for."""
-    binary = path.is_file() and path.open("rb").read(8) == b"PXR-USDC"
+    binary = path.is_file() and read_bytes(path)[:8] == b"PXR-USDC"
     text = {"format": "usdc" if binary else "usda"} if path.suffix.lower() == ".usd" else {}
     if Sdf.Layer.Find(str(path)) is layer and path.is_file() and not text:
         layer.Save()
@@ -145,7 +145,7 @@ def add(stage: Usd.Stage, source: Path, prim_path: str, instance: bool = True) -
     Authors the operations that convert units and axes. Raises SceneError for a path that is taken or
     is none, and for a layer without a default prim.
     """
-    if not Sdf.Path.IsValidPathString(prim_path) or not Sdf.Path(prim_path).IsAbsoluteRootOrPrimPath():
+    if not _names_a_prim(prim_path):
         raise SceneError(f"{prim_path!r} is no prim path.", "Write it like /World/oak.")
     if stage.GetPrimAtPath(prim_path):
         raise SceneError(
@@ -166,6 +166,13 @@ def add(stage: Usd.Stage, source: Path, prim_path: str, instance: bool = True) -
             prim.SetInstanceable(True)
     _convert(prim, unit, up)
     return prim
+
+
+def _names_a_prim(text: str) -> bool:
+    if not Sdf.Path.IsValidPathString(text):
+        return False
+    path = Sdf.Path(text)
+    return bool(path.IsAbsolutePath() and path.IsPrimPath() and not path.ContainsPrimVariantSelection())
 
 
 def repeat(stage: Usd.Stage, source: str, copies: Mapping[str, Change]) -> None:

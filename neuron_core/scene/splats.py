@@ -58,7 +58,7 @@ def _opacities(opacities: np.ndarray | None, count: int) -> list[str]:
 
 def _harmonics(prim: Usd.Prim, count: int, when: Usd.TimeCode) -> list[str]:
     attribute = prim.GetAttribute("radiance:sphericalHarmonicsDegree")
-    degree = attribute.Get() if attribute else None
+    degree = attribute.Get() if attribute and attribute.HasAuthoredValue() else None
     if not isinstance(degree, int) or not 0 <= degree <= MOST_DEGREES:
         return [f"Its degree of spherical harmonics is {degree}, not 0 to {MOST_DEGREES}."]
     coefficients = _array(prim, "radiance:sphericalHarmonicsCoefficients", 3, when)

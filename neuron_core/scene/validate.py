@@ -5,7 +5,7 @@ Problems that are not `fatal` are warnings. `deep` reads the tensors of every `.
 
 import re
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 from pxr import Sdf, Usd, UsdGeom
@@ -59,7 +59,7 @@ def _distinct(problems: Iterable[Problem]) -> list[Problem]:
 
 def _said(problem: Problem, others: list[str]) -> bool:
     missing = re.fullmatch(r"Found unresolvable external dependency '(.*)'\.", problem.message)
-    return missing is not None and any(missing[1] in message for message in others)
+    return missing is not None and any(PurePath(missing[1]).name in message for message in others)
 
 
 def _usd_problems(stage: Usd.Stage) -> Iterable[Problem]:
