@@ -114,12 +114,16 @@ class Field(nn.Module):
         folded = torch.where(norms <= 1, local, (2 - 1 / norms) * local / norms)
         return folded * 0.25 + 0.5
 
-    def sigmas(self, values: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
-        """Densities in 1 / metre from what the geometry branch predicts."""
+    def sigmas(self, values: Float[Tensor, " N"], softness: float = 1.0) -> Float[Tensor, " N"]:
+        """Densities in 1 / metre from what the geometry branch predicts.
+
+        The ramp of distances is `softness` times as wide, and lower in proportion: training
+        begins with soft surfaces.
+        """
         if self.spec.surface == "density":
             return torch.exp((values + FIRST_DENSITY).clamp(-15, 15)) / self.spec.half_side
         gain, offset, highest = self.activation()
-        return (offset + gain * values).clamp(0.0, highest)
+        return (offset + gain / softness * values).clamp(0.0, highest) / softness
 
     def activation(self) -> tuple[float, float, float]:
         """Gain, offset and maximum of the ramp that turns distances into densities.

@@ -68,15 +68,16 @@ def shade_rays(
     rays_d: Float[Tensor, "R 3"],
     style: Style,
     gradient_weights: Float[Tensor, " M"] | None = None,
+    softness: float = 1.0,
 ) -> tuple[Pixels, Float[Tensor, " M"]]:
     """Composite codes and normals along the rays, then shade once a ray: pixels, and the densities of
     the samples. Differentiable.
 
-    `gradient_weights` scale what each sample learns.
+    `gradient_weights` scale what each sample learns; `softness` is that of `Field.sigmas`.
     """
     structure = field.geometry(samples.units)
     values = _attributes(field, samples.units, structure, style)
-    sigmas = field.sigmas(structure.values)
+    sigmas = field.sigmas(structure.values, softness)
     looked = _looked(field, *composite(samples, sigmas, values, gradient_weights))
     return shade(field, looked, rays_d), sigmas
 

@@ -22,6 +22,9 @@ from neuron_core.kernels.launch import CORES, launch
 OPAQUE = 1e-4  # samples behind a smaller transmittance are neither composited nor differentiated
 MAX_STEPS = 1 << 16  # steps along a ray, occupied or not: bounds rays without an end
 
+EMPTY, OCCUPIED, SOLID, EMPTY_BLOCK = 0, 1, 2, 3  # what a cell of an occupancy grid can be
+BLOCK = 8  # cells along a side of the aligned blocks that are skipped as one
+
 _FEW_RAYS = 256
 
 
@@ -138,8 +141,10 @@ def sample_rays(spec: MarchSpec, rays: Rays, occupancy: Any, seed: int | None = 
 def count_samples(spec: MarchSpec, rays: Rays, occupancy: Any, seed: int | None, ray_count: Any) -> None:
     """Write how many samples each ray will have to `ray_count` [R].
 
-    `occupancy` is [G, G, G] uint8 indexed x, y, z; 0 is empty. A sample is taken where the
-    middle of a step lies in an occupied cell; the steps do not depend on the grid. With a seed
+    `occupancy` is [G, G, G] uint8 indexed x, y, z. A sample is taken where the middle of a step
+    lies in an `OCCUPIED` cell; the steps do not depend on the grid, but for rounding. A ray ends
+    at the first `SOLID` cell. All cells of an aligned block of 8 x 8 x 8 that is empty may be
+    `EMPTY_BLOCK` where nothing is contracted: rays cross it at once. With a seed
     the first step of each ray starts later by a part of itself that depends on the seed and
     the ray's place in the batch. Rays without a direction or an interval have no samples.
     """
@@ -423,7 +428,10 @@ def march_kernel(
         y = wp.clamp(wp.int32(point[1] * cells), 0, occupancy.shape[0] - 1)
         z = wp.clamp(wp.int32(point[2] * cells), 0, occupancy.shape[0] - 1)
         leave = middle
-        if occupancy[x, y, z] != wp.uint8(0):
+        cell = wp.int32(occupancy[x, y, z])
+        if cell == wp.static(SOLID):
+            far = middle
+        elif cell == wp.static(OCCUPIED):
             if writing:
                 positions[start + count] = point
                 t_mid[start + count] = middle
@@ -431,9 +439,16 @@ def march_kernel(
                 ray_index[start + count] = ray
             count = count + 1
         elif skippable:
-            place = point * cells - wp.vec3f(wp.float32(x), wp.float32(y), wp.float32(z))
-            rate = wp.where(space.contracted, 0.5 * cells, cells)
-            leave = middle + way_out(place, speed * rate) - 1.0e-3 * step
+            size = wp.where(cell == wp.static(EMPTY_BLOCK), wp.static(BLOCK), 1)
+            corner = wp.vec3f(wp.float32(x - x % size), wp.float32(y - y % size), wp.float32(z - z % size))
+            rate = wp.where(space.contracted, 0.5 * cells, cells) / wp.float32(size)
+            leave = (
+                middle + way_out((point * cells - corner) / wp.float32(size), speed * rate) - 1.0e-3 * step
+            )
+            if space.cone == 0.0:
+                whole = wp.int32(wp.max(wp.min(leave, far) - middle, 0.0) / step)
+                t = t + wp.float32(whole) * step
+                steps = steps + whole
         t = t + step
         step = step_at(space, t)
         middle = t + 0.5 * step

@@ -17,8 +17,13 @@ class TrainConfig:
     """Folder of `neuron dataset`, or a folder or transforms.json of photographs."""
     out: Path
     """Folder of the run: checkpoints, metrics, validation pictures."""
-    preset: Literal["cpu-demo", "cpu", "gpu"] = "cpu"
-    """How large the field is and how long it trains: minutes, tens of minutes, or a GPU's minutes."""
+    preset: Literal["cpu-demo", "cpu", "gpu", "library-small", "library"] = "cpu"
+    """How large the field is and how long it trains: minutes, tens of minutes, or a GPU's minutes. For
+    tens and hundreds of materials: library-small about ten minutes, library below an hour, on two cores."""
+    learn_from: Literal["auto", "surface", "frames"] = "auto"
+    """What appearance is learned from: points on the surface, one sample each (auto, where a dataset has
+    positions), or random pixels of whole frames by volume rendering, which refines the geometry too but
+    learns no mirrors. Photographs are always learned from frames."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto takes CUDA where it works."""
     steps: int | None = None

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -90,7 +91,7 @@ class Trainer:
             self.position = Position(self.position.stage + 1)
 
     def _run_stage(self, stage: Stage, plan: StagePlan) -> None:
-        parameters = list(stage.parameters())
+        parameters: list[Any] = list(stage.parameters())
         optimizer = torch.optim.Adam(parameters, plan.learning_rate, betas=(0.9, 0.99), eps=1e-15, fused=True)
         if self._restored is not None:
             if self.position.step:
@@ -101,7 +102,7 @@ class Trainer:
         saved = reported = time.perf_counter()
         while (done := self._fraction(plan)) < 1.0:
             for group in optimizer.param_groups:
-                group["lr"] = plan.learning_rate * schedule(position.step, done)
+                group["lr"] = plan.learning_rate * group.get("pace", 1.0) * schedule(position.step, done)
             optimizer.zero_grad(set_to_none=True)
             metrics = stage.backward(position.step)
             _check(stage.name, position.step, metrics)

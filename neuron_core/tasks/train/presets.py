@@ -19,6 +19,7 @@ class StagePlan:
     batch: int
     learning_rate: float
     share: float  # of the minutes, where time is limited
+    looks: int = 8  # at once; points are shared by all looks of a step
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,23 @@ SURFACE_PLANS = {
     "gpu": Plan(
         {"geometry": StagePlan(3000, 32768, 1e-2, 0.2), "appearance": StagePlan(20000, 16384, 1e-2, 0.8)}
     ),
+    # Many materials: fewer points and more looks a step, at the same cost.
+    "library-small": Plan(
+        {"geometry": StagePlan(600, 4096, 1e-2, 0.1), "appearance": StagePlan(5000, 1024, 1e-2, 0.9, 32)}
+    ),
+    "library": Plan(
+        {"geometry": StagePlan(2000, 8192, 1e-2, 0.1), "appearance": StagePlan(24000, 1024, 1e-2, 0.9, 32)}
+    ),
+}
+
+FRAME_PLANS = {
+    "cpu-demo": Plan(
+        {"geometry": StagePlan(600, 4096, 1e-2, 0.2), "frames": StagePlan(700, 8192, 1e-2, 0.8)}
+    ),
+    "cpu": Plan({"geometry": StagePlan(2000, 8192, 1e-2, 0.2), "frames": StagePlan(4000, 8192, 1e-2, 0.8)}),
+    "gpu": Plan(
+        {"geometry": StagePlan(3000, 32768, 1e-2, 0.2), "frames": StagePlan(15000, 65536, 1e-2, 0.8)}
+    ),
 }
 
 PHOTOGRAPH_PLANS = {
@@ -59,6 +77,7 @@ PHOTOGRAPH_PLANS = {
     "cpu": Plan({"volume": StagePlan(3000, 8192, 1e-2, 1.0)}, 1 << 17),
     "gpu": Plan({"volume": StagePlan(20000, 32768, 1e-2, 1.0)}, 1 << 19),
 }
+PHOTOGRAPH_PLANS |= {"library-small": PHOTOGRAPH_PLANS["cpu-demo"], "library": PHOTOGRAPH_PLANS["cpu"]}
 
 
 INNER_SIDE = 1.0  # of the cube around the focus that is not contracted, in distances of the cameras
@@ -80,7 +99,7 @@ def surface_spec(preset: str, aabb: np.ndarray, prompt_width: int) -> FieldSpec:
     )
     if preset == "gpu":
         return replace(spec, geometry=HashGridSpec(12, 2, 19, 8, 512), detail=HashGridSpec(4, 2, 17, 64, 320))
-    return spec
+    return replace(spec, material_width=96) if preset.startswith("library") else spec
 
 
 def enclosing_cube(aabb: np.ndarray, margin: float = 1.06) -> tuple[tuple[float, float, float], float]:

@@ -82,7 +82,7 @@ def read_rays(dataset: Dataset, split: str, device: torch.device) -> RayPool:
         interrupts.stop_if_requested()
         colors[start : start + count] = _read(dataset, name)[valid[name]]
     cameras = [dataset.cameras[name] for name in names]
-    lens_starts, directions = _directions(cameras, [valid[name] for name in names])
+    lens_starts, directions = lens_directions(cameras, [valid[name] for name in names])
 
     def tensor(values: np.ndarray) -> Tensor:
         return torch.from_numpy(values).to(device)
@@ -106,7 +106,7 @@ def _read(dataset: Dataset, name: str) -> np.ndarray:
     return np.asarray(np.rint(encoded * 255), np.uint8)
 
 
-def _directions(cameras: Sequence[Camera], valid: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def lens_directions(cameras: Sequence[Camera], valid: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Where the directions of each photograph's lens begin [V], and all of them [Q, 3]."""
     found: dict[Lens, int] = {}
     starts, parts, total = [], [], 0

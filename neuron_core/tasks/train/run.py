@@ -19,6 +19,8 @@ from neuron_core.prompts import PromptEncoder, load_encoder
 from neuron_core.tasks.train import checkpoint, presets, preview
 from neuron_core.tasks.train.checkpoint import RunInfo, TrainedLook
 from neuron_core.tasks.train.config import TrainConfig
+from neuron_core.tasks.train.frame_data import read_frames
+from neuron_core.tasks.train.frame_stage import FrameStage
 from neuron_core.tasks.train.loop import Limits, Trainer
 from neuron_core.tasks.train.presets import Plan
 from neuron_core.tasks.train.ray_data import read_rays
@@ -38,6 +40,11 @@ def run(config: TrainConfig, report: Reporter) -> dict[str, object]:
         torch.set_float32_matmul_precision("high")  # TF32: codes and colors need no more
     dataset = open_dataset(config.dataset, downscale=config.downscale)
     encoder = load_encoder(config.encoder, config.encoder_weights)
+    if config.learn_from == "surface" and dataset.kind != "rendered":
+        raise NeuronError(
+            f"{config.dataset} has no surface to learn from: it holds photographs.",
+            "Leave --learn-from out, or give a dataset of `neuron dataset`.",
+        )
     looks = [entry for entry in dataset.materials if entry.split == "train"]
     info = describe(config, dataset, encoder, looks)
     existing = checkpoint.claim(config.out, info.fingerprint, config.overwrite)
@@ -79,6 +86,8 @@ def describe(
 ) -> RunInfo:
     """What run.json will say."""
     wanted = {key: value for key, value in asdict(config).items() if key not in NOT_IN_FINGERPRINT}
+    if config.learn_from == "auto":
+        del wanted["learn_from"]  # runs from before there was a choice stay what they are
     identity = {"encoder": encoder.id.to_json(), "dataset": dataset.digest()}
     return RunInfo(
         config={
@@ -106,7 +115,10 @@ def field_spec(config: TrainConfig, dataset: Dataset, prompt_width: int) -> Fiel
 
 def plan_of(config: TrainConfig, dataset: Dataset) -> Plan:
     """The preset's stages, scaled to the steps that were asked for."""
-    plans = presets.SURFACE_PLANS if dataset.kind == "rendered" else presets.PHOTOGRAPH_PLANS
+    if dataset.kind != "rendered":
+        plans = presets.PHOTOGRAPH_PLANS
+    else:
+        plans = presets.FRAME_PLANS if config.learn_from == "frames" else presets.SURFACE_PLANS
     return plans[config.preset].scaled(config.steps)
 
 
@@ -147,9 +159,15 @@ def make_stages(
         return GeometryStage(field, surface, space, box, stages["geometry"].batch, config.seed)
 
     def appearance() -> Stage:
-        return AppearanceStage(field, surface, prompts, stages["appearance"].batch, config.seed)
+        own = stages["appearance"]
+        return AppearanceStage(field, surface, prompts, own.batch, config.seed, own.looks)
 
-    return [geometry, appearance]
+    def frames() -> Stage:
+        plan_of_stage = stages["frames"]
+        pool = read_frames(dataset, [look.name for look in looks], device)
+        return FrameStage(field, pool, prompts, plan_of_stage.batch, plan_of_stage.steps, config.seed)
+
+    return [geometry, frames if "frames" in stages else appearance]
 
 
 def result_of(out: Path, info: RunInfo, verb: str) -> dict[str, object]:

@@ -37,8 +37,8 @@ class Stage(Protocol):
 
     name: str
 
-    def parameters(self) -> Iterable[nn.Parameter]:
-        """What it changes."""
+    def parameters(self) -> Iterable[nn.Parameter] | Iterable[Mapping[str, object]]:
+        """What it changes, or groups of it: `params` and their `pace`, a part of the learning rate."""
 
     def state(self) -> Mapping[str, Tensor]:
         """What it keeps beside the field and needs to go on."""
