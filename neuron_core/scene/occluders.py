@@ -38,8 +38,16 @@ def is_surface(prim: Usd.Prim) -> bool:
 
 def read_surface(prim: Usd.Prim, when: Usd.TimeCode) -> Surface | None:
     """The surface of a mesh or solid; None where nothing has an area. Raises GeometryError."""
-    notes = Notes()
-    shape = read_shape(prim, notes)  # checks the topology
+    try:
+        return _surface(prim, when)
+    except (TypeError, ValueError) as error:  # nothing keeps a file from attributes of other types
+        raise GeometryError(
+            f"{prim.GetPath()} has attributes of types that do not belong there: {error}.", "Export it again."
+        ) from error
+
+
+def _surface(prim: Usd.Prim, when: Usd.TimeCode) -> Surface | None:
+    shape = read_shape(prim, Notes())  # checks the topology
     if shape is None:
         return None
     if isinstance(shape, Cage):

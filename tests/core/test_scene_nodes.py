@@ -349,8 +349,18 @@ def test_instances_share_their_points(tmp_path):
     assert nodes[0].positions is nodes[2].positions
 
 
-def test_a_damaged_mesh_is_named_and_the_rest_is_there(tmp_path):
-    body = mesh("bad").replace("[0, 1, 2, 3]", "[0, 1, 2, 9]") + mesh("good") + asset_prim("a")
+@pytest.mark.parametrize(
+    ("sound", "broken"),
+    [
+        ("[0, 1, 2, 3]", "[0, 1, 2, 9]"),
+        ("(1, 1, 0)", "(1, nan, 0)"),
+        ("[(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0)]", "[(0, 0, 0)]"),
+        ("point3f[] points = [(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0)]", 'string points = "none"'),
+    ],
+    ids=["a point that is not there", "no number", "too few points", "another type"],
+)
+def test_a_damaged_mesh_is_named_and_the_rest_is_there(sound, broken, tmp_path):
+    body = mesh("bad").replace(sound, broken) + mesh("good") + asset_prim("a")
     snapshot = snapshot_of(tmp_path, body)
     assert [node.path for node in snapshot.meshes] == ["/good"] and len(snapshot.assets) == 1
     assert [problem.path for problem in snapshot.problems] == ["/bad"]

@@ -3,17 +3,19 @@
 import re
 from collections import Counter
 from collections.abc import Sized
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pxr import Sdf, Tf, Usd, UsdGeom, UsdUtils
 
 from neuron_core.geometry.usd import parse_geometry_spec, read_usd
+from neuron_core.scene import schema
+from neuron_core.scene.nodes import SceneStage
+from neuron_core.scene.validate import validate
 from neuron_core.tasks.inspect.findings import Findings, InspectError, box_size, counted, listed
+from neuron_core.tasks.scene.encoders import check_encoder
 
 MOST_PRIMS = 500_000
-SCHEMA = "NeuronAssetAPI"
-FILE_ATTRIBUTE = "neuron:file"
 
 
 @dataclass(slots=True)
@@ -36,7 +38,7 @@ def inspect_stage(spec: Path, verify: bool) -> Findings:
     if not root:
         raise InspectError(f"{path} has no prim {prim_path}.", "Leave out @/prim to see what it has.")
     seen = _walk(root)
-    lines = [_stage_line(stage), *_prim_lines(seen), *warnings[:8]]
+    lines = [_stage_line(stage), *_prim_lines(seen)]
     details: dict[str, object] = {
         "meters_per_unit": float(UsdGeom.GetStageMetersPerUnit(stage)),
         "up_axis": str(UsdGeom.GetStageUpAxis(stage)),
@@ -47,10 +49,17 @@ def inspect_stage(spec: Path, verify: bool) -> Findings:
         "complete": seen.all,
         "warnings": warnings,
     }
-    if verify:
+    problems = validate(SceneStage(stage, path), verify, check_encoder if verify else None)
+    details["problems"] = [asdict(problem) for problem in problems]
+    lines += [] if problems else warnings[:8]
+    lines += [f"{'problem' if one.fatal else 'warning'} at {one}" for one in problems[:16]]
+    lines.append(f"and {len(problems) - 16} more" if len(problems) > 16 else "")
+    if verify and seen.meshes:
         more, details["surfaces"] = _surfaces(spec)
         lines += more
-    lines.append("checked: its surfaces" if verify else "checked: it opens; --verify reads its surfaces")
+    read = "its surfaces and neural assets" if verify else "headers; --verify reads surfaces and tensors"
+    found = counted(len(problems), "finding") if problems else "nothing found"
+    lines.append(f"checked: USD's validators and ours, {found}; {read}")
     return Findings("usd", "USD stage", lines, details)
 
 
@@ -85,8 +94,7 @@ def _walk(root: Usd.Prim) -> _Seen:
         if prim.IsPseudoRoot():
             continue
         seen.kinds[str(prim.GetTypeName()) or "untyped"] += 1
-        # Of the type info: the prim itself names only schemas that are installed.
-        if SCHEMA in [str(name) for name in prim.GetPrimTypeInfo().GetAppliedAPISchemas()]:
+        if schema.is_asset(prim):
             seen.assets.append(_asset(prim))
         if prim.IsA(UsdGeom.Mesh):
             _add_mesh(prim, seen)
@@ -94,7 +102,7 @@ def _walk(root: Usd.Prim) -> _Seen:
 
 
 def _asset(prim: Usd.Prim) -> dict[str, object]:
-    value = prim.GetAttribute(FILE_ATTRIBUTE).Get()
+    value = prim.GetAttribute(schema.FILE).Get()
     if not isinstance(value, Sdf.AssetPath):
         value = Sdf.AssetPath()
     return {"path": str(prim.GetPath()), "file": value.path, "found": bool(value.resolvedPath)}
