@@ -44,6 +44,13 @@ TASKS: tuple[Task, ...] = (
         "neuron_core.demo.config:DemoConfig",
         "neuron_core.demo.run:run",
     ),
+    Task(
+        "bench",
+        "measure every published figure on this machine, next to peers",
+        (),
+        "neuron_core.bench.config:BenchConfig",
+        "neuron_core.bench.run:run",
+    ),
     _task("dataset", "DatasetConfig", ("out",), "render the ground truth of a material library"),
     _task("train", "TrainConfig", ("dataset", "out"), "train a prompt-steered field on a dataset"),
     _task("bake", "BakeConfig", ("run", "out"), "bake a trained field into one .neuron file"),

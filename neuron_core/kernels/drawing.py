@@ -50,14 +50,16 @@ def draw(
     *,
     lift: float,
     step: float,
+    sharing: int = 1,
     stream: wp.Stream | None = None,
 ) -> None:
     """Write the pixels of `tiles` [T]; rays do not look before `starts` [tiles].
 
     `codes` [B * 729, 8] uint8 belong to the samples; `step` is how far apart the density is read,
     in voxels. `mirror` is 8 weights for stored codes, a bias, and the least activation of what
-    reflects a ray, which begins `lift` voxels above the surface; None if nothing does. Rays
-    without a direction meet nothing.
+    reflects a ray, which begins `lift` voxels above the surface; None if nothing does. With
+    `sharing` 4, four rays beside each other share a reflected one, on a CPU. Rays without a
+    direction meet nothing.
     """
     device, count = pools.device, int(tiles.shape[0])
     arguments = [
@@ -66,7 +68,7 @@ def draw(
         *ray_arguments(rays, tiles, starts),
         step,
         Gate(*(mirror or [0.0] * (CHANNELS + 2))),
-        int(mirror is not None),
+        0 if mirror is None else sharing,
         lift,
         network.cells,
         network.directions,
@@ -91,11 +93,14 @@ _DRAW = """
     march(records);
     bool mirrors = false;
     if (reflections != 0)
-        mirrors = march_reflected(records, reflected);
+        mirrors = march_reflected(records, reflected, reflections);
     if (mirrors) {
         for (int ray = 0; ray < MANY; ++ray)
             mirrored[ray].v[3] = reflected[16 * ray + 12] > faint ? reflected[16 * ray + 12] : 0.0f;
         shade(reflected, nullptr, mirrored);
+        for (int ray = 0; ray < MANY; ++ray)
+            if (leaders[ray] != ray)
+                mirrored[ray] = mirrored[leaders[ray]];
     }
     shade(records, mirrors ? mirrored : nullptr, colors);
     for (int ray = 0; ray < MANY; ++ray) {

@@ -445,7 +445,8 @@ MARCHING = """
         }
     };
 
-    const auto look_up = [&](const List& going, bool unsure, List& empty, List& looking, List& entering, List& stopping) NEURON_INLINE {
+    const auto look_up = [&](const List& going, bool unsure, List& empty, List& looking, List& entering,
+            List& stopping) NEURON_INLINE {
         for (int i = 0; i < going.count; ++i) {
             const int ray = going.rays[i];
             const float time = (float)tick[ray];
@@ -625,29 +626,47 @@ MARCHING = """
         write_records(records);
     };
 
-    // Reflect the rays of the view that met a mirror. Whether any did; else nothing is written.
-    const auto march_reflected = [&](const float* records, float* reflected) {
-        int mirrors = 0;
+    // Reflect the rays of the view that met a mirror: all, or the first of each four beside each other.
+    // Whether any did; else nothing is written. `leaders` says whose reflection a ray shares.
+    int leaders[MANY];
+    const auto march_reflected = [&](const float* records, float* reflected, int sharing) {
+        bool mirrors[MANY];
+        int reflecting = 0;
         for (int ray = 0; ray < MANY; ++ray) {
             const float* met = records + 16 * ray;
             float activation = gate[8];
             for (int channel = 0; channel < 8; ++channel)
                 activation += gate[channel] * met[channel];
-            const bool mirror = met[12] > 0.5f && activation > gate[9];
+            mirrors[ray] = met[12] > 0.5f && activation > gate[9];
+            leaders[ray] = ray;
+        }
+        if (sharing > 1)
+            for (int ray = 0; ray < MANY; ++ray) {
+                const int first = across == 3 ? ray & ~9 : ray & ~3;
+                const int beside = across == 3 ? 8 : 2;
+                int leader = first + beside + 1;
+                leader = mirrors[first + beside] ? first + beside : leader;
+                leader = mirrors[first + 1] ? first + 1 : leader;
+                leaders[ray] = mirrors[first] ? first : leader;
+            }
+        for (int ray = 0; ray < MANY; ++ray) {
+            const float* met = records + 16 * ray;
+            const bool mirror = mirrors[ray] && leaders[ray] == ray;
             const float facing = met[8] * met[13] + met[9] * met[14] + met[10] * met[15];
             for (int axis = 0; axis < 3; ++axis) {
                 begins[axis][ray] += met[13 + axis] * met[11] + lift / grid.scale * met[8 + axis];
                 ahead[axis][ray] = met[13 + axis] - 2.0f * facing * met[8 + axis];
             }
             start[ray] = mirror ? 0.0f : -1.0f;
-            mirrors += mirror;
+            reflecting += mirror;
+            leaders[ray] = mirrors[ray] ? leaders[ray] : ray;
         }
-        if (mirrors > 0) {
+        if (reflecting > 0) {
             prepare();
             follow();
             write_records(reflected);
         }
-        return mirrors > 0;
+        return reflecting > 0;
     };
 """
 
@@ -786,7 +805,7 @@ _REFLECT = """
     const float* met = records.data + 16 * (size_t)slot;
     float* reflected = second.data + 16 * (size_t)slot;
     view_rays(0.0f);
-    if (!march_reflected(met, reflected))
+    if (!march_reflected(met, reflected, 1))
         for (int ray = 0; ray < MANY; ++ray)
             reflected[16 * ray + 12] = 0.0f;
 """

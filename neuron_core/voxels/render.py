@@ -75,13 +75,16 @@ class Renderer:
         *,
         step: float = FINE,
         reflections: bool = True,
+        sharing: bool = False,
     ) -> None:
         """`step` is how far apart the density is read along a ray, in voxels. With `reflections`,
-        surfaces that are mirrors show each other once, which costs a second ray there."""
+        surfaces that are mirrors show each other once, which costs a second ray there; with `sharing`
+        a ray for each two by two pixels, as a viewport can do while things move (on a CPU)."""
         self._reflections = reflections
         self._shader = shader
         self._device = device
         self._step = step
+        self._sharing = 4 if sharing else 1
         self._active = nvf.active
         self._pools: BrickPools = brick_pools(
             nvf.aabb[0], nvf.voxel_size, nvf.top, nvf.density, nvf.normals, device
@@ -103,6 +106,12 @@ class Renderer:
         self._look = codes
         self._network = network_of(self._shader, self._directions, codes)
         self._mirror = mirror_of(self._shader, codes, DULL) if self._reflections else None
+
+    def nbytes(self) -> int:
+        """Of memory for the field, one look and the map of directions; pictures are not counted."""
+        pools = self._pools
+        arrays = (pools.top, pools.blocks, pools.density, pools.normals, self._code_pool)
+        return sum(int(array.capacity) for array in (*arrays, self._directions.values))
 
     def render(self, camera: Camera) -> Frame:
         """One ray through the centre of each pixel. Allocates nothing if the size stays the same.
@@ -153,7 +162,7 @@ class Renderer:
         given = self._given(rays_o, rays_d, width)
         sizes: list[tuple[int, ...]] = [(4,), (), (3,), (code_channels,)]
         arrays = [_zeros((given.count, *more), self._device) for more in sizes]
-        self._draw(given, Picture(*arrays[:3], arrays[3] if code_channels else None))
+        self._draw(given, Picture(arrays[0], arrays[1], arrays[2], arrays[3] if code_channels else None))
         return tuple(array if self._device == "cpu" else array.numpy() for array in arrays)
 
     def _draw(self, given: Rays, picture: Picture, shown: np.ndarray | None = None) -> None:
@@ -174,6 +183,7 @@ class Renderer:
             picture,
             lift=LIFT,
             step=self._step,
+            sharing=self._sharing,
         )
 
 

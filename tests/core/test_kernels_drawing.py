@@ -127,3 +127,11 @@ def test_any_reflected_direction_is_looked_up_right() -> None:
         seen = met.alpha > 0.5
         expected = shader.evaluate(met.codes[seen], met.normal[seen], rays_d[seen]) * met.alpha[seen, None]
         np.testing.assert_allclose(pixels.rgb[seen], expected, atol=0.02 * np.abs(expected).max())
+
+
+def test_shared_reflections_are_those_of_a_neighbor() -> None:
+    nvf, mirror = ball(32), perfect_mirror()
+    own, shared = (Renderer(nvf, mirror, smooth_codes(nvf), sharing=sharing) for sharing in (False, True))
+    one, other = own.render(camera()), shared.render(camera())
+    assert np.array_equal(one.rgba[..., 3], other.rgba[..., 3]) and np.array_equal(one.depth, other.depth)
+    assert np.abs(one.rgba - other.rgba).max() < 0.3 and np.abs(one.rgba - other.rgba).mean() < 2e-3

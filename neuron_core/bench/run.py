@@ -1,0 +1,128 @@
+"""`neuron bench`: measure the figures one after another and keep each as soon as it is there."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neuron_core.bench.config import BenchConfig
+from neuron_core.bench.figure import Figure
+from neuron_core.bench.inputs import Inputs
+from neuron_core.bench.table import write_table
+from neuron_core.demo.machine import machine, versions
+from neuron_core.foundation import interrupts
+from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
+from neuron_core.foundation.files import read_json, write_json
+from neuron_core.foundation.progress import Part, Reporter
+from neuron_core.kernels.launch import CORES
+
+VERSION = 1
+SETTINGS = ("device", "runs", "quick", "asset")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A figure by name; `measure` is written `module:function` and imported when it is its turn."""
+
+    name: str
+    measure: str
+
+
+def _entries(module: str, *names: str) -> tuple[Entry, ...]:
+    return tuple(Entry(name, f"neuron_core.bench.{module}:{name}") for name in names)
+
+
+ENTRIES = _entries(
+    "rendering",
+    "nvf_512_fps",
+    "nvf_1080_fps",
+    "nvf_psnr_db",
+    "nvf_vs_vtk",
+    "look_ms",
+    "render_cold_s",
+    "frame_scaling",
+)
+
+
+def run(config: BenchConfig, report: Reporter) -> dict[str, object]:
+    """Measure what is asked for. Figures that the file has from the same settings are not repeated."""
+    chosen = _chosen(config.only)
+    _check_device(config.device)
+    kept = _kept(config)
+    inputs = Inputs(config, report)
+    settings = {name: _plain(getattr(config, name)) for name in SETTINGS}
+    for number, entry in enumerate(chosen):
+        interrupts.stop_if_requested()
+        if entry.name in kept:
+            continue
+        part = Part(report, number / len(chosen), (number + 1) / len(chosen))
+        part.progress(0.0, "bench", entry.name)
+        inputs.report = part
+        kept[entry.name] = _function(entry)(inputs).to_json()
+        _write(config.out, settings, kept)
+    body = _write(config.out, settings, kept)
+    table = config.out.with_suffix(".md")
+    report.progress(1.0, "bench", f"{len(chosen)} figures")
+    return {**body, "file": str(config.out), "table": str(table), "message": table.read_text("utf-8")}
+
+
+def _chosen(only: str) -> list[Entry]:
+    """Raises NeuronError for a name that fits nothing."""
+    wanted = [name.strip() for name in only.split(",") if name.strip()]
+    for name in wanted:
+        if not any(entry.name.startswith(name) for entry in ENTRIES):
+            known = ", ".join(entry.name for entry in ENTRIES)
+            raise NeuronError(f"There is no figure {name!r}.", f"There are: {known}.")
+    return [entry for entry in ENTRIES if not wanted or any(entry.name.startswith(name) for name in wanted)]
+
+
+def _check_device(device: str) -> None:
+    if device == "cpu":
+        return
+    import warp as wp
+
+    if not wp.is_cuda_available():
+        raise NeuronError("There is no CUDA device here.", "Measure with --device cpu.")
+
+
+def _kept(config: BenchConfig) -> dict[str, Mapping[str, Any]]:
+    """Figures of an earlier call by name. Raises ConfigMismatchError if it had other settings."""
+    if config.overwrite or not config.out.exists():
+        return {}
+    stored = read_json(config.out)
+    settings = {name: _plain(getattr(config, name)) for name in SETTINGS}
+    if not isinstance(stored, dict) or stored.get("settings") != settings:
+        raise ConfigMismatchError(
+            f"{config.out} holds figures of other settings.",
+            "Choose another --out, or --overwrite them.",
+        )
+    figures: list[Mapping[str, Any]] = stored.get("figures", [])
+    return {str(figure["name"]): figure for figure in figures}
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
+
+
+def _function(entry: Entry) -> Callable[[Inputs], Figure]:
+    module, _, name = entry.measure.partition(":")
+    found: Callable[[Inputs], Figure] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _write(
+    out: Path, settings: Mapping[str, object], figures: Mapping[str, Mapping[str, Any]]
+) -> dict[str, object]:
+    order = {entry.name: number for number, entry in enumerate(ENTRIES)}
+    body: dict[str, object] = {
+        "version": VERSION,
+        "machine": {**machine(), "threads": str(CORES)},
+        "versions": versions(),
+        "settings": dict(settings),
+        "figures": sorted(figures.values(), key=lambda figure: order.get(str(figure["name"]), len(order))),
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_json(out, body)
+    write_table(out.with_suffix(".md"), body)
+    return body
