@@ -6,13 +6,14 @@ have the same bits on any number of cores. Letters in shapes: V active samples, 
 C code channels, H hidden units, W prompt width.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int32
+from jaxtyping import Float, Int32, UInt8
 from torch import Tensor
 
 from neuron_core.fields.field import Field
@@ -20,6 +21,9 @@ from neuron_core.fields.spec import CODE_CHANNELS
 from neuron_core.foundation import interrupts
 from neuron_core.kernels.launch import CORES
 from neuron_core.voxels.nvf import CELLS, SAMPLES, SIDE, LookCodes, Nvf, brick_coordinates
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 PART = 4096  # points: their hidden units stay in the cache
 _threads = ThreadPoolExecutor(CORES, thread_name_prefix="neuron-looks")
@@ -45,11 +49,11 @@ class LookMaker:
         style = self._material.style(torch.from_numpy(vector[None]).to(self._device))
         first, second = (style.scales[:, 0], style.shifts[:, 0]), style.detail[0]
         found = _in_threads(lambda part: self._codes(part, first[0], first[1], second), self._parts)
-        codes = torch.cat(found)
-        low, high = codes.amin(dim=0), codes.amax(dim=0)
+        low = torch.stack([part.low for part in found]).amin(dim=0)
+        high = torch.stack([part.high for part in found]).amax(dim=0)
         scale = torch.where(high > low, 255.0 / (high - low).clamp_min(1e-30), torch.zeros_like(low))
-        stored = ((codes - low) * scale).round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()
-        return LookCodes(stored[self._rows], low.cpu().numpy(), high.cpu().numpy())
+        stored = _in_threads(lambda part: _quantised(part.codes, low, scale), found)
+        return LookCodes(np.concatenate(stored)[self._rows], low.cpu().numpy(), high.cpu().numpy())
 
     def _codes(
         self,
@@ -57,16 +61,31 @@ class LookMaker:
         scales: Float[Tensor, "2 H"],
         shifts: Float[Tensor, "2 H"],
         detail: Float[Tensor, " 1"],
-    ) -> Tensor:
+    ) -> "_Codes":
         """`MaterialBranch.forward` from where its inputs no longer matter."""
         hidden, fine = part
         if fine is not None:
             hidden = torch.addcmul(hidden, fine, detail)
         hidden = torch.addcmul(shifts[0], hidden, scales[0]).relu_()
         hidden = torch.addcmul(shifts[1], self._material.second(hidden), scales[1]).relu_()
-        return F.linear(
-            hidden, self._material.last.weight[:CODE_CHANNELS], self._material.last.bias[:CODE_CHANNELS]
-        )
+        last = self._material.last
+        codes = F.linear(hidden, last.weight[:CODE_CHANNELS], last.bias[:CODE_CHANNELS])
+        low, high = codes.aminmax(dim=0)
+        return _Codes(codes, low, high)
+
+
+class _Codes(NamedTuple):
+    """Of one part, and their range by channel."""
+
+    codes: Float[Tensor, "U C"]
+    low: Float[Tensor, " C"]
+    high: Float[Tensor, " C"]
+
+
+def _quantised(
+    codes: Float[Tensor, "U C"], low: Float[Tensor, " C"], scale: Float[Tensor, " C"]
+) -> UInt8[np.ndarray, "U C"]:
+    return ((codes - low) * scale).round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()
 
 
 def distinct_places(nvf: Nvf) -> tuple[Float[np.ndarray, "U 3"], Int32[np.ndarray, " V"]]:
@@ -108,13 +127,11 @@ def _in_parts(
     return parts
 
 
-def _in_threads(
-    work: Callable[[tuple[Tensor, Tensor | None]], Tensor], parts: list[tuple[Tensor, Tensor | None]]
-) -> list[Tensor]:
+def _in_threads(work: Callable[[Given], Made], parts: Sequence[Given]) -> list[Made]:
     """Each part on one thread: what a matrix product returns must not depend on how many there are."""
 
     @torch.no_grad()
-    def one(part: tuple[Tensor, Tensor | None]) -> Tensor:
+    def one(part: Given) -> Made:
         return work(part)
 
     threads = torch.get_num_threads()

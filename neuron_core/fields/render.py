@@ -76,9 +76,9 @@ def shade_rays(
     `gradient_weights` scale what each sample learns; `softness` is that of `Field.sigmas`.
     """
     structure = field.geometry(samples.units)
-    values = _attributes(field, samples.units, structure, style)
+    values = attributes(field, samples.units, structure, style)
     sigmas = field.sigmas(structure.values, softness)
-    looked = _looked(field, *composite(samples, sigmas, values, gradient_weights))
+    looked = looked_of(field, *composite(samples, sigmas, values, gradient_weights))
     return shade(field, looked, rays_d), sigmas
 
 
@@ -88,10 +88,10 @@ def look(field: Field, samples: PackedSamples, rays: int, style: Style) -> Looke
     weights, opacities, depths = composite_weights(samples, field.sigmas(structure.values))
     seen = torch.nonzero(weights > UNSEEN).squeeze(-1)
     structure = Structure(*(part[seen] for part in structure))
-    values = _attributes(field, samples.units[seen], structure, style) * weights[seen, None]
+    values = attributes(field, samples.units[seen], structure, style) * weights[seen, None]
     sums = values.new_zeros(rays, values.shape[1])
     sums.index_add_(0, samples.ray_index[seen], values)
-    return _looked(field, sums, opacities, depths)
+    return looked_of(field, sums, opacities, depths)
 
 
 def shade(
@@ -113,10 +113,10 @@ def reflected_rays(
     return (points + clear * normals).contiguous(), reflect(rays_d, normals).contiguous()
 
 
-def _attributes(
+def attributes(
     field: Field, units: Float[Tensor, "M 3"], structure: Structure, style: Style
 ) -> Float[Tensor, "M C"]:
-    """What is composited: normal, then code (and diffuse color) of every look."""
+    """What is composited of every sample: normal, then code (and diffuse color) of every look."""
     if field.spec.surface == "distance":
         # Appearance was learned on the surface: ask there.
         units = (units - structure.values[:, None] * structure.normals).detach()
@@ -126,7 +126,8 @@ def _attributes(
     return torch.cat([structure.normals, codes.permute(1, 0, 2).flatten(1)], dim=1)
 
 
-def _looked(field: Field, sums: Tensor, opacities: Tensor, depths: Tensor) -> Looked:
+def looked_of(field: Field, sums: Tensor, opacities: Tensor, depths: Tensor) -> Looked:
+    """What `attributes` of rays stand for that were composited to `sums` [R, C]."""
     alphas = opacities.clamp_min(VISIBLE)[:, None]
     normals = F.normalize(sums[:, :3], dim=-1, eps=1e-6)
     channels = field.material.outputs

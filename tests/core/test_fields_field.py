@@ -31,7 +31,7 @@ def test_a_query_gives_a_color_and_a_density_for_every_point(changes):
 @KINDS
 def test_densities_do_not_know_of_prompts(changes):
     assert list(inspect.signature(GeometryBranch.forward).parameters) == ["self", "units"]
-    assert list(inspect.signature(Field.sigmas).parameters) == ["self", "values"]
+    assert list(inspect.signature(Field.sigmas).parameters) == ["self", "values", "softness"]
     field = small_field(**changes)
     points, rays_d = torch.randn(2000, 3), torch.from_numpy(directions(2000, 0))
     first, second = (field.query(points, prompt, rays_d) for prompt in torch.randn(2, 6))

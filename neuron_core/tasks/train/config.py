@@ -31,7 +31,8 @@ class TrainConfig:
     minutes: float | None = None
     """Stop after this many minutes of training instead; such a run is not repeatable bit for bit."""
     encoder: str = "embedded"
-    """Prompt encoder: embedded, or openclip:ARCHITECTURE/TAG with local weights."""
+    """Prompt encoder: embedded, openclip:ARCHITECTURE/TAG with local weights, or blank, which tells no
+    prompts apart: the baseline that shows what prompts are worth."""
     encoder_weights: Path | None = None
     """Local weights of an OpenCLIP encoder."""
     downscale: int = 1

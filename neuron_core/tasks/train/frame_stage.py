@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from neuron_core.fields.field import Field
+from neuron_core.fields.field import Field, Style
 from neuron_core.fields.ranges import ray_range
-from neuron_core.fields.render import shade_rays
+from neuron_core.fields.render import Pixels, shade_rays
 from neuron_core.fields.volume import PackedSamples, densities, march_spec, sample_rays, thin_shell
 from neuron_core.tasks.train.frame_data import FrameBatch, FramePool
 from neuron_core.tasks.train.stages import LITTLE_DETAIL, generator, log_curve
@@ -92,11 +92,11 @@ class FrameStage:
             self.cells = thin_shell(self.field, CELLS, REACH * SOFTEST)
         (batch, looks), count = self._batch(step), self.batch
         softness = self.softness(step)
-        samples, batch = self._sample(batch, step, softness)
+        samples, batch = self.sample(batch, step, softness)
         random = generator(self.seed, "wordings", step, self.field.center.device)
         wording = torch.randint(self.prompts.shape[1], (self.looks,), generator=random, device=looks.device)
         style = self.field.material.style(self.prompts[looks, wording])
-        pixels, _ = shade_rays(self.field, samples, batch.rays_d, style, softness=softness)
+        pixels = self.render(samples, batch, style, softness)
         errors = log_curve(pixels.rgbs) - log_curve(batch.colors[..., :3])
         alphas = pixels.opacities - batch.colors[..., 3]
         bent = (pixels.normals - batch.normals).square().sum(-1)
@@ -132,7 +132,11 @@ class FrameStage:
         self._next = step + 1, self._worker.submit(self.draw, step + 1)
         return batch
 
-    def _sample(self, batch: FrameBatch, step: int, softness: float) -> tuple[PackedSamples, FrameBatch]:
+    def render(self, samples: PackedSamples, batch: FrameBatch, style: Style, softness: float) -> Pixels:
+        """What the rays of the batch see by their samples. Differentiable."""
+        return shade_rays(self.field, samples, batch.rays_d, style, softness=softness)[0]
+
+    def sample(self, batch: FrameBatch, step: int, softness: float) -> tuple[PackedSamples, FrameBatch]:
         """The live samples of the rays that meet the shell."""
         assert self.cells is not None
         near, far = self.rays.near, self.rays.far
