@@ -1,9 +1,10 @@
 """What is measured with, built on first use and kept."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from neuron_core.voxels.baked import Baked, read_baked
 from neuron_core.voxels.nvf import Nvf, allocate, brick_coordinates, find_active, lattice, sample_positions
 from neuron_core.voxels.render import FAST, Renderer
 
+Made = TypeVar("Made")
 QUARTER = 0.25  # of the picture is covered
 
 
@@ -38,6 +40,14 @@ class Inputs:
         self.report = report
         self.folder = config.inputs or config.out.with_name(f"{config.out.stem}-inputs")
         self._given = config.asset
+        self._made: dict[str, Any] = {}
+
+    def once(self, name: str, make: Callable[[], Made]) -> Made:
+        """What several figures need, made for the first of them."""
+        if name not in self._made:
+            self._made[name] = make()
+        found: Made = self._made[name]
+        return found
 
     @cached_property
     def demo(self) -> Demo:

@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import warp as wp
@@ -15,10 +17,21 @@ from neuron_core.cameras.camera import Camera, resized, subpixels
 from neuron_core.datasets.reader import open_dataset
 from neuron_core.foundation.colors import linear_to_srgb
 from neuron_core.images.metrics import psnr
+from neuron_core.tasks.dataset.variants import choose_variant
 from neuron_core.voxels.nvf import encode_codes
 from neuron_core.voxels.render import FAST, FINE, Renderer
 
 LEAST = 1.0  # seconds of frames at least
+
+
+class Peer(Protocol):
+    """Another program with the same voxels and camera."""
+
+    def draw(self) -> None:
+        """Draw a frame."""
+
+    def picture(self) -> np.ndarray:
+        """The frame over white, linear, [H, W, 3]."""
 
 
 def frame_times(renderer: Renderer, camera: Camera, inputs: Inputs, least: float = LEAST) -> Times:
@@ -107,39 +120,84 @@ def _over_white(renderer: Renderer, camera: Camera) -> np.ndarray:
     return picture
 
 
-def nvf_vs_vtk(inputs: Inputs) -> Figure:
-    """Against VTK's CPU volume ray caster, one view of the same grid, both judged by the truth."""
-    name, target = "nvf_vs_vtk", ">= 10 times as fast at an equal or better PSNR"
-    try:
-        from neuron_core.bench.vtk_peer import VtkVolume
-    except ImportError:
-        return Figure(name, None, "times", target, detail='VTK is not installed: pip install "neuron[bench]"')
-    if inputs.demo.dataset is None:
-        return Figure(name, None, "times", target, detail="an asset was given, without its truth")
-    dataset, baked = open_dataset(inputs.demo.dataset), inputs.baked
+@dataclass(frozen=True, slots=True)
+class _Duel:
+    """One view of one look at 512 x 512 or so, with the truth in the dataset's pixels."""
+
+    slug: str
+    small: Camera
+    large: Camera
+    truth: np.ndarray
+
+    def score(self, over_white: np.ndarray) -> float:
+        """PSNR of a large linear picture."""
+        return psnr(_reduced(over_white, self.small), self.truth)
+
+
+def _duel(inputs: Inputs) -> _Duel:
+    assert inputs.demo.dataset is not None
+    dataset = open_dataset(inputs.demo.dataset)
     camera = dataset.cameras[dataset.splits["test"][0]]
     material = min(dataset.materials, key=lambda entry: "ceramic" not in entry.name)
-    slug = baked.look_of(material.prompt)
-    renderer = inputs.renderer(slug)
     by = max(1, 512 // camera.width)
-    wide = resized(camera, by * camera.width, by * camera.height)
-    peer = VtkVolume(baked.nvf, baked.shader, baked.looks[slug], wide)
-    theirs = timed(peer.render, inputs.runs, warm=1)
-    ours = frame_times(renderer, wide, inputs)
-    truth = dataset.encoded(material.name, camera.name)
-    their_score = psnr(_reduced(peer.over_white(), camera), truth)
-    our_score = psnr(_reduced(_frame_over_white(renderer, wide), camera), truth)
+    large = resized(camera, by * camera.width, by * camera.height)
+    slug = inputs.baked.look_of(material.prompt)
+    return _Duel(slug, camera, large, dataset.encoded(material.name, camera.name))
+
+
+def _against(name: str, target: str, inputs: Inputs, make: Callable[[_Duel], tuple[str, Peer]]) -> Figure:
+    """How many times faster than a peer that draws the same voxels."""
+    if inputs.demo.dataset is None:
+        return Figure(name, None, "times", target, detail="an asset was given, without its truth")
+    duel = _duel(inputs)
+    called, peer = make(duel)
+    theirs = timed(peer.draw, inputs.runs, warm=1)
+    renderer = inputs.renderer(duel.slug)
+    ours = frame_times(renderer, duel.large, inputs)
+    their_score, our_score = duel.score(peer.picture()), duel.score(_frame_over_white(renderer, duel.large))
     return Figure(
         name,
         theirs.median / ours.median,
         "times",
         target,
-        peer=f"VTK fixed-point volume mapper, {theirs.median * 1e3:.0f} ms, {their_score:.2f} dB",
+        peer=f"{called}: {theirs.median * 1e3:.0f} ms, {their_score:.2f} dB",
         ratio=theirs.median / ours.median,
-        detail=f"{slug} at {wide.width} x {wide.height}: {ours.median * 1e3:.1f} ms, {our_score:.2f} dB, "
-        "both averaged to the truth's pixels. VTK draws colors of this very view, 8 bits a channel, steps "
-        "of half a voxel",
+        detail=f"{duel.slug}, {duel.large.width} x {duel.large.height}: {ours.median * 1e3:.1f} ms, "
+        f"{our_score:.2f} dB, both averaged to the truth's pixels. The peer draws colors made for this very "
+        "view, in steps of half a voxel",
     )
+
+
+def nvf_vs_vtk(inputs: Inputs) -> Figure:
+    """Against VTK's CPU volume ray caster on the same grid."""
+    name, target = "nvf_vs_vtk", ">= 10 times as fast at an equal or better PSNR"
+    try:
+        from neuron_core.bench.vtk_peer import VtkVolume
+    except ImportError:
+        return Figure(name, None, "times", target, detail='VTK is not installed: pip install "neuron[bench]"')
+
+    def make(duel: _Duel) -> tuple[str, Peer]:
+        baked = inputs.baked
+        volume = VtkVolume(baked.nvf, baked.shader, baked.looks[duel.slug], duel.large)
+        return "VTK fixed-point volume mapper", volume
+
+    return _against(name, target, inputs, make)
+
+
+def nvf_vs_mitsuba(inputs: Inputs) -> Figure:
+    """Against even steps through the same grid in Dr.Jit, as Mitsuba's radiance fields are drawn."""
+    name = "nvf_vs_mitsuba"
+    variant = choose_variant("auto", inputs.report)
+    if variant == "scalar_rgb":
+        return Figure(name, None, "times", detail="Mitsuba's vectorised variants do not run here")
+    from neuron_core.bench.mitsuba_peer import MitsubaVolume
+
+    def make(duel: _Duel) -> tuple[str, Peer]:
+        baked = inputs.baked
+        volume = MitsubaVolume(baked.nvf, baked.shader, baked.looks[duel.slug], duel.large, variant)
+        return f"Mitsuba ({variant})", volume
+
+    return _against(name, "", inputs, make)
 
 
 def _frame_over_white(renderer: Renderer, camera: Camera) -> np.ndarray:

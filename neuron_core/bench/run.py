@@ -39,9 +39,15 @@ ENTRIES = _entries(
     "nvf_1080_fps",
     "nvf_psnr_db",
     "nvf_vs_vtk",
+    "nvf_vs_mitsuba",
     "look_ms",
     "render_cold_s",
     "frame_scaling",
+) + (
+    Entry("train_rays_per_s", "neuron_core.bench.training_figures:train_rays_per_s"),
+    Entry("train_30db_s", "neuron_core.bench.training_figures:train_30db_s"),
+    Entry("step_vs_torch", "neuron_core.bench.training_figures:step_ratio"),
+    Entry("train_scaling", "neuron_core.bench.training_figures:train_scaling"),
 )
 
 

@@ -4,19 +4,22 @@ import numpy as np
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
+from neuron_core.bench.dense import dense_colors
 from neuron_core.cameras.camera import Camera
 from neuron_core.foundation.colors import linear_to_srgb, srgb_to_linear
 from neuron_core.kernels.launch import CORES
-from neuron_core.voxels.nvf import CELLS, LookCodes, Nvf, brick_coordinates, sample_positions
+from neuron_core.voxels.nvf import LookCodes, Nvf
 from neuron_core.voxels.shading import Shader
 
 STEP = 0.5  # voxels
+NEAR, FAR = 0.01, 100.0  # metres
 
 
 class VtkVolume:
     """A dense grid of 8-bit colors and opacities, its colors those that the camera sees."""
 
     def __init__(self, nvf: Nvf, shader: Shader, look: LookCodes, camera: Camera) -> None:
+        vtk.vtkLogger.SetStderrVerbosity(vtk.vtkLogger.VERBOSITY_ERROR)  # it tries windows that fail
         self._voxel = nvf.voxel_size
         self._window = vtk.vtkRenderWindow()
         self._window.SetOffScreenRendering(1)
@@ -24,18 +27,18 @@ class VtkVolume:
         self._window.SetSize(camera.width, camera.height)
         renderer = vtk.vtkRenderer()
         renderer.SetBackground(1.0, 1.0, 1.0)
-        renderer.AddVolume(self._volume(_dense(nvf, shader, look, camera), nvf))
+        renderer.AddVolume(self._volume(_bytes(nvf, shader, look, camera), nvf))
         self._window.AddRenderer(renderer)
         _aim(renderer.GetActiveCamera(), camera)
-        renderer.ResetCameraClippingRange()
+        renderer.GetActiveCamera().SetClippingRange(NEAR, FAR)
 
-    def render(self) -> None:
+    def draw(self) -> None:
         """Draw a frame."""
-        self._volume_changed.Modified()
+        self._grid.Modified()
         self._window.Render()
 
-    def over_white(self) -> np.ndarray:
-        """The frame, linear, [H, W, 3]."""
+    def picture(self) -> np.ndarray:
+        """The frame over white, linear, [H, W, 3]."""
         reader = vtk.vtkWindowToImageFilter()
         reader.SetInput(self._window)
         reader.ReadFrontBufferOff()
@@ -73,26 +76,16 @@ class VtkVolume:
         volume = vtk.vtkVolume()
         volume.SetMapper(mapper)
         volume.SetProperty(look)
-        self._volume_changed = grid
+        self._grid = grid
         return volume
 
 
-def _dense(nvf: Nvf, shader: Shader, look: LookCodes, camera: Camera) -> np.ndarray:
-    """Colors and opacities of a voxel's length at every corner of the whole grid, uint8."""
-    positions = sample_positions(nvf).reshape(-1, 3)[nvf.active]
-    normals = nvf.normals.reshape(-1, 3)[nvf.active]
-    rays_d = positions - camera.position
-    rays_d /= np.linalg.norm(rays_d, axis=-1, keepdims=True)
-    colors = shader.evaluate(look.decoded(), normals, rays_d.astype(np.float32))
-    samples = np.zeros((nvf.density.size, 4), np.uint8)
-    samples[nvf.active, :3] = np.rint(linear_to_srgb(colors) * 255.0)
-    passed = np.exp(-np.maximum(nvf.density.reshape(-1), 0.0) * nvf.voxel_size)
-    samples[:, 3] = np.rint((1.0 - passed) * 255.0)
-    bricks = samples.reshape(*nvf.density.shape, 4)
-    dense = np.zeros((*(CELLS * side + 1 for side in nvf.top.shape), 4), np.uint8)
-    for brick, (x, y, z) in enumerate(brick_coordinates(nvf.top) * CELLS):
-        dense[x : x + CELLS + 1, y : y + CELLS + 1, z : z + CELLS + 1] = bricks[brick]
-    return dense
+def _bytes(nvf: Nvf, shader: Shader, look: LookCodes, camera: Camera) -> np.ndarray:
+    """Colors and opacities of a voxel's length, [X, Y, Z, 4] uint8."""
+    colors, densities = dense_colors(nvf, shader, look, camera)
+    opacities = 1.0 - np.exp(-np.maximum(densities, 0.0) * nvf.voxel_size)
+    rgba = np.concatenate([linear_to_srgb(colors), opacities[..., None]], axis=-1)
+    return np.asarray(np.rint(rgba * 255.0).astype(np.uint8))
 
 
 def _aim(target: vtk.vtkCamera, camera: Camera) -> None:
