@@ -10,6 +10,7 @@ import numpy as np
 from neuron_core.foundation.errors import NeuronError
 
 EMBEDDED = "embedded"  # the encoder in this package
+BLANK = "blank"  # all prompts are the same to it: the baseline of a field without prompts
 OPENCLIP = "openclip:"  # prefix of OpenCLIP's own models: openclip:ARCHITECTURE/TAG
 LONGEST_PROMPT = 2000  # characters
 _REFUSED = {

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from neuron_core.prompts.encoder import EMBEDDED, OPENCLIP, PromptEncoder, PromptError
+from neuron_core.prompts.encoder import BLANK, EMBEDDED, OPENCLIP, PromptEncoder, PromptError
 
 
 def load_encoder(name: str = EMBEDDED, weights: Path | None = None) -> PromptEncoder:
-    """The encoder of that name: "embedded", "openclip:ARCHITECTURE/TAG" or a recorded id's name.
+    """The encoder of that name: "embedded", "openclip:ARCHITECTURE/TAG", "blank" or a recorded id's name.
 
     `weights` is a file to use instead of the packaged or cached one. Nothing is downloaded
     unless NEURON_ALLOW_DOWNLOAD is 1. Raises PromptError if there is no such encoder here.
@@ -18,6 +18,10 @@ def load_encoder(name: str = EMBEDDED, weights: Path | None = None) -> PromptEnc
         if name not in (EMBEDDED, encoder.id.name):
             raise PromptError(f"The embedded encoder is {encoder.id.name}, not {name}.", _options())
         return encoder
+    if name == BLANK:
+        from neuron_core.prompts.blank import BlankEncoder
+
+        return BlankEncoder()
     if name.startswith(OPENCLIP):
         from neuron_core.prompts.openclip import load_openclip
 

@@ -120,6 +120,20 @@ def test_a_run_that_went_on_ends_with_the_same_bytes(config, whole, tmp_path):
     assert content(stopped.out) == content(config.out)
 
 
+def test_shards_that_were_rendered_apart_are_merged_into_the_whole(config, whole, tmp_path):
+    shards = [tmp_path / "first", tmp_path / "second"]
+    for index, folder in enumerate(shards, 1):
+        run(replace(config, out=folder, shard=f"{index}/2"), Silent())
+    merged = replace(config, out=tmp_path / "merged", merge=tuple(shards))
+    run(replace(merged, merge=tuple(shards[:1]), shard="1/2"), Silent())
+    run(merged, Silent())
+    assert content(tmp_path / "merged") == content(config.out)
+    with pytest.raises(ConfigMismatchError):
+        run(replace(merged, out=tmp_path / "other", seed=1), Silent())
+    with pytest.raises(NeuronError, match="no shard"):
+        run(replace(merged, out=tmp_path / "other", overwrite=True, merge=(tmp_path,)), Silent())
+
+
 def test_shards_and_the_run_that_joins_them_make_the_whole(config, whole, tmp_path):
     for shard in ("2/3", "1/3", "3/3"):
         result = run(replace(config, out=tmp_path / "parts", shard=shard), Silent())

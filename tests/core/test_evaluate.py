@@ -9,15 +9,20 @@ import numpy as np
 import pytest
 
 from neuron_core.datasets.layout import DatasetError, MaterialInfo
+from neuron_core.datasets.reader import MaterialEntry
 from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
 from neuron_core.foundation.files import sha256_of
 from neuron_core.foundation.progress import Silent
 from neuron_core.images import metrics
 from neuron_core.images.pictures import decode_image
+from neuron_core.tasks.evaluate import run as evaluate
+from neuron_core.tasks.evaluate.baselines import NEAREST, nearest
 from neuron_core.tasks.evaluate.config import EvaluateConfig
-from neuron_core.tasks.evaluate.measure import compare, mean_of
+from neuron_core.tasks.evaluate.measure import Measured, compare, mean_of
 from neuron_core.tasks.evaluate.run import run
-from neuron_core.tasks.evaluate.table import baking_loss
+from neuron_core.tasks.evaluate.summary import markdown as summary_table
+from neuron_core.tasks.evaluate.summary import summarise
+from neuron_core.tasks.evaluate.table import Result, baking_loss
 from tests.core.baked_samples import MATERIALS, write_ball, write_photographs, write_truth
 
 GLASS = MaterialInfo("clear-glass", "clear glass", (), "train", True, True)
@@ -111,6 +116,55 @@ def test_a_field_knows_held_out_materials_by_their_prompt(config):
     wanted = replace(config, split="compositional", representation="inr")
     (row,) = run(wanted, Silent())["rows"]
     assert (row["material"], row["representation"], row["split"]) == ("worn-gold", "inr", "compositional")
+
+
+def test_held_out_materials_have_baselines_beside_them(config):
+    result = run(replace(config, split="compositional", representation="inr"), Silent())
+    assert set(result["baselines"]) == {"nearest material", "mean image"}
+    assert result["baselines"]["nearest material"]["l1"] == 0.0  # its truth is that of a trained one
+    assert result["baselines"]["mean image"]["l1"] > 0.0
+    rows = {(row["representation"], row["category"]): row for row in result["categories"]}
+    own = rows["inr", "all"]
+    assert own["materials"] == 1 and own["l1_mean"] == own["l1_median"] > 0.0
+    assert "By category" in (config.out / "table.md").read_text()
+
+
+def test_summaries_compare_with_the_nearest_material_category_by_category():
+    glass = {"name": "g", "parameters": {"transmission_weight": 1.0}}
+    metal = {"name": "m", "parameters": {"base_metalness": 1.0}}
+    entries = [
+        MaterialEntry("g", "g", (), glass, "compositional", transmissive=True),
+        MaterialEntry("m", "m", (), metal, "compositional"),
+        MaterialEntry("s", "s", (), metal, "compositional", supported=False),
+    ]
+
+    def result(name: str, errors: tuple[float, ...]) -> Result:
+        views = [[{"l1": error, "psnr": 20.0, "ssim": 0.5}] for error in errors]
+        return Result(name, "compositional", [Measured(*pair) for pair in zip(entries, views, strict=True)])
+
+    rows = summarise([result("inr", (0.1, 0.3, 9.0)), result(NEAREST, (0.2, 0.4, 9.0))])
+    ratios = {row["category"]: row.get("l1_mean_ratio") for row in rows if row["representation"] == "inr"}
+    assert ratios["translucent"] == pytest.approx(0.5) and ratios["metal"] == pytest.approx(0.75)
+    assert ratios["all"] == pytest.approx(2 / 3) and ratios["not rendered as it is"] == 1.0
+    assert "| all | inr | 2 | 0.2000 | 0.2000 | 0.67 |" in summary_table(rows)
+
+
+def test_the_nearest_material_is_never_the_material_itself():
+    pictures = np.stack([np.full((4, 4, 3), value, np.float32) for value in (0.1, 0.5, 0.9)])
+    valid = np.ones((4, 4), bool)
+    assert nearest(pictures, ["a", "b", "c"], "x", pictures[1], valid) == 1
+    assert nearest(pictures, ["a", "b", "c"], "b", pictures[1] + 0.05, valid) == 2
+    valid[:2] = False
+    mixed = pictures[0].copy()
+    mixed[:2] = 0.9
+    assert nearest(pictures, ["a", "b", "c"], "x", mixed, valid) == 0
+
+
+def test_many_looks_are_drawn_in_parts_with_the_same_figures(config, monkeypatch):
+    whole = run(config, Silent())
+    monkeypatch.setattr(evaluate, "MOST_LOOKS", 1)
+    parts = run(replace(config, out=config.out.with_name("parts")), Silent())
+    assert parts["rows"] == whole["rows"]
 
 
 def test_materials_that_it_was_not_trained_on_are_left_out_and_named(config, tmp_path):

@@ -170,6 +170,16 @@ def test_names_that_mean_the_embedded_encoder(embedded: EmbeddedEncoder) -> None
     )
 
 
+def test_to_the_blank_encoder_all_prompts_are_the_same() -> None:
+    blank = load_encoder("blank")
+    one, other = blank.encode(["gold, polished", "oak wood"])
+    np.testing.assert_array_equal(one, other)
+    assert np.linalg.norm(one) == pytest.approx(1.0) and len(one) == blank.width
+    assert blank.id == load_encoder(blank.id.name).id
+    with pytest.raises(PromptError):
+        blank.encode(["?!"])
+
+
 @pytest.mark.parametrize("name", ["", "clip", "embedded/0", "openclip", "Embedded"])
 def test_unknown_encoder_names_list_what_there_is(name: str) -> None:
     with pytest.raises(PromptError) as caught:

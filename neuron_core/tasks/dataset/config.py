@@ -11,7 +11,7 @@ from neuron_core.foundation.errors import NeuronError
 Variant = Literal["auto", "cuda", "llvm", "scalar"]
 
 # Fields that say where and how it runs, not what comes out.
-RUN_FIELDS = ("out", "shard", "variant", "overwrite")
+RUN_FIELDS = ("out", "shard", "merge", "variant", "overwrite")
 LARGEST_RESOLUTION = 4096
 MOST_VIEWS = 10_000
 MOST_SAMPLES = 65_536
@@ -44,6 +44,7 @@ class DatasetConfig:
     ground: bool = False  # put the object on a grey disc
     seed: int = 0  # everything random follows from it
     shard: str = ""  # "I/N": render only the I-th of N parts; run again without it to finish
+    merge: tuple[Path, ...] = ()  # folders of other shards of the same command, taken in before it goes on
     variant: Variant = "auto"  # of Mitsuba; auto takes the fastest that runs
     overwrite: bool = False  # replace a dataset that was made with another config
 

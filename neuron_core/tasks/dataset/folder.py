@@ -12,7 +12,7 @@ from pathlib import Path
 
 from neuron_core.datasets import layout
 from neuron_core.foundation.errors import ConfigMismatchError, FileError
-from neuron_core.foundation.files import read_json, sha256_of, write_json
+from neuron_core.foundation.files import read_bytes, read_json, sha256_of, write_bytes, write_json
 
 UNFINISHED = "unfinished"
 PREVIEW = "preview.png"
@@ -51,6 +51,23 @@ class Folder:
             content = {"fingerprint": self.fingerprint, "config": self.description}
             write_json(self.path / UNFINISHED / REQUEST, content)
             self._remove(layout.MANIFEST)
+
+    def take_over(self, other: Path) -> int:
+        """Copy pictures, and notes about them, that another folder of the same dataset has and this one
+        lacks; how many files that were. Raises ConfigMismatchError if it holds another dataset."""
+        theirs = Folder(other, self.description)
+        found = theirs._described()
+        if not found:
+            raise FileError(f"{other} holds no shard of a dataset.", "Give a folder that `--shard` wrote to.")
+        if found.get("fingerprint") != self.fingerprint:
+            raise theirs._mismatch(found)
+        patterns = ((layout.GBUFFER_FOLDER, "*.exr"), (layout.BEAUTY_FOLDER, "*.exr"), (UNFINISHED, "*.json"))
+        files = [file for name, pattern in patterns for file in sorted((other / name).rglob(pattern))]
+        names = [file.relative_to(other).as_posix() for file in files]
+        missing = [name for name in names if not self.has(name)]
+        for name in sorted(missing, key=lambda name: not name.startswith(UNFINISHED)):  # notes first
+            write_bytes(self.path / name, read_bytes(other / name))
+        return len(missing)
 
     def has(self, path: str) -> bool:
         """Whether a file is there; files are whole once they are."""

@@ -47,6 +47,8 @@ def run(config: DatasetConfig, report: Reporter) -> dict[str, object]:
     folder = Folder(Path(config.out), describe(config, plan))
     folder.open(config.overwrite)
     if not folder.is_finished():
+        for other in config.merge:
+            report.progress(0.0, "merge", f"{folder.take_over(Path(other))} files from {other}")
         for note in (*geometry.notes, *library.notes):
             report.warn(note)
         _warn_of_losses(plan.materials, report)

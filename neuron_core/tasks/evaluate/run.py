@@ -16,14 +16,16 @@ from neuron_core.foundation.progress import Part as Share
 from neuron_core.foundation.progress import Reporter
 from neuron_core.images.pictures import encode_png, to_bytes
 from neuron_core.images.sheet import Row, contact_sheet, difference
-from neuron_core.tasks.evaluate import table
+from neuron_core.tasks.evaluate import summary, table
+from neuron_core.tasks.evaluate.baselines import measure_baselines
 from neuron_core.tasks.evaluate.config import EvaluateConfig
-from neuron_core.tasks.evaluate.measure import measure
+from neuron_core.tasks.evaluate.measure import Measured, measure
 from neuron_core.tasks.evaluate.subjects import Subject, open_subjects
 from neuron_core.tasks.evaluate.table import Result
 
 TABLE, DATA, SHEET = "table.md", "table.json", "contact_sheet.png"
 MOST_ROWS = 16  # of the contact sheet
+MOST_LOOKS = 16  # that are drawn at once: their codes are held beside each other
 SHOWN_VIEWS = 2  # of each material, where there are few materials
 GAIN = 5  # of the differences
 CAPTIONS = {"nvf": "baked voxels (nvf)", "inr": "field (inr)"}
@@ -55,7 +57,8 @@ def run(config: EvaluateConfig, report: Reporter) -> dict[str, object]:
     parts = [_part(config, subject, dataset, report) for subject in subjects]
     shown = cameras[:: max(1, len(cameras) // SHOWN_VIEWS)][:SHOWN_VIEWS]
     results = _measure(config, dataset, cameras, parts, shown, report)
-    return _write(config, dataset, folder, fingerprint, results, shown)
+    baselines = _baselines(config, dataset, cameras, parts, shown, report)
+    return _write(config, dataset, folder, fingerprint, results, baselines, shown)
 
 
 def _downscale(config: EvaluateConfig) -> int:
@@ -170,13 +173,42 @@ def _measure(
         share = Share(report, 0.95 * index / len(parts), 0.95 * (index + 1) / len(parts))
         name = part.subject.representation
 
-        def tell(done: int, share: Share = share, name: str = name) -> None:
-            share.progress(done / len(cameras), "evaluate", f"{name}  view {done}/{len(cameras)}")
+        measured: list[Measured] = []
+        for first in range(0, len(part.entries), MOST_LOOKS):
+            some = slice(first, first + MOST_LOOKS)
+            whole = len(cameras) * len(part.entries)
 
-        tracer = part.subject.tracer(part.looks, report)
-        measured = measure(dataset, cameras, part.entries, tracer, shown, tell)
+            def tell(
+                done: int, share: Share = share, name: str = name, first: int = first, whole: int = whole
+            ) -> None:
+                drawn = first * len(cameras) + done * min(MOST_LOOKS, whole // len(cameras) - first)
+                share.progress(drawn / whole, "evaluate", f"{name}  picture {drawn}/{whole}")
+
+            tracer = part.subject.tracer(part.looks[some], report)
+            measured += measure(dataset, cameras, part.entries[some], tracer, shown, tell)
         results.append(Result(part.subject.representation, config.split, measured))
     return results
+
+
+def _baselines(
+    config: EvaluateConfig,
+    dataset: Dataset,
+    cameras: Sequence[str],
+    parts: Sequence[Part],
+    shown: Sequence[str],
+    report: Reporter,
+) -> list[Result]:
+    """What can be said of held-out materials without a field."""
+    if config.split != "compositional" or dataset.kind != "rendered":
+        return []
+    entries = list({entry.name: entry for part in parts for entry in part.entries}.values())
+
+    def tell(done: int) -> None:
+        report.progress(
+            0.95 + 0.04 * done / len(cameras), "evaluate", f"baselines  view {done}/{len(cameras)}"
+        )
+
+    return measure_baselines(dataset, cameras, entries, config.split, shown, tell)
 
 
 def _write(
@@ -185,8 +217,10 @@ def _write(
     folder: Path,
     fingerprint: str,
     results: Sequence[Result],
+    baselines: Sequence[Result],
     shown: Sequence[str],
 ) -> dict[str, object]:
+    by_category = summary.summarise([*results, *baselines]) if dataset.kind == "rendered" else []
     convention = table.PHOTOGRAPH_CONVENTION if dataset.kind == "photographs" else table.CONVENTION
     mean = {result.representation: result.mean() for result in results}
     apart = {result.representation: found for result in results if (found := result.apart())}
@@ -195,13 +229,17 @@ def _write(
         "mean": mean,
         "transmissive": apart,
         "baking_loss": table.baking_loss(mean),
-        "baselines": {},
+        "baselines": {result.representation: result.mean() for result in baselines},
+        "categories": by_category,
         "split": config.split,
         "convention": convention,
     }
     title = f"{Path(config.subject).name} on {dataset.path.name}, {config.split} split"
-    write_bytes(folder / TABLE, table.markdown(title, convention, results, ()).encode())
-    write_bytes(folder / SHEET, encode_png(sheet_of(dataset, results, shown, title)))
+    text = table.markdown(title, convention, [*results, *baselines], ())
+    if baselines:
+        text += f"\n## By category, transmissive materials included\n\n{summary.markdown(by_category)}"
+    write_bytes(folder / TABLE, text.encode())
+    write_bytes(folder / SHEET, encode_png(sheet_of(dataset, [*results, *baselines], shown, title)))
     write_json(folder / DATA, {**content, "fingerprint": fingerprint})
     return _located(content, folder)
 

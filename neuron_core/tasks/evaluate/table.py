@@ -17,6 +17,9 @@ PHOTOGRAPH_CONVENTION = (
 )
 
 
+MOST_LINES = 120  # rows for single materials; beyond, the table has means only
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What one representation of the subject scored."""
@@ -79,9 +82,8 @@ def markdown(title: str, convention: str, results: Sequence[Result], notes: Sequ
         "| material | representation | views | PSNR dB | SSIM | L1 | IoU | depth mm | truth floor dB |",
         "|---|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    for row in sorted(
-        (row for result in results for row in result.rows()), key=lambda row: str(row["material"])
-    ):
+    rows = [row for result in results for row in result.rows()]
+    for row in sorted(rows, key=lambda row: str(row["material"])) if len(rows) <= MOST_LINES else ():
         name = str(row["material"]) + ("" if row["supported"] and not row["transmissive"] else " *")
         lines.append(_line(name, str(row["representation"]), str(row["views"]), row))
     for result in results:
