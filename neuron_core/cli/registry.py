@@ -55,10 +55,18 @@ TASKS: tuple[Task, ...] = (
     _task("train", "TrainConfig", ("dataset", "out"), "train a prompt-steered field on a dataset"),
     _task("bake", "BakeConfig", ("run", "out"), "bake a trained field into one .neuron file"),
     _task("look", "LookConfig", ("asset",), "give a .neuron file a new look, or edit one, without training"),
-    _task("render", "RenderConfig", ("asset", "out"), "render a .neuron file from a set of cameras"),
+    _task(
+        "render",
+        "RenderConfig",
+        ("asset", "out"),
+        "render a .neuron file or a USD stage from a set of cameras",
+    ),
     _task("evaluate", "EvaluateConfig", ("subject", "dataset"), "measure a field or asset against the truth"),
     _task(
         "publish", "PublishConfig", ("asset", "library"), "publish a .neuron file as a USD asset, versioned"
+    ),
+    _task(
+        "anchor", "AnchorConfig", ("scene", "out"), "write anchor frames of a USD stage for other programs"
     ),
     _scene("new", ("stage",), "write an empty shot"),
     _scene("add", ("stage", "asset"), "put an asset, or a grid of it, into a shot"),

@@ -140,12 +140,13 @@ def draw_layers(
     *,
     lift: float,
     step: float,
+    sharing: int = 1,
     device: str = "cpu",
 ) -> None:
     """Write the layers [64 * P, 8] of pairs of one look: `tiles`, `instances` and `starts` are [P].
 
     `which` is the look's place in `assets`. With `records` [64 * P, 16], which may be None, what the
-    rays meet is known already. Mirrors show the same instance once, as `drawing.draw` has it.
+    rays meet is known already. Mirrors show the same instance once, `sharing` as `drawing.draw` has it.
     """
     count = int(tiles.shape[0])
     per_index = BEAM if device == "cpu" else 1
@@ -163,7 +164,7 @@ def draw_layers(
         view(records if known else layers, wp.float32, [count * BEAM * (RECORD if known else LAYER)]),
         step,
         Gate(*(mirror or [0.0] * (CHANNELS + 2))),
-        int(mirror is not None),
+        0 if mirror is None else sharing,
         lift,
         network.cells,
         network.directions,
@@ -370,11 +371,14 @@ _LAYER = """
     }
     bool mirrors = false;
     if (reflections != 0)
-        mirrors = march_reflected(records, reflected);
+        mirrors = march_reflected(records, reflected, reflections);
     if (mirrors) {
         for (int ray = 0; ray < MANY; ++ray)
             mirrored[ray].v[3] = reflected[16 * ray + 12] > faint ? reflected[16 * ray + 12] : 0.0f;
         shade(reflected, nullptr, mirrored);
+        for (int ray = 0; ray < MANY; ++ray)
+            if (leaders[ray] != ray)
+                mirrored[ray] = mirrored[leaders[ray]];
     }
     shade(records, mirrors ? mirrored : nullptr, colors);
     for (int ray = 0; ray < MANY; ++ray) {

@@ -119,8 +119,10 @@ class Composed:
 class Composer:
     """Draws instances and meshes; those may be exchanged between frames without building pools anew."""
 
-    def __init__(self, device: str = "cpu", step: float = STEP) -> None:
+    def __init__(self, device: str = "cpu", step: float = STEP, sharing: bool = False) -> None:
+        """With `sharing` two by two pixels share a reflected ray, as a viewport can do (on a CPU)."""
         self._device = device
+        self._sharing = 4 if sharing else 1
         self._step = step
         self._instances: tuple[Instance, ...] = ()
         self._mesh: _Meshes | None = None
@@ -288,6 +290,7 @@ class Composer:
                 layers,
                 lift=LIFT,
                 step=self._step,
+                sharing=self._sharing,
                 device=self._device,
             )
             if dressed.field.shader.encoding == "srgb":

@@ -7,26 +7,29 @@ from typing import Literal
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.values import ValueNotationError, comma_list
 
-AOVS = ("depth", "normal", "alpha")
+AOVS = ("depth", "normal", "alpha", "id")
 MOST_SAMPLES = 4  # along each side of a pixel
 
 
 @dataclass(frozen=True, slots=True)
 class RenderConfig:
-    """Draw a .neuron file from a set of cameras: PNG, EXR with AOVs, an animation of a turntable.
+    """Draw a .neuron file or a USD stage from a set of cameras: PNG, EXR with AOVs, an animation of a
+    turntable.
 
     The same command goes on with the frames that are missing, so several machines can share a
     folder by their --frames.
     """
 
     asset: Path
-    """The .neuron file."""
+    """The .neuron file, or a stage: .usda, .usd, .usdc."""
     out: Path
     """Folder for the pictures."""
     cameras: str = "turntable:48"
-    """turntable:N, cameras.json, transforms.json or a dataset; PATH:test takes one split of it."""
+    """turntable:N, cameras.json, transforms.json or a dataset; PATH:test takes one split of it;
+    path:cameras.json:N moves through those cameras in N frames. In a stage also /path/to/camera."""
     frames: str = ""
-    """A-B or A-BxS: only these of the cameras, counted from 1. Default: all."""
+    """A-B or A-BxS: only these of the cameras, counted from 1; with a camera of a stage, frames of
+    the stage. Default: all."""
     prompt: str = ""
     """A look, by its name or its prompt. Default: the first one. With --detail inr any prompt."""
     size: str = ""
@@ -34,7 +37,7 @@ class RenderConfig:
     detail: Literal["nvf", "inr"] = "nvf"
     """What is drawn: the baked voxels, fast, or the field itself, which is finer and much slower."""
     aov: str = ""
-    """Write an EXR beside each PNG with depth,normal,alpha or some of them."""
+    """Write an EXR beside each PNG with depth,normal,alpha or some of them; of a stage also id."""
     samples: int = 2
     """Rays along each side of a pixel, 1 to 4, averaged in linear."""
     background: Literal["transparent", "white"] = "transparent"

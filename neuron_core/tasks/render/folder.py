@@ -3,7 +3,7 @@
 render.json       what the pictures depend on, and its fingerprint
 cameras.json      the cameras of all frames, also of those that another machine renders
 <camera>.png      sRGB, straight alpha
-<camera>.exr      linear, premultiplied R G B A, with depth and N.X N.Y N.Z if asked for
+<camera>.exr      linear, premultiplied R G B A, with depth, N.X N.Y N.Z and id if asked for
 turntable.webp    or .png
 """
 
@@ -120,4 +120,6 @@ def _channels(rgba: np.ndarray, geometry: Geometry | None, aovs: tuple[str, ...]
         channels["depth"] = geometry.depths
     if geometry is not None and "normal" in aovs:
         channels |= {f"N.{axis}": geometry.normals[..., index] for index, axis in enumerate("XYZ")}
+    if geometry is not None and geometry.ids is not None and "id" in aovs:
+        channels["id"] = geometry.ids.astype(np.float32)
     return channels

@@ -41,6 +41,10 @@ def run(config: RenderConfig, report: Reporter) -> dict[str, object]:
     Raises AssetError for a file that cannot be drawn or a look that it does not have, and
     ConfigMismatchError if the folder holds other pictures.
     """
+    if Path(config.asset).suffix.lower() in SCENES:
+        from neuron_core.tasks.render.scenes import run_scene
+
+        return run_scene(config, report)
     path = _asset_path(config)
     report.progress(0.0, "load", str(path))
     baked = _read(path, config.detail)
@@ -61,11 +65,8 @@ def run(config: RenderConfig, report: Reporter) -> dict[str, object]:
 
 def _asset_path(config: RenderConfig) -> Path:
     path = Path(config.asset)
-    if path.suffix.lower() in SCENES:
-        raise NeuronError(
-            f"{path} is a USD stage; whole scenes are not rendered yet.",
-            "Give the .neuron file of one of its assets.",
-        )
+    if "id" in config.aovs():
+        raise NeuronError("Only scenes have ids of what they show.", "Leave id out of --aov.")
     if not path.exists():
         raise FileError(f"There is no asset at {path}.", "Make one with: neuron bake RUN OUT.neuron")
     if path.is_dir():

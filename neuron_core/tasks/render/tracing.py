@@ -107,6 +107,7 @@ class Geometry:
     coverage: np.ndarray  # [H, W] bool
     depths: np.ndarray  # [H, W] float32, distance along the ray
     normals: np.ndarray  # [H, W, 3] float32, world
+    ids: np.ndarray | None = None  # [H, W] int32 of what there is; only scenes have them
 
 
 def draw(tracer: Tracer, camera: Camera, samples: int = 2) -> Pictures:

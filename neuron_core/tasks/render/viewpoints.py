@@ -9,6 +9,7 @@ import numpy as np
 
 from neuron_core.cameras.camera import Camera, CameraError, load_cameras, resized
 from neuron_core.cameras.dome import turntable
+from neuron_core.cameras.paths import CameraPath, Key
 from neuron_core.cameras.transforms import is_transforms, read_transforms
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.values import ValueNotationError, frames, size
@@ -49,10 +50,21 @@ def viewpoints(text: str, size_text: str, points: np.ndarray, elevation: float) 
     turns = _turns(text)
     if turns:
         return Viewpoints(tuple(framed_turntable(turns, points, elevation, *(wanted or DEFAULT_SIZE))), True)
-    cameras = read_cameras(text)
+    moving = re.fullmatch(r"path:(.+):(\d{1,6})", text.strip())
+    cameras = _moved_through(read_cameras(moving[1]), int(moving[2])) if moving else read_cameras(text)
     if wanted:
         cameras = [fitted(camera, *wanted) for camera in cameras]
     return Viewpoints(tuple(_with_file_names(cameras)), False)
+
+
+def _moved_through(keys: list[Camera], count: int) -> list[Camera]:
+    """A move through keys in that many frames, from rest to rest."""
+    if not 2 <= count <= MOST_TURNS:
+        raise ValueNotationError(
+            f"A camera path of {count} frames.", "Write path:cameras.json:48 for 48 frames."
+        )
+    move = CameraPath(tuple(Key(float(index), key) for index, key in enumerate(keys)), ease=1.0)
+    return move.cameras([(len(keys) - 1) * frame / (count - 1) for frame in range(count)])
 
 
 def _turns(text: str) -> int:

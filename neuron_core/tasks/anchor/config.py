@@ -1,0 +1,43 @@
+"""What `neuron anchor` can be asked for. Imports nothing heavy."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from neuron_core.foundation.errors import NeuronError
+
+MOST_SAMPLES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorConfig:
+    """Write anchor frames of a scene for other programs: colour, depth, normal, alpha, ids, optical
+    flow to the next anchor, and the camera.
+
+    The same command goes on with the anchors that are missing.
+    """
+
+    scene: Path
+    """The stage: .usda, .usd, .usdc."""
+    out: Path
+    """Folder for the anchors."""
+    camera: str = ""
+    """Path of a camera prim. Default: the only one of the stage."""
+    frames: str = ""
+    """Frames a,b,c, ascending, or A-BxS. Default: the first and the last frame of the stage."""
+    size: str = ""
+    """WIDTHxHEIGHT in pixels. Default: 512x512."""
+    samples: int = 2
+    """Rays along each side of a pixel for colour and alpha, 1 to 4; the rest is never filtered."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to draw; auto takes CUDA where it works."""
+    encoder_weights: Path | None = None
+    """Local weights of the OpenCLIP encoder that assets were trained with, if they were."""
+    overwrite: bool = False
+    """Replace anchors in the folder that were made with another config."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.samples <= MOST_SAMPLES:
+            raise NeuronError(
+                f"{self.samples} samples along a side of a pixel cannot be had.", f"Give 1 to {MOST_SAMPLES}."
+            )
