@@ -61,7 +61,9 @@ class MitsubaVolume:
             return hit & (time < far) & (passed > OPAQUE)
 
         def go(time: Any, passed: Any, color: Any) -> Any:
-            place = (origin + time * direction - low) * mi.Vector3f(*scale.tolist()) + mi.Vector3f(*offset.tolist())
+            place = (origin + time * direction - low) * mi.Vector3f(*scale.tolist()) + mi.Vector3f(
+                *offset.tolist()
+            )
             found = texture.eval(place)
             left = passed * dr.exp(-dr.maximum(found[3], 0.0) * step)
             color = color + (passed - left) * mi.Color3f(found[0], found[1], found[2])

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
@@ -176,12 +176,21 @@ def nvf_vs_vtk(inputs: Inputs) -> Figure:
     except ImportError:
         return Figure(name, None, "times", target, detail='VTK is not installed: pip install "neuron[bench]"')
 
-    def make(duel: _Duel) -> tuple[str, Peer]:
-        baked = inputs.baked
-        volume = VtkVolume(baked.nvf, baked.shader, baked.looks[duel.slug], duel.large)
-        return "VTK fixed-point volume mapper", volume
+    baked = inputs.baked
 
-    return _against(name, target, inputs, make)
+    def made(duel: _Duel, leaping: bool) -> VtkVolume:
+        return VtkVolume(baked.nvf, baked.shader, baked.looks[duel.slug], duel.large, leaping)
+
+    found = _against(
+        name, target, inputs, lambda duel: ("VTK fixed-point volume mapper", made(duel, leaping=True))
+    )
+    if inputs.demo.dataset is None:
+        return found
+    duel = _duel(inputs)
+    whole = made(duel, leaping=False)
+    times = timed(whole.draw, min(inputs.runs, 3), warm=1)
+    also = f"{times.median * 1e3:.0f} ms and {duel.score(whole.picture()):.2f} dB without"
+    return replace(found, peer=f"{found.peer} with its space leaping, {also}")
 
 
 def nvf_vs_mitsuba(inputs: Inputs) -> Figure:

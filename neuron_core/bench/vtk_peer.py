@@ -12,13 +12,22 @@ from neuron_core.voxels.nvf import LookCodes, Nvf
 from neuron_core.voxels.shading import Shader
 
 STEP = 0.5  # voxels
+NOTHING, SCALE = 64, 16.0  # how optical depths of a voxel, from -4 to 12, are stored in 8 bits
+FOG = 1e-4  # opacity of a voxel's length: the least that VTK's 15 bits tell from nothing at half of it
 NEAR, FAR = 0.01, 100.0  # metres
 
 
 class VtkVolume:
-    """A dense grid of 8-bit colors and opacities, its colors those that the camera sees."""
+    """A dense grid of 8-bit colors and densities, its colors those that the camera sees.
 
-    def __init__(self, nvf: Nvf, shader: Shader, look: LookCodes, camera: Camera) -> None:
+    With `leaping` VTK skips what it takes for empty, which is fast and loses parts of thin surfaces;
+    without, a fog too thin to be seen keeps it from that.
+    """
+
+    def __init__(
+        self, nvf: Nvf, shader: Shader, look: LookCodes, camera: Camera, leaping: bool = True
+    ) -> None:
+        self._fog = 0.0 if leaping else FOG
         vtk.vtkLogger.SetStderrVerbosity(vtk.vtkLogger.VERBOSITY_ERROR)  # it tries windows that fail
         self._voxel = nvf.voxel_size
         self._window = vtk.vtkRenderWindow()
@@ -64,12 +73,9 @@ class VtkVolume:
         mapper.AutoAdjustSampleDistancesOff()
         mapper.SetImageSampleDistance(1.0)
         mapper.SetNumberOfThreads(CORES)
-        opacity = vtk.vtkPiecewiseFunction()
-        opacity.AddPoint(0.0, 0.0)
-        opacity.AddPoint(255.0, 1.0)
         look = vtk.vtkVolumeProperty()
         look.IndependentComponentsOff()
-        look.SetScalarOpacity(opacity)
+        look.SetScalarOpacity(_opacities(self._fog))
         look.SetScalarOpacityUnitDistance(self._voxel)
         look.SetInterpolationTypeToLinear()
         look.ShadeOff()
@@ -81,11 +87,20 @@ class VtkVolume:
 
 
 def _bytes(nvf: Nvf, shader: Shader, look: LookCodes, camera: Camera) -> np.ndarray:
-    """Colors and opacities of a voxel's length, [X, Y, Z, 4] uint8."""
+    """Colors and optical depths of a voxel's length, [X, Y, Z, 4] uint8."""
     colors, densities = dense_colors(nvf, shader, look, camera)
-    opacities = 1.0 - np.exp(-np.maximum(densities, 0.0) * nvf.voxel_size)
-    rgba = np.concatenate([linear_to_srgb(colors), opacities[..., None]], axis=-1)
-    return np.asarray(np.rint(rgba * 255.0).astype(np.uint8))
+    stored = (densities * nvf.voxel_size * SCALE + NOTHING).clip(0, 255)
+    rgba = np.concatenate([linear_to_srgb(colors) * 255.0, stored[..., None]], axis=-1)
+    return np.asarray(np.rint(rgba).astype(np.uint8))
+
+
+def _opacities(fog: float) -> vtk.vtkPiecewiseFunction:
+    """What a voxel's length stops, for each stored optical depth."""
+    function = vtk.vtkPiecewiseFunction()
+    for stored in range(256):
+        depth = (stored - NOTHING) / SCALE
+        function.AddPoint(float(stored), max(1.0 - float(np.exp(-max(depth, 0.0))), fog))
+    return function
 
 
 def _aim(target: vtk.vtkCamera, camera: Camera) -> None:
