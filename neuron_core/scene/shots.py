@@ -151,7 +151,8 @@ def add(stage: Usd.Stage, source: Path, prim_path: str, instance: bool = True) -
         raise SceneError(
             f"{prim_path} is there already.", "Take another name, or change it with: neuron scene set"
         )
-    root = Path(stage.GetRootLayer().realPath).parent
+    layer = stage.GetRootLayer()
+    root = None if layer.anonymous else Path(layer.realPath).parent
     parent = Sdf.Path(prim_path).GetParentPath()
     if not parent.IsAbsoluteRootPath() and not stage.GetPrimAtPath(parent):
         UsdGeom.Xform.Define(stage, parent)
@@ -195,7 +196,7 @@ def repeat(stage: Usd.Stage, source: str, copies: Mapping[str, Change]) -> None:
                 spec.properties[schema.LOOK].default = wanted.look
 
 
-def _draw_file(prim: Usd.Prim, source: Path, root: Path) -> None:
+def _draw_file(prim: Usd.Prim, source: Path, root: Path | None) -> None:
     manifest = read_header(source).manifest
     schema.apply(prim)
     schema.set_value(prim, schema.FILE, Sdf.AssetPath(relative(source, root)))
@@ -233,8 +234,13 @@ def _convert(prim: Usd.Prim, unit: float, up: str) -> None:
         xformable.SetXformOpOrder(ops)
 
 
-def relative(target: Path, folder: Path) -> str:
-    """A path as layers in `folder` write it: from there, with slashes; absolute on another drive."""
+def relative(target: Path, folder: Path | None) -> str:
+    """A path as layers in `folder` write it: from there, with slashes; absolute on another drive.
+
+    Layers that lie nowhere, as a host composes them, write absolute paths too.
+    """
+    if folder is None:
+        return str(target.resolve()).replace(os.sep, "/")
     try:
         path = os.path.relpath(target.resolve(), folder.resolve()).replace(os.sep, "/")
     except ValueError:
