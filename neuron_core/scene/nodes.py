@@ -45,6 +45,7 @@ __all__ = [
 SMALLEST_SCALE, LARGEST_SCALE = 1e-6, 1e6  # of an asset's axes in the engine's world
 FLATTEST = 1e-5  # smallest over largest of them
 FARTHEST = 1e7  # metres from the origin
+UNPLACED = np.eye(4)
 
 schema.register()
 
@@ -166,6 +167,7 @@ class _AssetReader:
         self._when = when
         self._library = library
         self._known: dict[Sdf.Path, tuple[AssetNode, Problem | None]] = {}
+        self._files: dict[str, tuple[Path, Manifest]] = {}  # by resolved path
 
     def read(self, found: Found, matrix: np.ndarray) -> tuple[AssetNode, Problem | None]:
         """The node at its place, and what keeps it from being drawn."""
@@ -180,12 +182,11 @@ class _AssetReader:
 
     def _read(self, found: Found) -> tuple[AssetNode, Problem | None]:
         prim = found.prim
-        unplaced = np.eye(4)
+        unplaced = UNPLACED
         digest = str(self._value(prim, schema.DIGEST) or "")
         pose = tuple(float(value) for value in self._value(prim, schema.POSE) or ())
         try:
-            file = self._file(prim)
-            manifest = header_of(file).manifest
+            file, manifest = self._file(prim)
             self._check(prim, file, manifest, digest)
             look, prompt = self._appearance(prim, file, manifest)
         except NeuronError as error:
@@ -198,12 +199,17 @@ class _AssetReader:
         value = attribute.Get(self._when) if attribute else None
         return value if value is None or _fits(name, value) else None
 
-    def _file(self, prim: Usd.Prim) -> Path:
+    def _file(self, prim: Usd.Prim) -> tuple[Path, Manifest]:
         value = self._value(prim, schema.FILE)
         if not isinstance(value, Sdf.AssetPath) or not value.path:
             raise SceneError("It names no .neuron file.", f"Author {schema.FILE}.")
         if not value.resolvedPath:
             raise SceneError(f"There is no file {value.path}.", "Publish the asset, or mend the path.")
+        if value.resolvedPath not in self._files:
+            self._files[value.resolvedPath] = self._open(value)
+        return self._files[value.resolvedPath]
+
+    def _open(self, value: Sdf.AssetPath) -> tuple[Path, Manifest]:
         if Ar.IsPackageRelativePath(value.resolvedPath):
             raise SceneError(f"{value.path} lies inside a package.", "Keep .neuron files beside the layer.")
         file = Path(value.resolvedPath)
@@ -212,7 +218,7 @@ class _AssetReader:
                 f"{value.path} lies outside the library {self._library}.",
                 "Publish the asset into the library, or open the stage without the restriction.",
             )
-        return file
+        return file, header_of(file).manifest
 
     def _check(self, prim: Usd.Prim, file: Path, manifest: Manifest, digest: str) -> None:
         if digest and digest != manifest.digest:
