@@ -173,7 +173,7 @@ def test_the_field_draws_any_prompt(config):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"asset": Path("scene.usda")}, "USD stage"),
+        ({"asset": Path("scene.usda")}, "scene.usda"),
         ({"asset": Path("missing.neuron")}, "no asset at missing"),
         ({"asset": ROOT / "tests"}, "folder"),
         ({"asset": ROOT / "README.md"}, "README.md"),
