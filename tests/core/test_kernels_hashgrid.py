@@ -159,3 +159,62 @@ def test_wrong_arrays_are_refused() -> None:
 
 def test_no_points_are_fine() -> None:
     assert encoded(SPECS[0], np.zeros((0, 3), np.float32), some_tables(SPECS[0])).shape == (0, SPECS[0].width)
+
+
+@pytest.mark.parametrize("features", [2, 4])
+def test_a_single_cell_interpolates_its_eight_corners(features: int) -> None:
+    spec = HashGridSpec(1, features, 6, 1, 1)
+    points, tables = some_points(40), some_tables(spec)
+    np.testing.assert_allclose(encoded(spec, points, tables), slow_encode(spec, points, tables), atol=1e-5)
+    gradients = np.ones((40, spec.width), np.float32)
+    grad_tables = np.zeros_like(tables)
+    hashgrid.encode_backward(spec, points, gradients, grad_tables)
+    np.testing.assert_allclose(grad_tables.sum(axis=1), 40, rtol=1e-5)  # weights of a point sum to 1
+    assert not grad_tables[:, 8:].any()
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_table_gradients_equal_the_slow_reference(spec: HashGridSpec) -> None:
+    points, tables = some_points(30), np.zeros(spec.table_shape, np.float32)
+    gradients = np.random.default_rng(6).standard_normal((30, spec.width)).astype(np.float32)
+    grad_tables = np.zeros_like(tables)
+    hashgrid.encode_backward(spec, points, gradients, grad_tables)
+    random = np.random.default_rng(7)
+    touched = np.argwhere(np.abs(grad_tables).sum(axis=-1) > 0)
+    for level, row in touched[random.choice(len(touched), 12, replace=False)]:
+        nudged = tables.copy()
+        nudged[level, row, 1] = 1.0  # the encoding is linear in the tables
+        expected = np.vdot(slow_encode(spec, points, nudged), gradients)
+        assert grad_tables[level, row, 1] == pytest.approx(expected, abs=1e-4)
+
+
+def test_points_outside_are_extrapolated_and_points_that_are_none_stay_apart() -> None:
+    spec = SPECS[0]
+    tables = some_tables(spec)
+    outside = np.array([[-0.01, 0.5, 0.5], [1.01, 0.5, 0.5]], np.float32)
+    inner = np.array([[0.0, 0.5, 0.5], [1.0, 0.5, 0.5]], np.float32)
+    step = np.abs(encoded(spec, outside, tables) - encoded(spec, inner, tables))
+    assert step.max() < 0.01 * max(spec.resolutions) * 2 * np.abs(tables).max()
+    points = some_points(70)
+    points[33] = np.nan
+    values = encoded(spec, points, tables)
+    kept = np.arange(70) != 33
+    assert np.isnan(values[33]).any()
+    np.testing.assert_array_equal(values[kept], encoded(spec, points[kept], tables))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"features": 3}, "2 or 4"), ({"levels": 0}, "1..32"), ({"table_size_log2": 5}, "6..24")],
+)
+def test_shapes_that_no_kernel_has_are_refused(changes: dict[str, int], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        HashGridSpec(**changes)
+
+
+def test_other_devices_are_refused() -> None:
+    torch = pytest.importorskip("torch")
+    spec = SPECS[0]
+    points = torch.zeros(4, 3, device="meta")
+    with pytest.raises((ValueError, RuntimeError), match="(?i)device"):
+        hashgrid.encode(spec, points, torch.zeros(spec.table_shape), torch.zeros(4, spec.width))

@@ -44,7 +44,7 @@ def slow_samples(spec: MarchSpec, rays: Rays, occupancy: np.ndarray) -> list[lis
         while True:
             step = np.float32(np.clip(t * np.float32(spec.cone), spec.step_min, spec.step_max))
             middle = np.float32(t + np.float32(0.5) * step)
-            if middle >= far:
+            if not middle < far:
                 break
             position = raymarch.to_unit_cube(spec, origin + middle * direction)
             cell = np.clip((position * len(occupancy)).astype(int), 0, len(occupancy) - 1)
@@ -244,3 +244,125 @@ def test_missing_gradients_are_zero() -> None:
         results.append((grad_sigmas, grad_values))
     assert np.array_equal(results[0][0], results[1][0]) and np.array_equal(results[0][1], results[1][1])
     assert not results[0][1].any()
+
+
+def degenerate_rays() -> Rays:
+    """Along axes from inside, from a face, away from the box, beside it, without length."""
+    rays = [
+        ((0.0, 0.5, -0.5), (1, 0, 0), 0.0, 9.0),
+        ((0.0, 0.5, -0.5), (0, -1, 0), 0.0, 9.0),
+        ((-1.0, 0.5, -0.5), (1, 0, 0), 0.0, 9.0),
+        ((3.0, 0.5, -0.5), (1, 0, 0), 0.0, 9.0),
+        ((-3.0, 5.0, -0.5), (1, 0, 0), 0.0, 9.0),
+        ((0.0, 0.5, -0.5), (0, 0, 1), 1.0, 1.0),
+        ((0.0, 0.5, -0.5), (0, 0, 1), 0.0, PLAIN.step_max / 4),
+        ((-2.0, -1.5, -3.0), (2**-0.5, 2**-0.5, 0), 0.0, 9.0),
+    ]
+    return Rays(*(np.array(column, np.float32) for column in zip(*rays, strict=True)))
+
+
+@pytest.mark.parametrize("cells", [1, 2, 8, 16])
+@pytest.mark.parametrize("spec", [PLAIN, CONES])
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_degenerate_rays_equal_the_slow_walk(spec: MarchSpec, cells: int, share: float) -> None:
+    rays, occupancy = degenerate_rays(), some_occupancy(cells, share=share)
+    samples = raymarch.sample_rays(spec, rays, occupancy)
+    with np.errstate(invalid="ignore"):
+        expected = slow_samples(spec, rays, occupancy)
+    assert (samples.ray_count[3:7] == 0).all()
+    for ray, found in enumerate(expected):
+        own = slice(samples.ray_start[ray], samples.ray_start[ray] + samples.ray_count[ray])
+        assert samples.ray_count[ray] == pytest.approx(len(found), abs=1)
+        if samples.ray_count[ray] == len(found):
+            values = np.array(found, np.float32).reshape(-1, 2)
+            np.testing.assert_allclose(samples.t_mid[own], values[:, 0], atol=2e-4)
+
+
+def test_a_ray_along_a_face_stays_in_it() -> None:
+    along = Rays(*(np.array([v], np.float32) for v in ((-3.0, 1.5, -0.5), (1, 0, 0), 0.0, 9.0)))
+    samples = raymarch.sample_rays(PLAIN, along, np.ones((8, 8, 8), np.uint8))
+    assert samples.ray_count[0] in (0, round(2 / PLAIN.step_max), round(2 / PLAIN.step_max) - 1)
+    np.testing.assert_allclose(samples.positions[:, 1], 1.0)
+
+
+@pytest.mark.parametrize("spec", [PLAIN, CONES])
+def test_a_grid_of_one_cell_is_the_box_or_nothing(spec: MarchSpec) -> None:
+    rays = some_rays()
+    one, many = np.ones((1, 1, 1), np.uint8), np.ones((8, 8, 8), np.uint8)
+    single, whole = (raymarch.sample_rays(spec, rays, grid, seed=1) for grid in (one, many))
+    assert np.array_equal(single.t_mid, whole.t_mid) and np.array_equal(single.ray_count, whole.ray_count)
+    assert not raymarch.sample_rays(spec, rays, 0 * one, seed=1).ray_count.any()
+
+
+@pytest.mark.parametrize("spec", [PLAIN, CONES])
+def test_empty_blocks_change_no_sample(spec: MarchSpec) -> None:
+    occupancy = np.zeros((32, 32, 32), np.uint8)
+    occupancy[8:16, 8:16, 16:24] = some_occupancy(8, share=0.5)
+    blocks = occupancy.copy()
+    corners = blocks.reshape(4, 8, 4, 8, 4, 8)
+    corners[:] = np.where(
+        corners.max(axis=(1, 3, 5), keepdims=True) == raymarch.EMPTY, raymarch.EMPTY_BLOCK, corners
+    )
+    rays = some_rays(500)
+    plain, blocked = (raymarch.sample_rays(spec, rays, grid) for grid in (occupancy, blocks))
+    assert plain.ray_count.sum() > 50
+    same = plain.ray_count == blocked.ray_count
+    assert same.mean() > 0.99  # rounding may move a sample out of a cell
+    if same.all():
+        np.testing.assert_allclose(plain.t_mid, blocked.t_mid, atol=2e-4)
+
+
+def test_rays_end_at_solid_cells() -> None:
+    occupancy = np.ones((8, 8, 8), np.uint8)
+    occupancy[:, :, 5:] = raymarch.SOLID
+    rays = some_rays(300)
+    samples = raymarch.sample_rays(PLAIN, rays, occupancy)
+    assert (samples.positions[:, 2] < 5 / 8).all()
+    for ray in range(300):
+        own = samples.t_mid[samples.ray_start[ray] : samples.ray_start[ray] + samples.ray_count[ray]]
+        steps = np.diff(own)
+        np.testing.assert_allclose(steps, PLAIN.step_max, atol=1e-4)  # nothing behind what is solid
+    full = raymarch.sample_rays(PLAIN, rays, np.ones((8, 8, 8), np.uint8))
+    outward = rays.directions[:, 2] < 0
+    inside = (rays.origins[:, 2] + 2) / 3 < 5 / 8
+    assert np.array_equal(samples.ray_count[outward & inside], full.ray_count[outward & inside])
+
+
+def test_empty_batches_and_rays_without_samples_composite_to_nothing() -> None:
+    nothing = np.zeros((0, 3), np.float32)
+    for count in (0, 3):
+        zeros = np.zeros(count, np.int32)
+        samples = Samples(zeros, zeros, nothing, nothing[:, 0], nothing[:, 0], np.zeros(0, np.int32))
+        result = composited(samples, nothing[:, 0], nothing)
+        assert not result.values.any() and not result.opacities.any() and not result.depths.any()
+        ones = np.ones(count, np.float32)
+        raymarch.composite_backward(
+            samples, nothing[:, 0], nothing, Composited(None, None, ones, ones), nothing[:, 0], nothing
+        )
+
+
+def test_steps_without_length_or_density_pass_all_light_and_have_finite_gradients() -> None:
+    count = np.array([4], np.int32)
+    dts = np.array([0, 0.1, 0, 0.2], np.float32)
+    samples = Samples(np.zeros(1, np.int32), count, None, np.arange(4, dtype=np.float32), dts, None)
+    sigmas = np.array([5, 0, 1e30, 0], np.float32)
+    values = np.ones((4, 1), np.float32)
+    assert composited(samples, sigmas, values).opacities[0] == 0
+    ones = np.ones(1, np.float32)
+    grad_sigmas, grad_values = np.empty(4, np.float32), np.empty((4, 1), np.float32)
+    gradients = Composited(None, ones[:, None], ones, ones)
+    raymarch.composite_backward(samples, sigmas, values, gradients, grad_sigmas, grad_values)
+    np.testing.assert_allclose(grad_sigmas, dts * (2 + np.arange(4)), rtol=1e-6)
+    assert not grad_values.any()
+
+
+def test_unsupported_types_and_devices_are_refused() -> None:
+    rays, full = some_rays(8), np.ones((4, 4, 4), np.uint8)
+    with pytest.raises(TypeError, match="uint8"):
+        raymarch.sample_rays(PLAIN, rays, full.astype(np.int32))
+    doubled = Rays(rays.origins.astype(np.float64), rays.directions, rays.nears, rays.fars)
+    with pytest.raises(TypeError, match="float32"):
+        raymarch.sample_rays(PLAIN, doubled, full)
+    samples, sigmas, values = some_media()
+    with pytest.raises(TypeError, match="float32"):
+        composited(samples, sigmas.astype(np.float16), values)

@@ -101,8 +101,11 @@ class FrameStage:
         alphas = pixels.opacities - batch.colors[..., 3]
         bent = (pixels.normals - batch.normals).square().sum(-1)
         seen = pixels.opacities.detach() * batch.normals.abs().sum(-1).clamp_max(1.0)
-        loss = errors.square().mean() + SILHOUETTE * alphas.square().mean()
-        loss = loss + TURNED * (bent * seen).mean() + LITTLE_DETAIL * style.detail.mean()
+        met = max(1, len(bent))  # the other rays have nothing to learn from
+        loss = errors.square().sum() / (3 * self.looks * met) + SILHOUETTE * alphas.square().sum() / (
+            self.looks * met
+        )
+        loss = loss + TURNED * (bent * seen).sum() / met + LITTLE_DETAIL * style.detail.mean()
         loss.backward()
         error = errors.detach().square().sum().item() / (3 * self.looks * count)
         return {
