@@ -1,0 +1,115 @@
+"""The LOP that references a neural asset: the prims of `neuron scene add`, and no engine."""
+
+from pathlib import Path
+
+import hou
+
+from neuron_core.assets import Manifest
+from neuron_core.foundation.errors import NeuronError
+from neuron_core.scene import schema, shots
+from neuron_core.scene.headers import header_of
+from neuron_core.scene.library import locate
+from neuron_houdini import engine, jobs
+
+FIRST_WITH_SPLATS = 22  # Houdini draws Gaussian splats of USD from here on
+PREFERRED = ("splat", "mesh", "volume", "points", "proxy")
+OLDER = ("mesh", "volume", "points", "proxy", "box")
+
+
+def cook(lop: hou.LopNode, hda: hou.LopNode) -> None:
+    """Author the asset on the stage that is cooking. Raises hou.NodeError."""
+    stage = lop.editableStage()
+    if not str(hda.evalParm("file")).strip():
+        hda.addWarning("No asset yet: pick a .neuron file or a published asset.")
+        return
+    try:
+        author(stage, hda)
+    except NeuronError as error:
+        raise hou.NodeError(f"{error.message} {error.hint}".strip()) from error
+
+
+def author(stage: object, hda: hou.LopNode) -> None:
+    """Reference the asset and set what the parameters say. Raises NeuronError."""
+    path = str(hda.evalParm("primpath")).strip()
+    source = locate(Path(str(hda.evalParm("file")).strip()))
+    prim = shots.add(stage, source, path, bool(hda.evalParm("instance")))
+    at, rotate, scale = (_three(hda, name) for name in ("t", "r", "s"))
+    shots.change(
+        stage,
+        path,
+        shots.Change(
+            at=at if at != (0.0, 0.0, 0.0) else None,
+            rotate=rotate if rotate != (0.0, 0.0, 0.0) else None,
+            scale=scale if scale != (1.0, 1.0, 1.0) else None,
+            look=str(hda.evalParm("look")).strip() or None,
+            representation=_representation(prim, str(hda.evalParm("representation"))),
+        ),
+    )
+
+
+def _three(hda: hou.LopNode, name: str) -> tuple[float, float, float]:
+    x, y, z = hda.evalParmTuple(name)
+    return float(x), float(y), float(z)
+
+
+def _representation(prim: object, wanted: str) -> str | None:
+    """What is asked for, or for `auto` the best that this Houdini draws and the asset has."""
+    sets = prim.GetVariantSets()  # type: ignore[attr-defined]
+    if not sets.HasVariantSet(schema.REPRESENTATION_SET):
+        return None
+    if wanted != "auto":
+        return wanted
+    offered = sets.GetVariantSet(schema.REPRESENTATION_SET).GetVariantNames()
+    order = PREFERRED if hou.applicationVersion()[0] >= FIRST_WITH_SPLATS else OLDER
+    return next((name for name in order if name in offered), None)
+
+
+def manifest_of(hda: hou.Node) -> Manifest | None:
+    """The manifest of the asset of a node, read from the header alone; None if there is none."""
+    try:
+        file = neuron_file(hda)
+        return header_of(file).manifest if file else None
+    except NeuronError:
+        return None
+
+
+def neuron_file(hda: hou.Node) -> Path | None:
+    """The `.neuron` file: the one that was picked, or the one in the folder of a published version."""
+    text = str(hda.evalParm("file")).strip()
+    if not text:
+        return None
+    source = locate(Path(text))
+    if source.suffix.lower() == ".neuron":
+        return source
+    found = sorted(source.parent.glob("*.neuron")) or sorted(source.parent.glob("v*/*.neuron"))
+    return found[-1] if found else None
+
+
+def look_menu(hda: hou.Node) -> list[str]:
+    """Names and prompts of the looks in turn, as menus want them."""
+    manifest = manifest_of(hda)
+    looks = manifest.looks if manifest is not None else ()
+    return [text for look in looks for text in (look.slug, look.prompt or look.slug)]
+
+
+def representation_menu(hda: hou.Node) -> list[str]:
+    """Representations that assets can have, in turn with their labels."""
+    return ["auto", "Best Available"] + [
+        text for name in (*PREFERRED, "box") for text in (name, name.title())
+    ]
+
+
+def bake(hda: hou.Node) -> None:
+    """Add the new prompt to the file as a look, in the background."""
+    prompt = str(hda.evalParm("prompt")).strip()
+    try:
+        file = neuron_file(hda)
+        if file is None or not prompt:
+            raise engine.EngineError("input", "A file and a new prompt are needed.", "Fill in both.")
+        words = ["look", str(file), "--prompt", prompt, "--out", str(file)]
+        jobs.submit(hda.sessionId(), jobs.Job(f"look of {hda.name()}", [words]))
+    except (engine.EngineError, NeuronError) as error:
+        text = str(error)
+        if not hou.isUIAvailable():
+            raise hou.NodeError(text) from error
+        hou.ui.displayMessage(text, severity=hou.severityType.Error, title="Neuron")

@@ -1,0 +1,172 @@
+"""The driver nodes: parameters to commands, run in the foreground or as jobs."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import hou
+
+from neuron_houdini import engine, jobs
+
+DATASET_OPTIONS = "geometry materials views val_views test_views resolution spp focal aperture seed".split()
+TRAIN_OPTIONS = "preset device validate_every seed".split()
+BAKE_OPTIONS = "resolution name licence".split()
+RENDER_OPTIONS = "cameras frames prompt size aov device".split()
+PUBLISH_OPTIONS = "name number".split()
+
+Command = list[str]
+
+
+def dataset(node: hou.RopNode) -> None:
+    """Render the dataset of a node."""
+    _render(node, "dataset")
+
+
+def train(node: hou.RopNode) -> None:
+    """Train and bake."""
+    _render(node, "train")
+
+
+def render(node: hou.RopNode) -> None:
+    """Draw pictures."""
+    _render(node, "render")
+
+
+def publish(node: hou.RopNode) -> None:
+    """Publish a version."""
+    _render(node, "publish")
+
+
+def commands_of(node: hou.RopNode, task: str) -> list[Command]:
+    """What the engine is told, command by command."""
+    return _COMMANDS[task](node)
+
+
+def _dataset(node: hou.RopNode) -> list[Command]:
+    words = ["dataset", _text(node, "out"), *_options(node, DATASET_OPTIONS)]
+    for prim in _text(node, "assign").split():
+        words += ["--assign", prim]
+    return [words + _switches(node, ["ground", "overwrite"])]
+
+
+def _train(node: hou.RopNode) -> list[Command]:
+    first = ["train", _text(node, "dataset"), _text(node, "run"), *_options(node, TRAIN_OPTIONS)]
+    if steps := int(node.evalParm("steps")):
+        first += ["--steps", str(steps)]
+    second = ["bake", _text(node, "run"), _text(node, "asset"), *_options(node, BAKE_OPTIONS)]
+    for prompt in filter(None, map(str.strip, _text(node, "prompt").split(";"))):
+        second += ["--prompt", prompt]
+    switches = _switches(node, ["overwrite"])
+    return [first + switches, second + switches]
+
+
+def _render_command(node: hou.RopNode) -> list[Command]:
+    out = _text(node, "out")
+    source = _text(node, "asset") if _text(node, "source") == "asset" else _exported(node, Path(out))
+    words = ["render", source, out, *_options(node, RENDER_OPTIONS), "--background", _text(node, "behind")]
+    return [words + _switches(node, ["overwrite"])]
+
+
+def _publish(node: hou.RopNode) -> list[Command]:
+    return [["publish", _text(node, "asset"), _text(node, "library"), *_options(node, PUBLISH_OPTIONS)]]
+
+
+_COMMANDS: dict[str, Callable[[hou.RopNode], list[Command]]] = {
+    "dataset": _dataset,
+    "train": _train,
+    "render": _render_command,
+    "publish": _publish,
+}
+
+
+def _exported(node: hou.RopNode, folder: Path) -> str:
+    """The stage of the LOP node, flattened into a file beside the pictures."""
+    lop = node.node(_text(node, "loppath"))
+    if not isinstance(lop, hou.LopNode):
+        raise hou.NodeError(f"There is no LOP node at {_text(node, 'loppath')!r}. Pick one under LOP Path.")
+    stage = lop.stage()
+    if stage is None:
+        raise hou.NodeError(f"{lop.path()} has no stage. Look at its errors.")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "stage.usdc"
+    stage.Flatten().Export(str(path))
+    return str(path)
+
+
+def _text(node: hou.RopNode, name: str) -> str:
+    return str(node.evalParm(name)).strip()
+
+
+def _options(node: hou.RopNode, names: Sequence[str]) -> Command:
+    """Parameters that have the engine's names; what is empty or 0 as a number of a version is left out."""
+    words: Command = []
+    for name in names:
+        value = node.evalParm(name)
+        text = f"{value:.9g}" if isinstance(value, float) else str(value).strip()
+        if text and not (name == "number" and text == "0"):
+            words += [f"--{name.replace('_', '-')}", text]
+    return words
+
+
+def _switches(node: hou.RopNode, names: Sequence[str]) -> Command:
+    return [f"--{name}" for name in names if node.evalParm(name)]
+
+
+def _render(node: hou.RopNode, task: str) -> None:
+    """Run in the foreground. Escape stops the engine and the render. Raises hou.NodeError."""
+    try:
+        with hou.InterruptableOperation(f"Neuron {task}", open_interrupt_dialog=True) as operation:
+            for words in commands_of(node, task):
+                engine.run(words, lambda fraction, *_: operation.updateProgress(fraction))
+    except engine.EngineError as error:
+        raise hou.NodeError(str(error)) from error
+
+
+def start(node: hou.RopNode, task: str) -> None:
+    """Run in the background; the status parameter follows it."""
+    try:
+        jobs.submit(node.sessionId(), jobs.Job(f"{task} of {node.name()}", commands_of(node, task)))
+    except (engine.EngineError, hou.NodeError) as error:
+        _tell(str(error))
+        return
+    _follow(node.sessionId())
+
+
+def cancel(node: hou.RopNode) -> None:
+    """Stop the background job of a node."""
+    job = jobs.of(node.sessionId())
+    if job is not None:
+        job.cancel()
+
+
+def _follow(key: int) -> None:
+    """Write what the job does into the node's status, from Houdini's own thread."""
+    if not hou.isUIAvailable():
+        return
+
+    def update() -> None:
+        job, node = jobs.of(key), hou.nodeBySessionId(key)
+        if job is None or node is None:
+            hou.ui.removeEventLoopCallback(update)
+            return
+        show_status(node, job)
+        if job.over:
+            hou.ui.removeEventLoopCallback(update)
+            if job.error is not None and job.error.kind != "stopped":
+                _tell(str(job.error))
+
+    hou.ui.addEventLoopCallback(update)
+
+
+def show_status(node: hou.Node, job: jobs.Job) -> None:
+    """Set the status parameter, only if it changed."""
+    text = f"{job.fraction:.0%} {job.text}"
+    parm = node.parm("status")
+    if parm is not None and parm.evalAsString() != text:
+        parm.set(text)
+
+
+def _tell(text: str) -> None:
+    if hou.isUIAvailable():
+        hou.ui.displayMessage(text, severity=hou.severityType.Error, title="Neuron")
+    else:
+        raise hou.NodeError(text)

@@ -1,0 +1,183 @@
+"""The engine as a process: where it is, what it is told, what it answers.
+
+A command is `python -m neuron_core TASK ... --json`. It writes progress events, then one result or
+error, a JSON object a line. Runs without Houdini; nothing here imports `hou`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import neuron_core
+
+PROJECT = Path(neuron_core.__file__).resolve().parents[1]
+SET_UP = "Set the engine up: run `python scripts/demo.py --quick` in the project, or set NEURON_ENV."
+_PYTHONS = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__", "PXR_PLUGINPATH_NAME")
+_PATHS = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FRAMEWORK_PATH", "DYLD_INSERT_LIBRARIES")
+_LAST_WORDS = 2000  # characters of standard error that an error without words of its own shows
+
+Progress = Callable[[float, str, str], None]  # fraction, stage, message
+
+
+class EngineError(Exception):
+    """What the engine could not do: `kind` is a stable word, `hint` says what helps."""
+
+    def __init__(self, kind: str, message: str, hint: str = "") -> None:
+        super().__init__(f"{message} {hint}".strip())
+        self.kind = kind
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The result object of a command."""
+
+    body: Mapping[str, object]
+
+
+def find_python(variables: Mapping[str, str] | None = None) -> Path:
+    """The interpreter of the engine: that of NEURON_ENV, or of `.venv` in the project.
+
+    Raises EngineError if there is none.
+    """
+    given = (os.environ if variables is None else variables).get("NEURON_ENV", "").strip()
+    folder = Path(given).expanduser() if given else PROJECT / ".venv"
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not python.exists():
+        raise EngineError("environment", f"There is no engine in {folder}.", SET_UP)
+    return python
+
+
+def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables without what belongs to Houdini: its Python, its settings, its libraries."""
+    home = variables.get("HFS", "")
+    kept = {
+        name: value
+        for name, value in variables.items()
+        if name not in _PYTHONS and name != "HFS" and not name.startswith("HOUDINI_")
+    }
+    for name in _PATHS:
+        if home and name in kept:
+            entries = [entry for entry in kept[name].split(os.pathsep) if not _lies_in(entry, home)]
+            kept[name] = os.pathsep.join(entries)
+            if not kept[name]:
+                del kept[name]
+    return kept | {"PYTHONNOUSERSITE": "1", "PYTHONUTF8": "1"}
+
+
+def _lies_in(entry: str, folder: str) -> bool:
+    inner, outer = os.path.normpath(entry), os.path.normpath(folder)
+    return inner == outer or inner.startswith(outer + os.sep)
+
+
+class Process:
+    """One command of the engine while it runs. Its streams are read by threads of their own."""
+
+    def __init__(self, words: Sequence[str], python: Path | None = None) -> None:
+        self._command = [str(python or find_python()), "-m", "neuron_core", *words, "--json"]
+        self._errors: list[str] = []
+        self._stopped = False
+        environment = clean_environment(os.environ)
+        environment["PYTHONPATH"] = str(PROJECT)
+        flags = subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0
+        try:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment,
+                encoding="utf-8",
+                errors="replace",
+                creationflags=flags,
+            )
+        except OSError as error:
+            message = f"The engine does not start: {error.strerror}."
+            raise EngineError("environment", message, SET_UP) from error
+        self._drain = threading.Thread(target=self._keep_errors, daemon=True)
+        self._drain.start()
+
+    def _keep_errors(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self._errors = [*self._errors[-99:], line]
+
+    def cancel(self) -> None:
+        """Ask it to stop where nothing is lost."""
+        self._stopped = True
+        if self._process.poll() is None:
+            self._process.terminate()
+
+    def wait(self, progress: Progress | None = None) -> Answer:
+        """Pass on progress until it ends. Raises EngineError, also for an end without an answer.
+
+        If `progress` raises, the engine is stopped before the error goes on.
+        """
+        assert self._process.stdout is not None
+        last: Mapping[str, object] = {}
+        try:
+            for line in self._process.stdout:
+                event = _event(line)
+                if event.get("event") == "progress" and progress is not None:
+                    fraction = event.get("fraction")
+                    share = float(fraction) if isinstance(fraction, int | float) else 0.0
+                    progress(share, str(event.get("stage", "")), str(event.get("message", "")))
+                elif event.get("event") in ("result", "error"):
+                    last = event
+        except BaseException:
+            self.cancel()
+            self._end()
+            raise
+        self._end()
+        return self._answer(last)
+
+    def _end(self) -> None:
+        self._process.wait()
+        self._drain.join()
+        assert self._process.stdout is not None and self._process.stderr is not None
+        self._process.stdout.close()
+        self._process.stderr.close()
+
+    def _answer(self, last: Mapping[str, object]) -> Answer:
+        if last.get("event") == "result":
+            return Answer({name: value for name, value in last.items() if name != "event"})
+        if last.get("event") == "error":
+            words = (str(last.get(name, "")) for name in ("kind", "message", "hint"))
+            raise EngineError(*words)
+        if self._stopped:
+            raise EngineError("stopped", "Stopped as asked.", "Render again to go on.")
+        said = "".join(self._errors)[-_LAST_WORDS:].strip()
+        message = f"The engine ended with code {self._process.returncode} and no answer."
+        raise EngineError("crash", message, said or "It said nothing.")
+
+
+def _event(line: str) -> Mapping[str, object]:
+    """A line as an event; other text is none."""
+    try:
+        content = json.loads(line)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def run(words: Sequence[str], progress: Progress | None = None, python: Path | None = None) -> Answer:
+    """Run one command to its end. Raises EngineError."""
+    return Process(words, python).wait(progress)
+
+
+def check_version(python: Path | None = None) -> str:
+    """The version of the engine. Raises EngineError if it is not that of these nodes."""
+    version = str(run(["--version"], python=python).body.get("version", ""))
+    if version != neuron_core.__version__:
+        raise EngineError(
+            "version",
+            f"The engine is {version or 'unknown'}, the nodes are {neuron_core.__version__}.",
+            SET_UP,
+        )
+    return version

@@ -1,0 +1,1 @@
+"""Houdini digital assets as data: described in Python, written as expanded text, packed to `.hda`."""

@@ -1,0 +1,180 @@
+"""Digital assets: bytes against known answers, and every name in them against what it refers to."""
+
+import ast
+import hashlib
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+from houdini_assets import binary, dialog_script, help_card, network, tree
+from houdini_assets.description import Multi, NodeType, Parm
+from houdini_assets.nodes import NODES
+from hypothesis import given
+from hypothesis import strategies as st
+from pack_hdas import pack_all
+
+from tests.houdini import reference_types
+
+PROJECT = Path(__file__).resolve().parents[2]
+OTLS = PROJECT / "otls"
+EACH = pytest.mark.parametrize("node", NODES, ids=[node.name for node in NODES])
+
+
+def test_a_packed_sop_has_the_published_bytes():
+    content = binary.pack(tree.files_of(reference_types.SOP))
+    assert len(content) == 2970
+    assert (
+        hashlib.sha256(content).hexdigest()
+        == "4ec2260ea959da15bc8d1970c4db7f9a8f5b2203fde56c973d870484ef48f3aa"
+    )
+
+
+@pytest.mark.parametrize(
+    ("node", "length", "digest"),
+    [(reference_types.LOP, 3294, "af640bd8002649da"), (reference_types.DRIVER, 3060, "8e922bebf458ce1f")],
+)
+def test_inner_networks_have_the_published_bytes(node, length, digest):
+    archive = binary.archive(network.write(node))
+    assert len(archive) == length
+    assert hashlib.sha256(archive).hexdigest().startswith(digest)
+
+
+@EACH
+def test_the_committed_folders_are_what_the_generator_writes(node):
+    assert tree.read_tree(OTLS / node.folder) == tree.files_of(node)
+
+
+def test_no_other_folder_lies_beside_them():
+    assert {path.name for path in OTLS.iterdir()} == {node.folder for node in NODES}
+
+
+@EACH
+def test_packing_and_expanding_gives_the_same_files(node):
+    files = tree.files_of(node)
+    assert binary.unpack(binary.pack(files)) == files
+
+
+def test_the_same_trees_pack_to_the_same_bytes(tmp_path):
+    first, second = pack_all(tmp_path / "a"), pack_all(tmp_path / "b")
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+    assert len(first) == len(NODES)
+
+
+def test_damaged_containers_are_refused():
+    content = binary.pack(tree.files_of(NODES[0]))
+    for damaged in (content[:-1], content + b"x", b"INDY" + content[4:], b""):
+        with pytest.raises(ValueError):
+            binary.read_container(damaged)
+
+
+@given(st.text(alphabet=st.sampled_from("ab_/:18.é"), max_size=20))
+def test_names_on_disk_are_names_of_sections(name):
+    encoded = tree.encode(name)
+    assert "/" not in encoded and ":" not in encoded
+    assert tree.decode(encoded) == name
+
+
+@EACH
+def test_lists_of_sections_are_what_lies_in_the_folder(node):
+    home = OTLS / node.folder / tree.encode(node.key)
+    listed = (home / "Sections.list").read_text().splitlines()
+    names = [line.split("\t")[0] for line in listed[1:]]
+    on_disk = {path.name.replace("Contents.dir", "Contents.gz") for path in home.iterdir()} - {
+        "Sections.list"
+    }
+    assert listed[0] == '""' and set(names) == on_disk and len(names) == len(on_disk)
+    assert all(tree.decode(line.split("\t")[0]) == line.split("\t")[1] for line in listed[1:])
+
+
+@EACH
+def test_dialog_scripts_survive_parsing_and_writing(node):
+    parsed = dialog_script.parse(dialog_script.write(node))
+    assert dialog_script.parse(dialog_script.render(parsed)) == parsed
+
+
+@pytest.mark.parametrize("text", ["", "{", "{ parm { }", "{ } x", '{ a "b }', "{ { } }"])
+def test_what_is_no_dialog_script_is_refused(text):
+    with pytest.raises(dialog_script.DialogScriptError):
+        dialog_script.parse(text)
+
+
+@EACH
+def test_parameters_are_named_once_and_have_all_their_values(node):
+    parms = list(node.parms())
+    lists = [item.name for item in node.items if isinstance(item, Multi)]
+    names = [parm.name for parm in parms] + lists
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*#?", name) for name in names)
+    for statement in dialog_script.parm_statements(dialog_script.parse(dialog_script.write(node))):
+        default, size = statement.first("default"), statement.value("size", "1")
+        if statement.first("baseparm") is None:
+            assert default is not None and default.block, statement.value("name")
+            assert len(default.block[0].words) == int(size), statement.value("name")
+
+
+@EACH
+def test_conditions_ask_about_parameters_that_exist(node):
+    names = {parm.name for parm in node.parms()}
+    for parm in node.parms():
+        for condition in filter(None, (parm.disable_when, parm.hide_when)):
+            assert dialog_script.condition_names(condition) <= names, parm.name
+
+
+@EACH
+def test_menus_hold_their_defaults(node):
+    for parm in node.parms():
+        if parm.menu is not None and parm.menu.items:
+            assert parm.default[0] in [token for token, _ in parm.menu.items], parm.name
+
+
+@EACH
+def test_callbacks_and_menus_call_functions_that_the_package_has(node):
+    module = ast.parse(node.module)
+    functions = {item.name: item for item in module.body if isinstance(item, ast.FunctionDef)}
+    called = {parm.callback for parm in node.parms() if parm.callback}
+    called |= {parm.menu.function for parm in node.parms() if parm.menu and parm.menu.function}
+    assert called <= set(functions)
+    source = next(item for item in module.body if isinstance(item, ast.ImportFrom))
+    path = PROJECT / "python3.11libs" / "neuron_houdini" / f"{source.names[0].name}.py"
+    defined = {item.name for item in ast.parse(path.read_text()).body if isinstance(item, ast.FunctionDef)}
+    for function in functions.values():
+        assert len(function.body) == 1, "sections hold one line"
+        for attribute in ast.walk(function):
+            if isinstance(attribute, ast.Attribute) and ast.unparse(attribute.value) == "_impl":
+                assert attribute.attr in defined, attribute.attr
+
+
+@EACH
+def test_every_python_section_parses(node):
+    for name, text in tree.sections_of(node).items():
+        if name in ("PythonModule", "PythonCook", *tree.SCRIPTS):
+            ast.parse(text)
+    for inner in node.network:
+        for parm, values in inner.parms:
+            if parm == "python":
+                ast.parse(values[0].strip('"'))
+
+
+@EACH
+def test_xml_sections_are_xml(node):
+    sections = tree.sections_of(node)
+    assert ElementTree.fromstring(sections["Tools.shelf"]).tag == "shelfDocument"
+    icon = ElementTree.fromstring(sections["IconSVG"])
+    assert icon.tag == "{http://www.w3.org/2000/svg}svg"
+
+
+@EACH
+def test_inner_parts_are_read_back(node):
+    if node.network:
+        assert network.parse(network.write(node)) == network.parts_of(node)
+
+
+@EACH
+def test_help_names_every_parameter_and_nothing_else(node: NodeType):
+    card = help_card.write(node)
+    told = re.findall(r"^    #id: (\S+)$", card, re.MULTILINE)
+    shown: list[str] = [parm.name for parm in node.parms() if help_card.shown(parm)]
+    assert told == shown
+    assert all(parm.help for parm in node.parms() if isinstance(parm, Parm) and help_card.shown(parm))
+    assert f"= {node.label} =" in card and f'"""{node.summary}"""' in card
