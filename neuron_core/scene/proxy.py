@@ -165,8 +165,9 @@ def _faces(inside: np.ndarray, numbers: np.ndarray, axis: int) -> np.ndarray:
 
 def _relaxed(points: np.ndarray, low: np.ndarray, high: np.ndarray, quads: np.ndarray) -> np.ndarray:
     """Points drawn towards the mean of their neighbours, each within its own cell."""
-    ends = np.unique(np.concatenate([quads, np.roll(quads, 1, axis=1)]).reshape(2, -1).T, axis=0)
-    ends = np.unique(np.concatenate([ends, ends[:, ::-1]]), axis=0)
+    start, end = quads.ravel(), np.roll(quads, 1, axis=1).ravel()
+    pairs = np.unique(np.concatenate([start * len(points) + end, end * len(points) + start]))
+    ends = np.stack([pairs // len(points), pairs % len(points)], axis=1)
     degree = np.bincount(ends[:, 0], minlength=len(points))[:, None]
     for _ in range(RELAXATIONS):
         total = np.stack(
