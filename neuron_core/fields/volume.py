@@ -15,6 +15,8 @@ from neuron_core.kernels import raymarch
 from neuron_core.kernels.raymarch import OPAQUE, Composited, Guide, MarchSpec, Rays, Samples
 
 GUIDE = Guide()
+BEGINS = 0.15  # ramps before a surface, there is density, and
+BLOCKS_ALL = 0.5  # ramps behind it nothing is seen: the optical depth is 11
 CHUNK = 1 << 15  # points that are asked at once without gradients: what they need stays in cache
 
 
@@ -132,9 +134,9 @@ def sample_rays(
     device, count = rays_o.device, len(rays_o)
     nears, fars = (torch.full((count,), t, device=device) for t in (near, far))
     rays = Rays(rays_o, rays_d, nears, fars)
-    counts = torch.zeros(count, dtype=torch.int32, device=device)
+    counts, begins = torch.zeros(count, dtype=torch.int32, device=device), torch.zeros_like(nears)
     with on_stream_of(rays_o):
-        raymarch.count_samples(spec, rays, occupancy, seed, counts)
+        raymarch.count_samples(spec, rays, occupancy, seed, counts, begins)
         ends = counts.cumsum(0)
         total = int(ends[-1]) if count else 0
         samples = PackedSamples(
@@ -145,7 +147,7 @@ def sample_rays(
             torch.zeros(total, device=device),
             torch.zeros(total, dtype=torch.int32, device=device),
         )
-        raymarch.fill_samples(spec, rays, occupancy, seed, samples.for_kernels())
+        raymarch.fill_samples(spec, rays, occupancy, samples.for_kernels(), begins)
     return samples
 
 
@@ -246,17 +248,18 @@ def shell_occupancy(field: Field, cells: int = 96) -> UInt8[Tensor, "G G G"]:
 
 
 @torch.no_grad()
-def thin_shell(field: Field, cells: int, ramps: float) -> UInt8[Tensor, "G G G"]:
+def thin_shell(field: Field, cells: int, softness: float = 1.0) -> UInt8[Tensor, "G G G"]:
     """As `shell_occupancy` in twice as many cells as it asks for everywhere, and as thin as it can be.
 
-    `ramps` is how far the density reaches out of the surface. Costs little: only cells near the
-    surface are looked into. It trusts distances near the surface, and holds until the field changes.
+    For surfaces as soft as `softness` says, or sharper. Costs little: only cells near the surface are
+    looked into. It trusts distances near the surface, and holds until the field changes.
     """
     values = values_on_grid(field, cells // 2)
     half = 3**0.5 / 2
-    near = torch.nonzero(values.abs() < 4 * half / cells + ramps * field.spec.ramp)
+    ramp = softness * field.spec.ramp
+    near = torch.nonzero(values.abs() < 4 * half / cells + BLOCKS_ALL * ramp)
     labels = _shell(values, 0.0, 0.0).repeat_interleave(2, 0).repeat_interleave(2, 1).repeat_interleave(2, 2)
-    out, behind = half / cells + ramps * field.spec.ramp, half / cells + field.spec.ramp
+    out, behind = half / cells + BEGINS * ramp, half / cells + BLOCKS_ALL * ramp
     for corner in torch.cartesian_prod(*[torch.arange(2, device=near.device)] * 3):
         inner = 2 * near + corner
         units = (inner + 0.5) / cells

@@ -122,8 +122,8 @@ def from_unit_cube(spec: MarchSpec, positions: np.ndarray) -> np.ndarray:
 
 def sample_rays(spec: MarchSpec, rays: Rays, occupancy: Any, seed: int | None = None) -> Samples:
     """Count and fill in one call, for rays in memory; the samples are numpy arrays."""
-    count = np.zeros(len(rays.origins), np.int32)
-    count_samples(spec, rays, occupancy, seed, count)
+    count, begins = np.zeros(len(rays.origins), np.int32), np.zeros(len(rays.origins), np.float32)
+    count_samples(spec, rays, occupancy, seed, count, begins)
     ends = np.cumsum(count, dtype=np.int64)
     total = int(ends[-1]) if len(ends) else 0
     samples = Samples(
@@ -134,12 +134,16 @@ def sample_rays(spec: MarchSpec, rays: Rays, occupancy: Any, seed: int | None = 
         np.zeros(total, np.float32),
         np.zeros(total, np.int32),
     )
-    fill_samples(spec, rays, occupancy, seed, samples)
+    fill_samples(spec, rays, occupancy, samples, begins)
     return samples
 
 
-def count_samples(spec: MarchSpec, rays: Rays, occupancy: Any, seed: int | None, ray_count: Any) -> None:
-    """Write how many samples each ray will have to `ray_count` [R].
+def count_samples(
+    spec: MarchSpec, rays: Rays, occupancy: Any, seed: int | None, ray_count: Any, ray_begin: Any
+) -> None:
+    """Write how many samples each ray will have to `ray_count` [R], and where its first one begins.
+
+    `ray_begin` [R] spares `fill_samples` the way to the first samples.
 
     `occupancy` is [G, G, G] uint8 indexed x, y, z. A sample is taken where the middle of a step
     lies in an `OCCUPIED` cell; the steps do not depend on the grid, but for rounding. A ray ends
@@ -149,25 +153,27 @@ def count_samples(spec: MarchSpec, rays: Rays, occupancy: Any, seed: int | None,
     the ray's place in the batch. Rays without a direction or an interval have no samples.
     """
     device = device_of(rays.origins)
-    packing = [_nothing(device, wp.int32), _view_counts(rays, ray_count)]
+    begins = view(ray_begin, wp.float32, [int(rays.origins.shape[0])])
+    packing = [_nothing(device, wp.int32), _view_counts(rays, ray_count), begins]
     _march(spec, rays, occupancy, seed, packing, _nothing(device, wp.vec3f), [])
 
 
-def fill_samples(spec: MarchSpec, rays: Rays, occupancy: Any, seed: int | None, samples: Samples) -> None:
-    """Write the samples that `count_samples` counted with the same arguments.
+def fill_samples(spec: MarchSpec, rays: Rays, occupancy: Any, samples: Samples, ray_begin: Any) -> None:
+    """Write the samples that `count_samples` counted with the same arguments and wrote `ray_begin` for.
 
     `samples.ray_count` holds these counts and `ray_start` their exclusive running sum; the
     other arrays are written.
     """
     total = int(samples.t_mid.shape[0])
-    packing = [_view_counts(rays, samples.ray_start), _view_counts(rays, samples.ray_count)]
+    begins = view(ray_begin, wp.float32, [int(rays.origins.shape[0])])
+    packing = [_view_counts(rays, samples.ray_start), _view_counts(rays, samples.ray_count), begins]
     columns = [
         view(samples.t_mid, wp.float32, [total]),
         view(samples.dts, wp.float32, [total]),
         view(samples.ray_index, wp.int32, [total]),
     ]
     if total:
-        _march(spec, rays, occupancy, seed, packing, view(samples.positions, wp.vec3f, [total]), columns)
+        _march(spec, rays, occupancy, None, packing, view(samples.positions, wp.vec3f, [total]), columns)
 
 
 def composite(samples: Samples, sigmas: Any, values: Any, result: Composited) -> None:
@@ -363,14 +369,17 @@ def clip_to_cube(origin: wp.vec3f, direction: wp.vec3f, near: wp.float32, far: w
 
 
 @wp.func
-def way_out(place: wp.vec3f, speed: wp.vec3f) -> wp.float32:
-    """How far a point at `place` of the unit cell moves until it leaves the cell."""
+def way_out(place: wp.vec3f, size: wp.float32, slowness: wp.vec3f) -> wp.float32:
+    """How far a point at `place` of a cube of side `size` moves until it leaves the cube.
+
+    `slowness` is 1 / speed, and 0 along axes that it does not move along.
+    """
     way = wp.float32(1.0e30)
     for axis in range(3):
-        if speed[axis] > 0.0:
-            way = wp.min(way, (1.0 - place[axis]) / speed[axis])
-        if speed[axis] < 0.0:
-            way = wp.min(way, -place[axis] / speed[axis])
+        if slowness[axis] > 0.0:
+            way = wp.min(way, (size - place[axis]) * slowness[axis])
+        if slowness[axis] < 0.0:
+            way = wp.min(way, -place[axis] * slowness[axis])
     return way
 
 
@@ -385,6 +394,7 @@ def march_kernel(
     seed: wp.int32,  # negative: no shift
     ray_start: wp.array[wp.int32],  # [R], read when writing
     ray_count: wp.array[wp.int32],  # [R], written when counting, obeyed when writing
+    ray_begin: wp.array[wp.float32],  # [R], as the counts
     positions: wp.array[wp.vec3f],  # [M]
     t_mid: wp.array[wp.float32],  # [M]
     dts: wp.array[wp.float32],  # [M]
@@ -415,6 +425,12 @@ def march_kernel(
     steps = wp.int32(0)
     if not (wp.length_sq(direction) > 0.0 and wp.length_sq(origin) < 1.0e30):
         limit = 0
+    if writing:
+        t = ray_begin[ray]
+    slowness = wp.vec3f(0.0, 0.0, 0.0)
+    for axis in range(3):
+        if speed[axis] != 0.0:
+            slowness[axis] = 1.0 / speed[axis]
     step = step_at(space, t)
     middle = t + 0.5 * step
     while middle < far and count < limit and steps < wp.static(MAX_STEPS):
@@ -437,14 +453,14 @@ def march_kernel(
                 t_mid[start + count] = middle
                 dts[start + count] = step
                 ray_index[start + count] = ray
+            elif count == 0:
+                ray_begin[ray] = t
             count = count + 1
         elif skippable:
             size = wp.where(cell == wp.static(EMPTY_BLOCK), wp.static(BLOCK), 1)
             corner = wp.vec3f(wp.float32(x - x % size), wp.float32(y - y % size), wp.float32(z - z % size))
-            rate = wp.where(space.contracted, 0.5 * cells, cells) / wp.float32(size)
-            leave = (
-                middle + way_out((point * cells - corner) / wp.float32(size), speed * rate) - 1.0e-3 * step
-            )
+            way = way_out(point * cells - corner, wp.float32(size), slowness)
+            leave = middle + way / wp.where(space.contracted, 0.5 * cells, cells) - 1.0e-3 * step
             if space.cone == 0.0:
                 whole = wp.int32(wp.max(wp.min(leave, far) - middle, 0.0) / step)
                 t = t + wp.float32(whole) * step

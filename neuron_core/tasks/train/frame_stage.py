@@ -23,7 +23,6 @@ SOFTEST = 4.0  # times the ramp that is drawn
 SHARP_AFTER = 0.5  # of the steps
 CELLS = 192  # along a side, of the shell that rays look into
 LOOK_EVERY = 500  # steps; the surface hardly moves
-REACH = 0.15  # how far out of the surface the density reaches, in ramps
 LEAST_LIGHT = 1e-3  # samples that less light passes in front of are not live,
 LEAST_ALPHA = 5e-3  # nor are those that block less
 GEOMETRY_PACE = 0.03  # of the learning rate: the surface was learned before
@@ -88,8 +87,8 @@ class FrameStage:
 
     def backward(self, step: int) -> Mapping[str, float]:
         """One step on random pixels of all frames, all looks of the step at once."""
-        if step % LOOK_EVERY == 0 or self.cells is None:
-            self.cells = thin_shell(self.field, CELLS, REACH * SOFTEST)
+        if step % LOOK_EVERY == 0 or step == self.sharp_at or self.cells is None:
+            self.cells = thin_shell(self.field, CELLS, self.softness(step))
         (batch, looks), count = self._batch(step), self.batch
         softness = self.softness(step)
         samples, batch = self.sample(batch, step, softness)
