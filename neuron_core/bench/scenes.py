@@ -14,32 +14,34 @@ from neuron_core.voxels.render import FAST
 
 SIDE = 512
 FOCAL = 1.4  # picture widths
+QUARTER, HALF = 1.4, 1.0  # how far away a camera sees 16 instances cover that much of its picture
 
 
 def instances16_fps(baked: Baked, device: str = "cpu", runs: int = 15, sharing: bool = True) -> Figure:
-    """16 instances of one asset on a grid, the camera above it; the slowest of its looks."""
-    rows: list[tuple[str, ...]] = [("look", "frames/s", "wall ms", "CPU ms", "covered")]
+    """16 instances of one asset on a grid, the camera above it; the slowest of its looks where they
+    cover a quarter of the picture. The table also has nearer cameras."""
+    rows: list[tuple[str, ...]] = [("look", "covered", "frames/s", "wall ms", "CPU ms")]
     field = Field(baked.nvf, baked.shader, device)
-    slowest = None
-    for slug in baked.slugs():
-        composer = Composer(device, FAST, sharing)
-        composer.place(_grid([Dressed(field, baked.looks[slug])], 4))
-        view = _above(4)
-        covered = float((composer.render(view).ids >= 0).mean())
-        times = timed(lambda composer=composer, view=view: composer.render(view), runs)  # type: ignore[misc]
-        numbers = (1 / times.median, times.median * 1e3, times.cpu_median * 1e3, covered)
-        rows.append((slug, *(f"{number:.3g}" for number in numbers)))
-        if slowest is None or times.median > slowest.median:
-            slowest = times
-    assert slowest is not None
+    quarter = []
+    for away in (QUARTER, HALF):
+        for slug in baked.slugs():
+            composer = Composer(device, FAST, sharing)
+            composer.place(_grid([Dressed(field, baked.looks[slug])], 4))
+            view = _above(4, away)
+            covered = float((composer.render(view).ids >= 0).mean())
+            times = timed(lambda composer=composer, view=view: composer.render(view), runs)  # type: ignore[misc]
+            numbers = (1 / times.median, times.median * 1e3, times.cpu_median * 1e3)
+            rows.append((slug, f"{100 * covered:.0f} %", *(f"{number:.3g}" for number in numbers)))
+            quarter += [times] if away == QUARTER else []
+    slowest = max(quarter, key=lambda times: times.median)
+    shared = "; four pixels share a reflected ray" * sharing
     return Figure(
         "instances16_512_fps",
         1 / slowest.median,
         "frames/s",
         "at least 30",
         slowest.rates(),
-        detail="the slowest look, density read every voxel"
-        + ("; four pixels share a reflected ray" * sharing),
+        detail=f"the slowest look, {rows[1][1]} of the picture covered, density read every voxel{shared}",
         table=tuple(rows),
     )
 

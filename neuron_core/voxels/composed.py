@@ -27,7 +27,10 @@ from neuron_core.kernels.shading import Network
 from neuron_core.kernels.viewing import BEAM, Pinhole, Rays
 from neuron_core.voxels.culling import (
     Pairs,
+    corners_of,
     crossing,
+    in_instances,
+    in_sight,
     intersecting,
     narrowed,
     pairs_of_camera,
@@ -137,6 +140,7 @@ class Composer:
         self._matrices = np.array([one.world_from_local for one in instances]).reshape(-1, 4, 4)
         self._inverses = np.linalg.inv(self._matrices)
         self._boxes = np.array([one.dressed.field.box for one in instances]).reshape(-1, 2, 3)
+        self._corners = corners_of(self._boxes, self._matrices)
         self._touching = intersecting(self._boxes, self._matrices)
         self._mesh = _Meshes(meshes, len(instances), self._device) if meshes else None
         pools, codes = [d.field.pools for d in self._dressed], [d.codes for d in self._dressed]
@@ -168,9 +172,12 @@ class Composer:
     ) -> Composed:
         picture = self._picture(given.count)
         occluders, limits = self._occluders(given)
-        table = self._moved(kernels.placements(self._inverses, world))
+        everything = np.arange(len(self._instances))
+        shown = everything if world is None else in_sight(self._corners, given.view, world)
+        table = np.zeros((len(self._instances), kernels.PLACEMENT), np.float32)
+        table[shown] = kernels.placements(self._inverses[shown], world)
         nearest = _mesh_times(given, world, occluders)
-        shot = _Shot(given, world, arrays, picture, occluders, limits, table, nearest)
+        shot = _Shot(given, world, arrays, picture, occluders, limits, self._moved(table), shown, nearest)
         rows = max(1, TILES_AT_ONCE // given.view.tiles_x)
         for top in range(0, given.view.tiles_y, rows):
             self._band(shot, range(top, min(top + rows, given.view.tiles_y)))
@@ -198,8 +205,9 @@ class Composer:
         view = shot.given.view
         if shot.world is None:
             assert shot.arrays is not None
-            return pairs_of_rays(self._boxes, self._matrices, view, shot.arrays, rows)
-        found = pairs_of_camera(self._boxes, self._matrices, view, shot.world, rows)
+            return pairs_of_rays(self._corners, view, shot.arrays, rows)
+        found = pairs_of_camera(self._corners[shot.shown], view, shot.world, rows)
+        found = Pairs(found.tiles, shot.shown[found.instances], found.starts, found.ends)
         found = self._beamed(shot, found) if self._device == "cpu" else found
         if len(self._touching) or shot.occluders is not None:
             found = narrowed(found, self._boxes, self._inverses, view, shot.world)
@@ -300,7 +308,7 @@ class Composer:
         """The least length of a time, [P], in the space of each pair's instance."""
         if shot.world is None:
             return np.zeros(len(pairs))
-        local = np.einsum("nij,kj->nki", self._inverses[:, :3, :3], shot.world)[pairs.instances]
+        local = in_instances(pairs, self._inverses, shot.world)
         x = 8.0 * (pairs.tiles % shot.given.view.tiles_x) + 3.5
         y = 8.0 * (pairs.tiles // shot.given.view.tiles_x) + 3.5
         middle = np.linalg.norm(local[:, 1] + x[:, None] * local[:, 2] + y[:, None] * local[:, 3], axis=-1)
@@ -377,7 +385,7 @@ class _Shot:
     occluders: Occluders | None
     limits: Any
     table: Any
-
+    shown: np.ndarray  # instances that may be in the picture, ascending
     tile_limits: tuple[np.ndarray, np.ndarray] | None  # nearest and farthest mesh in tiles, as times
 
 

@@ -41,18 +41,40 @@ def corners_of(boxes: np.ndarray, matrices: np.ndarray) -> np.ndarray:
     return np.asarray(np.einsum("nij,nkj->nki", matrices[:, :3, :3], local) + matrices[:, None, :3, 3])
 
 
-def pairs_of_camera(
-    boxes: np.ndarray, matrices: np.ndarray, view: Any, pinhole: np.ndarray, rows: range
-) -> Pairs:
+def in_sight(corners: np.ndarray, view: Any, pinhole: np.ndarray) -> np.ndarray:
+    """Which boxes may show in the picture at all, ascending, by the spheres around them.
+
+    `corners` [I, 8, 3] are in the world. `pinhole` [4, 3] is the eye, the direction of the first pixel,
+    and what a pixel adds to it.
+    """
+    eye, first, right, down = pinhole
+    centers = 0.5 * (corners[:, 0] + corners[:, 7])
+    squares = np.zeros(len(corners))
+    for corner in range(4):  # the others lie opposite
+        squares = np.maximum(squares, ((corners[:, corner] - centers) ** 2).sum(axis=-1))
+    away, radii = centers - eye, np.sqrt(squares)
+    sides = np.array([-0.5, view.width - 0.5]), np.array([-0.5, view.height - 0.5])
+    ends = [first + sides[0][x] * right + sides[1][y] * down for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))]
+    middle = np.sum(ends, axis=0)
+    shown = np.ones(len(corners), bool)
+    for one, two in zip(ends, [*ends[1:], ends[0]], strict=True):
+        normal = np.cross(one, two)
+        normal *= np.sign(normal @ middle) / max(float(np.linalg.norm(normal)), 1e-300)
+        shown &= away @ normal > -1.001 * radii
+    return np.flatnonzero(shown)
+
+
+def pairs_of_camera(corners: np.ndarray, view: Any, pinhole: np.ndarray, rows: range) -> Pairs:
     """The tiles of some rows that boxes may show in, by the rectangles that hold their corners.
 
-    `pinhole` [4, 3] is the eye, the direction of the first pixel, and what a pixel adds to it.
+    `corners` [I, 8, 3] are in the world, all the same where a box is empty. `pinhole` [4, 3] is the
+    eye, the direction of the first pixel, and what a pixel adds to it.
     """
     eye, first, right, down = pinhole
     frame = np.linalg.inv(np.stack([right, down, first], axis=-1))
-    seen = (corners_of(boxes, matrices) - eye) @ frame.T  # [I, 8]: x * time, y * time, time
+    seen = (corners - eye) @ frame.T  # [I, 8]: x * time, y * time, time
     times = seen[..., 2]
-    filled = (boxes[:, 1] > boxes[:, 0]).all(axis=-1)
+    filled = (corners[:, 0] != corners[:, 7]).any(axis=-1)
     behind = ~(times > 1e-9 * np.abs(times).max(axis=1, keepdims=True))
     with np.errstate(divide="ignore", invalid="ignore"):
         places = seen[..., :2] / times[..., None]
@@ -82,15 +104,14 @@ def _tile(places: np.ndarray, side: int) -> np.ndarray:
 
 
 def pairs_of_rays(
-    boxes: np.ndarray, matrices: np.ndarray, view: Any, arrays: tuple[np.ndarray, np.ndarray], rows: range
+    corners: np.ndarray, view: Any, arrays: tuple[np.ndarray, np.ndarray], rows: range
 ) -> Pairs:
     """The tiles of some rows whose rays may meet the world boxes of instances; for any rays."""
-    corners = corners_of(boxes, matrices)
     lows, highs = corners.min(axis=1), corners.max(axis=1)  # [I, 3]
-    filled = (boxes[:, 1] > boxes[:, 0]).all(axis=-1)
+    filled = (corners[:, 0] != corners[:, 7]).any(axis=-1)
     tiles = np.arange(rows.start * view.tiles_x, rows.stop * view.tiles_x)
     found = []
-    size = max(1, MOST_AT_ONCE // max(len(boxes), 1))
+    size = max(1, MOST_AT_ONCE // max(len(corners), 1))
     for first in range(0, len(tiles), size):
         part = tiles[first : first + size]
         origins, directions = rays_of_tiles(view, arrays, part)
@@ -149,7 +170,7 @@ def rays_of_tiles(
 def narrowed(pairs: Pairs, boxes: np.ndarray, inverses: np.ndarray, view: Any, pinhole: np.ndarray) -> Pairs:
     """The same pairs with starts and ends of their own instead of those of the whole box."""
     x0, y0 = 8 * (pairs.tiles % view.tiles_x), 8 * (pairs.tiles // view.tiles_x)
-    local = np.einsum("nij,kj->nki", inverses[:, :3, :3], pinhole)[pairs.instances]  # [P, 4, 3]
+    local = in_instances(pairs, inverses, pinhole)
     eye = local[:, 0] + inverses[pairs.instances, :3, 3]
     near, far = pairs.starts.copy(), pairs.ends.copy()
     corners = [
@@ -165,6 +186,12 @@ def narrowed(pairs: Pairs, boxes: np.ndarray, inverses: np.ndarray, view: Any, p
         lasts = np.minimum(lasts, np.where((ahead < 0) & (high < 0), ahead / high, FAR))
     near, far = np.maximum(near, firsts.max(axis=1)), np.minimum(far, lasts.min(axis=1))
     return Pairs(pairs.tiles, pairs.instances, near, far)
+
+
+def in_instances(pairs: Pairs, inverses: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Vectors [K, 3] of the world in the spaces of the pairs' instances, [P, K, 3]; not moved."""
+    known, which = np.unique(pairs.instances, return_inverse=True)
+    return np.asarray(np.einsum("nij,kj->nki", inverses[known, :3, :3], vectors)[which])
 
 
 def crossing(pairs: Pairs, touching: np.ndarray) -> np.ndarray:
