@@ -9,7 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neuron_core.cameras.camera import Camera, CameraError, look_at, rays, resized
+from neuron_core.cameras.camera import (
+    Camera,
+    CameraError,
+    load_cameras,
+    look_at,
+    rays,
+    resized,
+    save_cameras,
+)
 from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
 from neuron_core.foundation.progress import Silent
 from neuron_core.images.exr import read_exr
@@ -315,6 +323,51 @@ def test_anchors_that_cannot_be_made_are_refused(anchors, tmp_path, options, err
     with pytest.raises(error):
         run_anchor(replace(anchors[0], out=tmp_path / "out", **options), Silent())
     assert not (tmp_path / "out").exists()
+
+
+def test_a_prompt_of_a_prim_is_asked_of_the_field_in_its_file(folder, tmp_path):
+    plain = asset_prim("ball", "./ball.neuron", look="polished_gold")
+    prompted = asset_prim(
+        "ball", "./ball.neuron", look="polished_gold", extra='string neuron:prompt = "worn oak"'
+    )
+    pictures = []
+    for name, prim in (("plain", plain), ("prompted", prompted)):
+        path = write_stage(folder / f"{name}.usda", prim, camera_prim())
+        config = RenderConfig(path, tmp_path / name, cameras="/shot", frames="1", size="24", device="cpu")
+        result = run(config, Silent())
+        assert result["problems"] == []
+        pictures.append(decode_image(Path(result["frames"][0])))
+    assert np.array_equal(pictures[0][..., 3], pictures[1][..., 3])
+    assert np.abs(pictures[0].astype(int) - pictures[1]).max() > 3
+    renderer = SceneRenderer()
+    problems = renderer.load(read_stage(folder / "prompted.usda").snapshot())
+    assert [(problem.path, problem.fatal) for problem in problems] == [("/ball", False)]
+    assert renderer.paths == ("/ball",)
+
+
+def test_a_move_through_cameras_passes_through_them(folder, tmp_path):
+    path = write_stage(folder / "move.usda", asset_prim("ball", "./ball.neuron"))
+    keys = [
+        replace_name(view(24), "a", 0.0),
+        replace_name(view(24), "b", 0.2),
+        replace_name(view(24), "c", 0.3),
+    ]
+    save_cameras(tmp_path / "keys.json", keys, {})
+    config = RenderConfig(path, tmp_path / "out", cameras=f"path:{tmp_path / 'keys.json'}:5", device="cpu")
+    result = run(config, Silent())
+    assert len(result["frames"]) == 5
+    cameras = load_cameras(Path(result["cameras"]))[0]
+    for frame, key in ((0, keys[0]), (2, keys[1]), (4, keys[2])):
+        np.testing.assert_allclose(cameras[frame].c2w, key.c2w, atol=1e-9)
+    with pytest.raises(NeuronError, match="path"):
+        run(replace(config, cameras=f"path:{tmp_path / 'keys.json'}:1"), Silent())
+
+
+def replace_name(camera: Camera, name: str, right: float) -> Camera:
+    """The camera, called otherwise and moved to the right."""
+    pose = camera.c2w.copy()
+    pose[:3, 3] += right * pose[:3, 0]
+    return replace(camera, name=name, c2w=pose)
 
 
 def test_drawing_a_scene_imports_no_torch(shot, tmp_path):
