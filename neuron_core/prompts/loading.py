@@ -16,7 +16,11 @@ def load_encoder(name: str = EMBEDDED, weights: Path | None = None) -> PromptEnc
 
         encoder = load_embedded(weights)
         if name not in (EMBEDDED, encoder.id.name):
-            raise PromptError(f"The embedded encoder is {encoder.id.name}, not {name}.", _options())
+            raise PromptError(
+                f"The embedded encoder is {encoder.id.name}, not {name}.",
+                f"What was trained with {name} needs a version of Neuron that has it; or train and bake it "
+                f"again. {_options()}",
+            )
         return encoder
     if name == BLANK:
         from neuron_core.prompts.blank import BlankEncoder
