@@ -21,9 +21,11 @@ from neuron_core.foundation.colors import srgb_to_linear
 from neuron_core.kernels import scene as kernels
 from neuron_core.kernels import viewing
 from neuron_core.kernels.bricks import BrickPools, brick_pools
+from neuron_core.kernels.composing import Occluders, Picture, Surfaces, cast, compose
 from neuron_core.kernels.nvf import FAINT, OPAQUE
-from neuron_core.kernels.scene import FAR, LAYER, RECORD, Occluders, Picture, Surfaces, Tiled
+from neuron_core.kernels.scene import FAR, LAYER, RECORD, Tiled
 from neuron_core.kernels.shading import Network
+from neuron_core.kernels.together import march_together
 from neuron_core.kernels.viewing import BEAM, Pinhole, Rays
 from neuron_core.voxels.culling import (
     Pairs,
@@ -196,7 +198,7 @@ class Composer:
             tiles = np.unique(pairs.tiles[drawing.drawn()]).astype(np.int32)
         tiled = self._tiled(drawing, drawing.drawn(), tiles)
         layers = drawing.layers[: max(drawing.used, 1) * BEAM]
-        kernels.compose(shot.table, shot.given, tiled, layers, shot.occluders, shot.picture, self._device)
+        compose(shot.table, shot.given, tiled, layers, shot.occluders, shot.picture, self._device)
 
     # --- what is where ---
 
@@ -256,7 +258,7 @@ class Composer:
         chosen = drawing.give_slots(self._by_look(drawing.pairs, chosen))
         tiles = np.unique(drawing.pairs.tiles[chosen]).astype(np.int32)
         records = self._buffer("records", len(chosen) * BEAM, RECORD)[: len(chosen) * BEAM]
-        kernels.march_together(
+        march_together(
             self._assets,
             self._asset_of,
             shot.table,
@@ -512,7 +514,7 @@ class _Meshes:
         normals: Any = wp.zeros(given.count, dtype=wp.vec3f, device=self._device)
         faces: Any = wp.zeros(given.count, dtype=wp.int32, device=self._device)
         facing: Any = wp.zeros(given.count, dtype=wp.float32, device=self._device)
-        kernels.cast(self._surfaces, given, times, normals, faces, facing)
+        cast(self._surfaces, given, times, normals, faces, facing)
         owners = self._owners[faces.numpy()]
         light = AMBIENT + HEADLIGHT * facing.numpy()
         colors = self._colors[owners] * light[:, None]

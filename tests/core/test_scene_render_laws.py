@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from neuron_core.cameras.camera import Camera, pixel_centers, rays
-from neuron_core.kernels import scene as kernels
+from neuron_core.kernels import nvf as kernels
 from neuron_core.voxels import composed
 from neuron_core.voxels.composed import Composer, Instance, MeshInstance
 from neuron_core.voxels.culling import intersecting
