@@ -1,9 +1,12 @@
 """Laws of composition: what many instances show follows from what one shows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from neuron_core.cameras.camera import Camera, pixel_centers, rays
+from neuron_core.foundation.colors import srgb_to_linear
 from neuron_core.kernels import nvf as kernels
 from neuron_core.voxels import composed
 from neuron_core.voxels.composed import Composer, Instance, MeshInstance
@@ -331,6 +334,25 @@ def test_boxes_intersect_as_their_points_say():
             if inside.any():
                 assert (i, j) in found
     assert 10 < len(found) < 200
+
+
+def test_looks_of_photographs_are_decoded_before_they_are_composed():
+    nvf = solid_ball()
+    linear, encoded = (
+        composed.Dressed(composed.Field(nvf, replace(shader(), encoding=encoding)), waves(nvf))
+        for encoding in ("linear", "srgb")
+    )
+    plain, decoded = drawn((linear, np.eye(4))), drawn((encoded, np.eye(4)))
+    solid = plain.rgba[..., 3] > 0.999
+    expected = srgb_to_linear(np.clip(plain.rgba[solid][:, :3], 0, 1))
+    np.testing.assert_allclose(decoded.rgba[solid][:, :3], expected, atol=1e-6)
+
+
+def test_a_distorting_lens_of_no_effect_shows_the_same(ball, cloud):
+    scene = [(ball, PLACES["turned"]), (cloud, placed((0.3, 0.2, 0.1)))]
+    straight = drawn(*scene)
+    lens = drawn(*scene, view=replace(camera(), k1=1e-9))
+    assert decibels(straight.rgba, lens.rgba) >= 60
 
 
 def test_no_instances_show_nothing():
