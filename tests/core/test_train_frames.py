@@ -10,11 +10,13 @@ import torch
 
 from neuron_core.cameras.camera import pixel_centers, rays
 from neuron_core.datasets.reader import Dataset, open_dataset
+from neuron_core.foundation import interrupts
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.progress import Silent
 from neuron_core.kernels.raymarch import EMPTY_BLOCK, OCCUPIED, SOLID
 from neuron_core.tasks.train import presets
 from neuron_core.tasks.train import run as train
+from neuron_core.tasks.train.checkpoint import FIELD
 from neuron_core.tasks.train.config import TrainConfig
 from neuron_core.tasks.train.frame_data import FramePool, read_frames
 from neuron_core.tasks.train.frame_stage import SOFTEST, FrameStage
@@ -139,6 +141,37 @@ def test_a_run_on_frames_makes_its_cells_from_the_surface(
     assert result["metrics"]["psnr"] > 12  # type: ignore[index]
     labels = set(kept[-1].state()["cells"].unique().tolist())
     assert {OCCUPIED, SOLID, EMPTY_BLOCK} <= labels
+
+
+class StopAt(Silent):
+    """Asks the run to stop in the middle of the second stage."""
+
+    def progress(
+        self, fraction: float, stage: str, message: str = "", metrics: Mapping[str, float] | None = None
+    ) -> None:
+        """Counts steps of frames."""
+        if stage == "frames" and message.startswith("step 3"):
+            interrupts.request_stop()
+
+
+def test_a_stopped_run_on_frames_ends_byte_for_byte_as_an_unstopped_one(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interrupts, "_received", None)
+    monkeypatch.setattr("neuron_core.tasks.train.loop.REPORT_SECONDS", -1.0)
+    plan = presets.FRAME_PLANS["cpu-demo"]
+    small = {name: replace(stage, batch=64, steps=6) for name, stage in plan.stages.items()}
+    monkeypatch.setitem(presets.FRAME_PLANS, "cpu-demo", presets.Plan(small))
+    config = TrainConfig(
+        dataset.path, tmp_path / "whole", "cpu-demo", learn_from="frames", device="cpu", validate_every=0
+    )
+    parts = replace(config, out=tmp_path / "parts")
+    train.run(config, Silent())
+    with pytest.raises(interrupts.Stopped):
+        train.run(parts, StopAt())
+    monkeypatch.setattr(interrupts, "_received", None)
+    train.run(parts, Silent())
+    assert (parts.out / FIELD).read_bytes() == (config.out / FIELD).read_bytes()
 
 
 def test_photographs_have_no_surface_to_learn_from(tmp_path: Path) -> None:
