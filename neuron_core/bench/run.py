@@ -33,21 +33,12 @@ def _entries(module: str, *names: str) -> tuple[Entry, ...]:
     return tuple(Entry(name, f"neuron_core.bench.{module}:{name}") for name in names)
 
 
-ENTRIES = _entries(
-    "rendering",
-    "nvf_512_fps",
-    "nvf_1080_fps",
-    "nvf_psnr_db",
-    "nvf_vs_vtk",
-    "nvf_vs_mitsuba",
-    "look_ms",
-    "render_cold_s",
-    "frame_scaling",
-) + (
-    Entry("train_rays_per_s", "neuron_core.bench.training_figures:train_rays_per_s"),
-    Entry("train_30db_s", "neuron_core.bench.training_figures:train_30db_s"),
-    Entry("step_vs_torch", "neuron_core.bench.training_figures:step_ratio"),
-    Entry("train_scaling", "neuron_core.bench.training_figures:train_scaling"),
+ENTRIES = (
+    *_entries("rendering", "nvf_512_fps", "nvf_1080_fps", "nvf_psnr_db", "nvf_vs_vtk", "nvf_vs_mitsuba"),
+    *_entries("rendering", "look_ms", "render_cold_s", "frame_scaling"),
+    *_entries("training_figures", "train_rays_per_s", "train_30db_s", "step_vs_torch", "train_scaling"),
+    *_entries("scene_figures", "instances16_512_fps", "instances1000_512_s", "instances16_memory"),
+    *_entries("scene_figures", "instances_offscreen_cost", "instances_ns_per_pixel"),
 )
 
 

@@ -1,8 +1,9 @@
 """Figures of training, as `neuron bench` tells them."""
 
+from neuron_core.bench import training
 from neuron_core.bench.figure import Figure
 from neuron_core.bench.inputs import Inputs
-from neuron_core.bench.training import TrainingRun, step_vs_torch, training_run, training_scaling
+from neuron_core.bench.training import TrainingRun
 
 TORCH = "the same field in plain torch"
 
@@ -35,9 +36,9 @@ def train_30db_s(inputs: Inputs) -> Figure:
     )
 
 
-def step_ratio(inputs: Inputs) -> Figure:
+def step_vs_torch(inputs: Inputs) -> Figure:
     """A step against plain torch."""
-    found = step_vs_torch(
+    found = training.step_vs_torch(
         inputs.folder / "training", quick=inputs.quick, runs=inputs.runs, report=inputs.report
     )
     return Figure(
@@ -54,7 +55,7 @@ def step_ratio(inputs: Inputs) -> Figure:
 
 def train_scaling(inputs: Inputs) -> Figure:
     """How a step grows with the dataset."""
-    found = training_scaling(inputs.folder / "training", quick=inputs.quick, report=inputs.report)
+    found = training.training_scaling(inputs.folder / "training", quick=inputs.quick, report=inputs.report)
     rows = [
         (
             str(row.views),
@@ -78,4 +79,6 @@ def train_scaling(inputs: Inputs) -> Figure:
 
 def _run(inputs: Inputs) -> TrainingRun:
     folder = inputs.folder / "training"
-    return inputs.once("training", lambda: training_run(folder, quick=inputs.quick, report=inputs.report))
+    return inputs.once(
+        "training", lambda: training.training_run(folder, quick=inputs.quick, report=inputs.report)
+    )
