@@ -63,6 +63,9 @@ TASKS: tuple[Task, ...] = (
     ),
     _task("evaluate", "EvaluateConfig", ("subject", "dataset"), "measure a field or asset against the truth"),
     _task(
+        "export", "ExportConfig", ("source", "out"), "write an asset as splats or a volume, or convert splats"
+    ),
+    _task(
         "publish", "PublishConfig", ("asset", "library"), "publish a .neuron file as a USD asset, versioned"
     ),
     _task(

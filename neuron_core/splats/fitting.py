@@ -28,7 +28,7 @@ class FitSettings:
     most_splats: int = 100_000
     degree: int = 3
     encoding: Encoding = "srgb"
-    steps: int = 450  # 0: placed and colored only
+    steps: int = 900  # 0: placed and colored only
     views: int = 72
     seed: int = 0
 

@@ -17,9 +17,12 @@ def write_points(path: Path, splats: Splats) -> None:
     if not len(splats):
         raise SplatError(f"There are no splats to write to {path}.")
     stream = io.BytesIO()
-    np.savez(
-        stream, **point_attributes(splats), encoding=np.array(splats.encoding), degree=np.array(splats.degree)
-    )
+    arrays = {
+        **point_attributes(splats),
+        "encoding": np.array(splats.encoding),
+        "degree": np.array(splats.degree),
+    }
+    np.savez(stream, **arrays)  # type: ignore[arg-type]  # its first keyword is a flag
     write_bytes(path, stream.getvalue())
 
 

@@ -44,7 +44,7 @@ def turned_upside_down(splats: Splats) -> Splats:
     w, x, y, z = splats.rotations.T
     return replace(
         splats,
-        positions=(splats.positions * np.float32([1, -1, -1])),
+        positions=(splats.positions * np.array([1, -1, -1], np.float32)),
         rotations=np.stack([-x, w, -z, y], axis=-1),
         harmonics=(splats.harmonics * signs[:, None]).astype(np.float32),
     )

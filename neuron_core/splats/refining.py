@@ -26,7 +26,7 @@ from neuron_core.splats.drawing import lens_of
 from neuron_core.voxels.render import Renderer
 
 SAMPLES = 2  # rays along each side of a pixel of a target
-DILATION = 0.3  # variance in square pixels, as viewers draw
+DILATION = 0.14  # square pixels: less than viewers take, so that splats also close from nearer
 ALPHA_WEIGHT = 0.5
 FAINT = 1 / 100  # opacity below which a splat is given up
 UNSEEN = 0.02  # pixels that a splat makes up in all views together, below which it is given up

@@ -163,7 +163,7 @@ def read_prim(prim: Usd.Prim) -> Splats:
         normalised(
             rotations[:, [3, 0, 1, 2]]
             if rotations is not None
-            else np.tile(np.float32([1, 0, 0, 0]), (count, 1))
+            else np.tile(np.array([1, 0, 0, 0], np.float32), (count, 1))
         ),
         scales if scales is not None else np.ones((count, 3), np.float32),
         opacities[:, 0] if opacities is not None else np.ones(count, np.float32),

@@ -1,0 +1,1 @@
+"""Write assets, and splats, as files of other programs."""

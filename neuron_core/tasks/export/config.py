@@ -1,0 +1,53 @@
+"""What `neuron export` can be asked for. Imports nothing heavy."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from neuron_core.foundation.errors import NeuronError
+
+MOST = 20_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ExportConfig:
+    """Write a .neuron file as Gaussian splats or an OpenVDB volume, or convert splats.
+
+    The ending of OUT says what is written: .ply .spz .usd .usda .usdc .usdz .npz are splats, .vdb
+    is a volume. SOURCE may also be a file of splats (.ply .spz .usd*), which is converted.
+    """
+
+    source: Path
+    """A .neuron file, or a file of splats."""
+    out: Path
+    """The file to write."""
+    prompt: str = ""
+    """A look, by its name or its prompt. Default: the first one."""
+    max_splats: int = 100_000
+    """At most so many splats."""
+    degree: int = 3
+    """Of the harmonics that make colors depend on the direction, 0 to 3."""
+    steps: int = 900
+    """Steps of refinement on rendered views; 0 for none."""
+    views: int = 72
+    """How many views are rendered for it."""
+    splat_color: Literal["auto", "linear", "srgb"] = "auto"
+    """What colors are and blend in; auto is sRGB in PLY and SPZ files and linear in others."""
+    ply_axes: Literal["rdf", "y-up"] = "rdf"
+    """Axes of PLY files: Y down as viewers expect, or Y up as the asset is."""
+    precision: Literal["half", "float"] = "half"
+    """Of USD splats; positions are always float."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the field is drawn; auto takes CUDA where it works."""
+    overwrite: bool = False
+    """Replace OUT if it is there."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_splats <= MOST:
+            raise NeuronError(f"{self.max_splats} splats cannot be made.", f"Ask for 1 to {MOST}.")
+        if not 0 <= self.degree <= 3:
+            raise NeuronError(
+                f"There are no harmonics of degree {self.degree} in files of splats.", "Give 0 to 3."
+            )
+        if not 0 <= self.steps <= 100_000 or not 1 <= self.views <= 10_000:
+            raise NeuronError(f"{self.steps} steps on {self.views} views cannot be done.")

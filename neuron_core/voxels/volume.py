@@ -1,0 +1,54 @@
+"""A baked field as grids of a volume: density, and the color that each voxel has on average."""
+
+import numpy as np
+
+from neuron_core.foundation.colors import srgb_to_linear
+from neuron_core.voxels.baked import Baked
+from neuron_core.voxels.nvf import CELLS, SIDE, VoxelError, brick_coordinates
+from neuron_core.voxels.vdb import VdbGrid
+
+BLOCK = 1 << 16
+TILTS = ((0.0, 0.0), (0.7, 0.0), (-0.7, 0.0), (0.0, 0.7), (0.0, -0.7))  # of the directions of sight
+
+
+def volume_grids(baked: Baked, slug: str) -> tuple[VdbGrid, VdbGrid]:
+    """`density` in 1 / metre and `Cd`, linear Rec. 709, where there is density; voxels are the samples.
+
+    Raises VoxelError for a field without density.
+    """
+    nvf = baked.nvf
+    bricks, places = np.divmod(nvf.active.astype(np.int64), SIDE**3)
+    steps = np.stack(np.unravel_index(places, (SIDE, SIDE, SIDE)), axis=-1)
+    voxels = brick_coordinates(nvf.top)[bricks].astype(np.int64) * CELLS + steps
+    density = nvf.density.reshape(-1)[nvf.active]
+    kept = np.flatnonzero(density > 0)
+    _, first = np.unique(voxels[kept] @ np.array([1 << 42, 1 << 21, 1]), return_index=True)
+    kept = kept[first]  # samples that bricks share, once
+    if not len(kept):
+        raise VoxelError(f"{baked.path} has no density to write.")
+    size, corner = nvf.voxel_size, nvf.aabb[0].astype(np.float64)
+    origin = (float(corner[0]), float(corner[1]), float(corner[2]))
+    codes = baked.looks[slug].decoded()[kept]
+    colors = average_colors(baked, codes, nvf.normals.reshape(-1, 3)[nvf.active[kept]])
+    return (
+        VdbGrid("density", voxels[kept], density[kept], size, origin),
+        VdbGrid("Cd", voxels[kept], colors, size, origin, half=True),
+    )
+
+
+def average_colors(baked: Baked, codes: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """Linear colors [V, 3] of codes [V, 8] with normals [V, 3], over directions around the normal."""
+    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
+    normals = np.where(lengths > 0.5, normals, np.array([0.0, 1.0, 0.0], np.float32)).astype(np.float32)
+    helper = np.where(np.abs(normals[:, :1]) < 0.7, np.array([[1, 0, 0]]), np.array([[0, 1, 0]]))
+    u = np.cross(normals, helper)
+    v = np.cross(normals, u)
+    total = np.zeros((len(codes), 3), np.float32)
+    for x, y in TILTS:
+        rays_d = -(normals + x * u + y * v)
+        rays_d /= np.linalg.norm(rays_d, axis=1, keepdims=True)
+        for first in range(0, len(codes), BLOCK):
+            part = slice(first, first + BLOCK)
+            total[part] += baked.shader.evaluate(codes[part], normals[part], rays_d[part].astype(np.float32))
+    mean = total / len(TILTS)
+    return srgb_to_linear(np.clip(mean, 0, 1)) if baked.shader.encoding == "srgb" else mean
