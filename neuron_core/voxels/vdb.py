@@ -169,11 +169,11 @@ def _topology(grid: VdbGrid, tree: _Tree, compress: bool) -> bytes:
     found = [struct.pack("<i", 1), b"\0" * 4 * width, struct.pack("<II", 0, len(tree.roots))]
     end = len(tree.order)
     node_of_leaf = np.searchsorted(tree.leaves, np.r_[tree.nodes, end])
-    for index, first in enumerate(tree.roots):
-        last = tree.roots[index + 1] if index + 1 < len(tree.roots) else end
+    bounds = [*tree.roots.tolist(), end]
+    for index, (first, last) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
         low, high = np.searchsorted(tree.nodes, [first, last])
         mask = _mask(tree.slots[0][tree.nodes[low:high]], 1 << 15)
-        found += [struct.pack("<iii", *map(int, tree.origins[index])), mask, bytes(1 << 12), nothing]
+        found += [struct.pack("<iii", *tree.origins[index].tolist()), mask, bytes(1 << 12), nothing]
         for node in range(low, high):
             leaves = slice(node_of_leaf[node], node_of_leaf[node + 1])
             mask = _mask(tree.slots[1][tree.leaves[leaves]], 1 << 12)
