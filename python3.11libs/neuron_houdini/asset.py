@@ -1,5 +1,7 @@
 """The LOP that references a neural asset: the prims of `neuron scene add`, and no engine."""
 
+from __future__ import annotations  # names of hou differ between versions
+
 from pathlib import Path
 
 import hou
@@ -30,6 +32,7 @@ def cook(lop: hou.LopNode, hda: hou.LopNode) -> None:
 
 def author(stage: object, hda: hou.LopNode) -> None:
     """Reference the asset and set what the parameters say. Raises NeuronError."""
+    _check_look(hda)
     path = str(hda.evalParm("primpath")).strip()
     source = locate(Path(str(hda.evalParm("file")).strip()))
     prim = shots.add(stage, source, path, bool(hda.evalParm("instance")))
@@ -47,9 +50,17 @@ def author(stage: object, hda: hou.LopNode) -> None:
     )
 
 
-def _three(hda: hou.LopNode, name: str) -> tuple[float, float, float]:
-    x, y, z = hda.evalParmTuple(name)
-    return float(x), float(y), float(z)
+def _check_look(hda: hou.OpNode) -> None:
+    """Files that were not published have no variants that would refuse a look."""
+    look, manifest = str(hda.evalParm("look")).strip(), manifest_of(hda)
+    known = [] if manifest is None else [item.slug for item in manifest.looks]
+    if look and manifest is not None and look not in known:
+        raise NeuronError(f"The asset has no look {look!r}.", f"It has: {', '.join(known) or 'none'}.")
+
+
+def _three(hda: hou.OpNode, name: str) -> tuple[float, float, float]:
+    x, y, z = (value if isinstance(value, float) else 0.0 for value in hda.evalParmTuple(name))
+    return x, y, z
 
 
 def _representation(prim: object, wanted: str) -> str | None:
@@ -64,7 +75,7 @@ def _representation(prim: object, wanted: str) -> str | None:
     return next((name for name in order if name in offered), None)
 
 
-def manifest_of(hda: hou.Node) -> Manifest | None:
+def manifest_of(hda: hou.OpNode) -> Manifest | None:
     """The manifest of the asset of a node, read from the header alone; None if there is none."""
     try:
         file = neuron_file(hda)
@@ -73,7 +84,7 @@ def manifest_of(hda: hou.Node) -> Manifest | None:
         return None
 
 
-def neuron_file(hda: hou.Node) -> Path | None:
+def neuron_file(hda: hou.OpNode) -> Path | None:
     """The `.neuron` file: the one that was picked, or the one in the folder of a published version."""
     text = str(hda.evalParm("file")).strip()
     if not text:
@@ -85,21 +96,21 @@ def neuron_file(hda: hou.Node) -> Path | None:
     return found[-1] if found else None
 
 
-def look_menu(hda: hou.Node) -> list[str]:
+def look_menu(hda: hou.OpNode) -> list[str]:
     """Names and prompts of the looks in turn, as menus want them."""
     manifest = manifest_of(hda)
     looks = manifest.looks if manifest is not None else ()
     return [text for look in looks for text in (look.slug, look.prompt or look.slug)]
 
 
-def representation_menu(hda: hou.Node) -> list[str]:
+def representation_menu(hda: hou.OpNode) -> list[str]:
     """Representations that assets can have, in turn with their labels."""
     return ["auto", "Best Available"] + [
         text for name in (*PREFERRED, "box") for text in (name, name.title())
     ]
 
 
-def bake(hda: hou.Node) -> None:
+def bake(hda: hou.OpNode) -> None:
     """Add the new prompt to the file as a look, in the background."""
     prompt = str(hda.evalParm("prompt")).strip()
     try:

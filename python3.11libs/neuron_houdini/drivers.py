@@ -1,7 +1,10 @@
 """The driver nodes: parameters to commands, run in the foreground or as jobs."""
 
+from __future__ import annotations  # names of hou differ between versions
+
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 import hou
 
@@ -50,7 +53,7 @@ def _dataset(node: hou.RopNode) -> list[Command]:
 
 def _train(node: hou.RopNode) -> list[Command]:
     first = ["train", _text(node, "dataset"), _text(node, "run"), *_options(node, TRAIN_OPTIONS)]
-    if steps := int(node.evalParm("steps")):
+    if (steps := node.evalParm("steps")) != 0:
         first += ["--steps", str(steps)]
     second = ["bake", _text(node, "run"), _text(node, "asset"), *_options(node, BAKE_OPTIONS)]
     for prompt in filter(None, map(str.strip, _text(node, "prompt").split(";"))):
@@ -144,7 +147,7 @@ def _follow(key: int) -> None:
         return
 
     def update() -> None:
-        job, node = jobs.of(key), hou.nodeBySessionId(key)
+        job, node = jobs.of(key), cast("hou.OpNode | None", hou.nodeBySessionId(key))
         if job is None or node is None:
             hou.ui.removeEventLoopCallback(update)
             return
@@ -157,7 +160,7 @@ def _follow(key: int) -> None:
     hou.ui.addEventLoopCallback(update)
 
 
-def show_status(node: hou.Node, job: jobs.Job) -> None:
+def show_status(node: hou.OpNode, job: jobs.Job) -> None:
     """Set the status parameter, only if it changed."""
     text = f"{job.fraction:.0%} {job.text}"
     parm = node.parm("status")

@@ -7,7 +7,6 @@ error, a JSON object a line. Runs without Houdini; nothing here imports `hou`.
 import json
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -85,7 +84,7 @@ class Process:
         self._stopped = False
         environment = clean_environment(os.environ)
         environment["PYTHONPATH"] = str(PROJECT)
-        flags = subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0
+        flags: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # Windows
         try:
             self._process = subprocess.Popen(
                 self._command,

@@ -56,12 +56,14 @@ def read_splats(path: Path, y_down: bool = False) -> Splats:
 
     positions, quaternions = take(_POSITIONS), take(_TURNS)[:, [1, 2, 3, 0]]
     lengths = np.linalg.norm(quaternions, axis=1, keepdims=True)
-    quaternions = np.where(lengths > 0, quaternions / np.maximum(lengths, 1e-30), np.float32([0, 0, 0, 1]))
+    quaternions = np.where(
+        lengths > 0, quaternions / np.maximum(lengths, 1e-30), np.array([0, 0, 0, 1], np.float32)
+    )
     dc = take(_COLORS)
     harmonics = _harmonics(path, take, names, dc)
     if y_down:
-        positions = positions * np.float32([1, -1, -1])
-        quaternions = quaternions * np.float32([1, -1, -1, 1])  # the same ellipsoids as turned ones
+        positions = positions * np.array([1, -1, -1], np.float32)
+        quaternions = quaternions * np.array([1, -1, -1, 1], np.float32)  # the same ellipsoids as turned ones
         harmonics = None if harmonics is None else harmonics * _TURNED[None, :, None]
     with np.errstate(over="ignore"):
         alphas = 1 / (1 + np.exp(-take(("opacity",))[:, 0]))

@@ -1,5 +1,7 @@
 """The SOP that loads Gaussian splats as points with Houdini's own splat attributes."""
 
+from __future__ import annotations  # names of hou differ between versions
+
 from pathlib import Path
 
 import hou
@@ -18,13 +20,15 @@ def cook(node: hou.SopNode) -> None:
         splats = read_splats(Path(text), bool(node.evalParm("rdf")))
     except PlyError as error:
         raise hou.NodeError(str(error)) from error
-    write_points(node.geometry(), splats)
+    geometry = node.geometry()
+    if geometry is not None:
+        write_points(geometry, splats)
 
 
 def write_points(geometry: hou.Geometry, splats: Splats) -> None:
     """Points and attributes, from whole arrays."""
     geometry.clear()
-    geometry.createPoints(np.zeros((len(splats.positions), 3)))
+    geometry.createPoints([(0.0, 0.0, 0.0)] * len(splats.positions))
     _write(geometry, "P", splats.positions)
     _add(geometry, "Cd", splats.colors, (1.0, 1.0, 1.0))
     _add(geometry, "scale", splats.scales, (1.0, 1.0, 1.0))

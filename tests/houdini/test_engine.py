@@ -1,0 +1,185 @@
+"""The engine as a process: environment, progress, errors, cancelling, several at once."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import neuron_core
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def engine(hou, monkeypatch):
+    """The module, with this Python as the engine's."""
+    from neuron_houdini import engine
+
+    monkeypatch.setattr(engine, "find_python", lambda: Path(sys.executable))
+    return engine
+
+
+def stand_in(folder, code):
+    """A program that takes the place of the engine's Python, in a folder with blanks and umlauts."""
+    folder = folder / "Mein Büro"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"engine{len(list(folder.iterdir()))}"
+    path.write_text(f"#!{sys.executable}\n{code}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+def test_the_engine_has_the_version_of_the_nodes(engine):
+    assert engine.check_version() == neuron_core.__version__
+
+
+def test_another_version_is_refused(engine, tmp_path):
+    python = stand_in(tmp_path, 'print(\'{"event": "result", "version": "0.0.0"}\')')
+    with pytest.raises(engine.EngineError, match="The engine is 0.0.0") as caught:
+        engine.check_version(python)
+    assert caught.value.kind == "version"
+
+
+def test_a_missing_engine_says_how_to_get_one(hou, tmp_path):
+    from neuron_houdini import engine
+
+    with pytest.raises(engine.EngineError, match="There is no engine") as caught:
+        engine.find_python({"NEURON_ENV": str(tmp_path)})
+    assert "NEURON_ENV" in caught.value.hint
+
+
+def test_errors_keep_kind_message_and_hint(engine, tmp_path):
+    with pytest.raises(engine.EngineError, match="nothing.neuron") as caught:
+        engine.run(["inspect", str(tmp_path / "nothing.neuron")])
+    assert caught.value.kind in ("file", "input") and caught.value.message
+
+
+def test_misspelt_options_are_refused_by_the_engine(engine):
+    with pytest.raises(engine.EngineError):
+        engine.run(["publish", "a.neuron", "library", "--nmae", "x"])
+
+
+def test_a_crash_tells_the_last_words(engine, tmp_path):
+    python = stand_in(tmp_path, 'import sys, os\nprint("the end", file=sys.stderr, flush=True)\nos._exit(9)')
+    with pytest.raises(engine.EngineError, match="code 9") as caught:
+        engine.run(["train"], python=python)
+    assert caught.value.kind == "crash" and "the end" in caught.value.hint
+
+
+def test_progress_arrives_in_order_and_other_lines_do_not(engine, tmp_path):
+    lines = [
+        '{"event": "progress", "fraction": 0.25, "stage": "träin", "message": "one"}',
+        "not json",
+        "[1]",
+        '{"event": "progress", "fraction": 1.0, "stage": "bake", "message": ""}',
+        '{"event": "result", "asset": "a"}',
+    ]
+    seen = []
+    python = stand_in(tmp_path, f"for line in {lines!r}: print(line)")
+    answer = engine.run(["train"], lambda *event: seen.append(event), python)
+    assert seen == [(0.25, "träin", "one"), (1.0, "bake", "")]
+    assert answer.body == {"asset": "a"}
+
+
+ENDLESS = """import time
+print('{"event": "progress", "fraction": 0.5, "stage": "train", "message": ""}', flush=True)
+time.sleep(60)"""
+
+
+def test_an_error_while_showing_progress_stops_the_engine(engine, tmp_path):
+    process = engine.Process(["train"], stand_in(tmp_path, ENDLESS))
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        process.wait(interrupt)
+    assert process._process.poll() is not None
+
+
+def wait_until(condition):
+    end = time.monotonic() + 30
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert condition()
+
+
+def test_jobs_run_side_by_side_and_are_cancelled_alone(engine, tmp_path):
+    from neuron_houdini import jobs
+
+    python = stand_in(tmp_path, ENDLESS)
+    first = jobs.submit(1, jobs.Job("first", [["train"], ["bake"]], python))
+    second = jobs.submit(2, jobs.Job("second", [["train"]], python))
+    wait_until(lambda: first.fraction == 0.25 and second.fraction == 0.5)
+    with pytest.raises(engine.EngineError, match="still running"):
+        jobs.submit(1, jobs.Job("again", [["train"]], python))
+    first.cancel()
+    first.join(30)
+    assert first.over and first.error.kind == "stopped" and not second.over
+    second.cancel()
+    second.join(30)
+    assert [job.title for job in jobs.all_jobs()] == ["first", "second"]
+
+
+def test_nothing_of_houdini_reaches_the_engine(hou):
+    from neuron_houdini.engine import clean_environment
+
+    given = {
+        "HFS": "/opt/hfs21",
+        "HOUDINI_PATH": "x",
+        "PYTHONHOME": "/opt/hfs21/python",
+        "PYTHONPATH": "x",
+        "PXR_PLUGINPATH_NAME": "x",
+        "PATH": os.pathsep.join(["/opt/hfs21/bin", "/usr/bin", "/opt/hfs210/bin"]),
+        "LD_LIBRARY_PATH": "/opt/hfs21/dsolib",
+        "HOME": "/home/a",
+    }
+    cleaned = clean_environment(given)
+    assert cleaned == {
+        "PATH": os.pathsep.join(["/usr/bin", "/opt/hfs210/bin"]),
+        "HOME": "/home/a",
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONUTF8": "1",
+    }
+
+
+GUARD = """
+import sys, types, importlib
+sys.modules["hou"] = types.ModuleType("hou")
+class Guard:
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        known = ("neuron_houdini", "neuron_core", "numpy", "pxr")
+        if top not in sys.stdlib_module_names and top not in known:
+            raise ImportError(name + " is not there")
+sys.meta_path.insert(0, Guard())
+for name in sys.argv[1:]: importlib.import_module(name)
+"""
+
+
+def python_with_usd(version):
+    """NEURON_TEST_PYTHON, or this one, if it is that Python with numpy and pxr; else None."""
+    for candidate in (os.environ.get("NEURON_TEST_PYTHON", ""), sys.executable):
+        if not candidate:
+            continue
+        probe = f"import sys, numpy, pxr; raise SystemExit(sys.version_info[:2] != {version})"
+        if subprocess.run([candidate, "-c", probe], capture_output=True, check=False).returncode == 0:
+            return candidate
+    return None
+
+
+@pytest.mark.parametrize("version", [(3, 11), (3, 13)])
+def test_the_package_needs_numpy_and_pxr_only(version):
+    python = python_with_usd(version)
+    if python is None:
+        pytest.skip(f"no Python {version[0]}.{version[1]} with numpy and pxr; name one in NEURON_TEST_PYTHON")
+    libs = PROJECT / "python3.11libs"
+    modules = [f"neuron_houdini.{path.stem}" for path in (libs / "neuron_houdini").glob("[a-z]*.py")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), str(libs)])}
+    done = subprocess.run(
+        [python, "-c", GUARD, *modules], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,206 @@
+"""Node code against the published `hou`, on real stages and on arrays."""
+
+import sys
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from pxr import Usd
+
+from neuron_core.cli.arguments import parse
+from neuron_core.cli.registry import find_task
+from neuron_core.scene import shots
+from tests.core.scene_samples import publish_ball, write_ball
+from tests.houdini.published_hou import node_of
+
+DRIVERS = ("dataset", "train", "render", "publish")
+
+
+@pytest.mark.parametrize("task", DRIVERS)
+def test_the_engine_takes_what_a_new_node_asks_for(hou, task):
+    from neuron_houdini.drivers import commands_of
+
+    for words in commands_of(node_of(task), task):
+        found = find_task(words[0])
+        assert found is not None
+        parse(found, words[1:])
+
+
+def test_a_new_dataset_node_asks_for_the_dataset_of_the_command_line(hou):
+    from neuron_houdini.drivers import commands_of
+
+    (words,) = commands_of(node_of("dataset", out="here"), "dataset")
+    task = find_task("dataset")
+    assert parse(task, words[1:]) == parse(task, ["here"])
+
+
+def test_parameters_of_training_arrive(hou):
+    from neuron_houdini.drivers import commands_of
+
+    node = node_of("train", run="a run", steps=7, seed=3, prompt="gold, worn; red paint ;", overwrite=1)
+    first, second = (parse(find_task(words[0]), words[1:]) for words in commands_of(node, "train"))
+    assert (first.steps, first.seed, first.overwrite, str(first.out)) == (7, 3, True, "a run")
+    assert second.prompt == ("gold, worn", "red paint")
+    assert {"dataset", "preset"} <= {field.name for field in fields(first)}
+
+
+def test_a_missing_file_becomes_a_node_error_with_its_hint(hou, monkeypatch, tmp_path):
+    from neuron_houdini import drivers, engine
+
+    monkeypatch.setattr(engine, "find_python", lambda: sys.executable)
+    node = node_of("publish", asset=str(tmp_path / "nö such.neuron"), library=str(tmp_path / "library"))
+    with pytest.raises(hou.NodeError, match="nö such.neuron"):
+        drivers.publish(node)
+
+
+def cooked(hou, **values):
+    """The stage that the asset LOP authors into an empty one."""
+    from neuron_houdini import asset
+
+    inner, hda = node_of("asset"), node_of("asset", **{"primpath": "/World/ball", **values})
+    inner._stage = Usd.Stage.CreateInMemory()
+    asset.cook(inner, hda)
+    return inner._stage, hda
+
+
+def by_hand(source, change, instance=True):
+    """The stage that `neuron scene add` and `set` author."""
+    stage = Usd.Stage.CreateInMemory()
+    shots.add(stage, source, "/World/ball", instance)
+    shots.change(stage, "/World/ball", change)
+    return stage
+
+
+def test_a_file_becomes_the_prims_of_the_command_line(hou, tmp_path):
+    file = tmp_path / "größe ball.neuron"
+    write_ball(file)
+    stage, _ = cooked(hou, file=str(file), t=(1.0, 2.0, 3.0))
+    expected = by_hand(file, shots.Change(at=(1.0, 2.0, 3.0)))
+    assert stage.GetRootLayer().ExportToString() == expected.GetRootLayer().ExportToString()
+
+
+@pytest.mark.parametrize(("version", "representation"), [((21, 0, 631), "mesh"), ((22, 0, 368), "mesh")])
+def test_a_published_asset_becomes_the_prims_of_the_command_line(
+    hou, tmp_path, monkeypatch, version, representation
+):
+    monkeypatch.setitem(hou._own, "applicationVersion", lambda: version)
+    publish_ball(tmp_path, tmp_path / "library")
+    source = tmp_path / "library" / "ball"
+    stage, hda = cooked(hou, file=str(source), r=(0.0, 90.0, 0.0))
+    expected = by_hand(
+        source / "ball.usd", shots.Change(rotate=(0.0, 90.0, 0.0), representation=representation)
+    )
+    assert stage.GetRootLayer().ExportToString() == expected.GetRootLayer().ExportToString()
+    assert stage.GetPrimAtPath("/World/ball").IsInstance()
+
+
+def test_looks_of_the_menu_are_those_of_the_file(hou, tmp_path):
+    from neuron_houdini import asset
+
+    manifest = write_ball(tmp_path / "ball.neuron")
+    node = node_of("asset", file=str(tmp_path / "ball.neuron"))
+    assert asset.look_menu(node) == [text for look in manifest.looks for text in (look.slug, look.prompt)]
+    assert asset.look_menu(node_of("asset")) == []
+    assert asset.look_menu(node_of("asset", file=str(tmp_path / "none.neuron"))) == []
+
+
+def test_an_asset_without_a_file_says_so_and_authors_nothing(hou):
+    stage, hda = cooked(hou)
+    assert "pick" in hda.made["warnings"][0]
+    assert not stage.GetPrimAtPath("/World")
+
+
+def test_a_wrong_look_is_a_node_error(hou, tmp_path):
+    write_ball(tmp_path / "ball.neuron")
+    with pytest.raises(hou.NodeError, match="no such look"):
+        cooked(hou, file=str(tmp_path / "ball.neuron"), look="no such look")
+
+
+# --- splats ---
+
+NAMES = "x y z f_dc_0 f_dc_1 f_dc_2 opacity scale_0 scale_1 scale_2 rot_0 rot_1 rot_2 rot_3".split()
+
+
+def write_ply(path, rows, names):
+    head = ["ply", "format binary_little_endian 1.0", f"element vertex {len(rows)}"]
+    head += [f"property float {name}" for name in names] + ["end_header", ""]
+    path.write_bytes("\n".join(head).encode() + np.asarray(rows, "<f4").tobytes())
+
+
+def splat_rows(count=5, names=NAMES):
+    return np.random.default_rng(0).normal(size=(count, len(names))).astype(np.float32)
+
+
+def loaded(hou, path, **values):
+    from neuron_houdini import splats
+
+    node = node_of("splats", file=str(path), **values)
+    splats.cook(node)
+    return node.geometry().made
+
+
+def test_splats_carry_the_native_attributes(hou, tmp_path):
+    rows = splat_rows()
+    write_ply(tmp_path / "a.ply", rows, NAMES)
+    points = loaded(hou, tmp_path / "a.ply")
+    column = {name: rows[:, index] for index, name in enumerate(NAMES)}
+    assert set(points) == {"P", "Cd", "scale", "orient", "GS_Alpha"}
+    np.testing.assert_allclose(points["P"], rows[:, :3])
+    np.testing.assert_allclose(np.log(points["scale"][:, 1]), column["scale_1"], atol=1e-5)
+    odds = points["GS_Alpha"][:, 0] / (1 - points["GS_Alpha"][:, 0])
+    np.testing.assert_allclose(np.log(odds), column["opacity"], atol=1e-4)
+    np.testing.assert_allclose((points["Cd"] - 0.5) / 0.28209479, rows[:, 3:6], atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(points["orient"], axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(
+        points["orient"][:, 3] / points["orient"][:, 0], column["rot_0"] / column["rot_1"], rtol=1e-4
+    )
+
+
+def test_the_order_of_properties_does_not_matter(hou, tmp_path):
+    rows = splat_rows()
+    order = np.random.default_rng(1).permutation(len(NAMES))
+    write_ply(tmp_path / "a.ply", rows, NAMES)
+    write_ply(tmp_path / "b.ply", rows[:, order], [NAMES[index] for index in order])
+    first, second = loaded(hou, tmp_path / "a.ply"), loaded(hou, tmp_path / "b.ply")
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("rest", [9, 24, 45])
+def test_harmonics_go_from_channels_to_coefficients(hou, tmp_path, rest):
+    names = [*NAMES, *(f"f_rest_{index}" for index in range(rest))]
+    rows = splat_rows(names=names)
+    write_ply(tmp_path / "a.ply", rows, names)
+    points = loaded(hou, tmp_path / "a.ply")
+    per_channel = rest // 3
+    np.testing.assert_array_equal(points["GS_SPH_R"][:, 0], rows[:, 3])
+    np.testing.assert_array_equal(points["GS_SPH_G"][:, 1], rows[:, len(NAMES) + per_channel])
+    np.testing.assert_array_equal(points["GS_SPH_B"][:, per_channel], rows[:, -1])
+    assert not points["GS_SPH_B"][:, per_channel + 1 :].any()
+
+
+def test_turning_twice_changes_nothing(hou, tmp_path):
+    from neuron_houdini import ply
+
+    names = [*NAMES, *(f"f_rest_{index}" for index in range(45))]
+    write_ply(tmp_path / "a.ply", splat_rows(names=names), names)
+    plain, turned = (ply.read_splats(tmp_path / "a.ply", y_down) for y_down in (False, True))
+    np.testing.assert_allclose(turned.positions * [1, -1, -1], plain.positions)
+    np.testing.assert_allclose(turned.orients * [1, -1, -1, 1], plain.orients)
+    np.testing.assert_allclose(turned.harmonics * ply._TURNED[:, None], plain.harmonics)
+
+
+@pytest.mark.parametrize("damage", ["text", "short", "missing", "ascii"])
+def test_files_that_hold_no_splats_are_node_errors(hou, tmp_path, damage):
+    path = tmp_path / "a.ply"
+    write_ply(path, splat_rows(), NAMES)
+    content = path.read_bytes()
+    path.write_bytes(
+        {
+            "text": b"hello",
+            "short": content[:-1],
+            "missing": content.replace(b"opacity", b"opaciti"),
+            "ascii": content.replace(b"binary_little_endian", b"ascii"),
+        }[damage]
+    )
+    with pytest.raises(hou.NodeError, match="a.ply"):
+        loaded(hou, path)
