@@ -100,7 +100,7 @@ class Refiner:
         order: list[int] = []
         for step in range(1, settings.steps + 1):
             interrupts.stop_if_requested()
-            order = order or list(self._random.permutation(len(self._targets)))
+            order = order or self._random.permutation(len(self._targets)).tolist()
             error = self._step(order.pop(), step)
             if step in moments:
                 self._densify()
