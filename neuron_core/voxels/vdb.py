@@ -168,7 +168,7 @@ def _topology(grid: VdbGrid, tree: _Tree, compress: bool) -> bytes:
     leaf_masks = _leaf_masks(tree)
     found = [struct.pack("<i", 1), b"\0" * 4 * width, struct.pack("<II", 0, len(tree.roots))]
     end = len(tree.order)
-    node_of_leaf = np.searchsorted(tree.leaves, np.r_[tree.nodes, end])
+    node_of_leaf = np.searchsorted(tree.leaves, np.append(tree.nodes, end)).tolist()
     bounds = [*tree.roots.tolist(), end]
     for index, (first, last) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
         low, high = np.searchsorted(tree.nodes, [first, last])
