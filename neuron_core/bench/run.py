@@ -39,6 +39,7 @@ ENTRIES = (
     *_entries("training_figures", "train_rays_per_s", "train_30db_s", "step_vs_torch", "train_scaling"),
     *_entries("scene_figures", "instances16_512_fps", "instances1000_512_s", "instances16_memory"),
     *_entries("scene_figures", "instances_offscreen_cost", "instances_ns_per_pixel"),
+    *_entries("scene_figures", "stage_10k_open_s"),
 )
 
 
