@@ -9,9 +9,9 @@ from typing import Any
 from neuron_core.bench.config import BenchConfig
 from neuron_core.bench.figure import Figure
 from neuron_core.bench.inputs import Inputs
+from neuron_core.bench.process import measured
 from neuron_core.bench.table import write_table
 from neuron_core.demo.machine import machine, versions
-from neuron_core.foundation import interrupts
 from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
 from neuron_core.foundation.files import read_json, write_json
 from neuron_core.foundation.progress import Part, Reporter
@@ -23,23 +23,30 @@ SETTINGS = ("device", "runs", "quick", "asset")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A figure by name; `measure` is written `module:function` and imported when it is its turn."""
+    """A figure by name; `measure` is written `module:function` and imported when it is its turn.
+
+    Figures of one group are measured in one process, one after another.
+    """
 
     name: str
+    group: str
     measure: str
 
 
-def _entries(module: str, *names: str) -> tuple[Entry, ...]:
-    return tuple(Entry(name, f"neuron_core.bench.{module}:{name}") for name in names)
+def _entries(group: str, module: str, *names: str) -> tuple[Entry, ...]:
+    return tuple(Entry(name, group, f"neuron_core.bench.{module}:{name}") for name in names)
 
 
 ENTRIES = (
-    *_entries("rendering", "nvf_512_fps", "nvf_1080_fps", "nvf_psnr_db", "nvf_vs_vtk", "nvf_vs_mitsuba"),
-    *_entries("rendering", "look_ms", "render_cold_s", "frame_scaling"),
-    *_entries("training_figures", "train_rays_per_s", "train_30db_s", "step_vs_torch", "train_scaling"),
-    *_entries("scene_figures", "instances16_512_fps", "instances1000_512_s", "instances16_memory"),
-    *_entries("scene_figures", "instances_offscreen_cost", "instances_ns_per_pixel"),
-    *_entries("scene_figures", "stage_10k_open_s"),
+    *_entries("frames", "rendering", "nvf_512_fps", "nvf_1080_fps", "nvf_psnr_db", "frame_scaling"),
+    *_entries("vtk", "rendering", "nvf_vs_vtk"),
+    *_entries("mitsuba", "rendering", "nvf_vs_mitsuba"),
+    *_entries("looks", "rendering", "look_ms", "render_cold_s"),
+    *_entries("training", "training_figures", "train_rays_per_s", "train_30db_s"),
+    *_entries("training", "training_figures", "step_vs_torch", "train_scaling"),
+    *_entries("scenes", "scene_figures", "instances16_512_fps", "instances1000_512_s", "instances16_memory"),
+    *_entries("scenes", "scene_figures", "instances_offscreen_cost", "instances_ns_per_pixel"),
+    *_entries("scenes", "scene_figures", "stage_10k_open_s"),
 )
 
 
@@ -48,21 +55,32 @@ def run(config: BenchConfig, report: Reporter) -> dict[str, object]:
     chosen = _chosen(config.only)
     _check_device(config.device)
     kept = _kept(config)
-    inputs = Inputs(config, report)
     settings = {name: _plain(getattr(config, name)) for name in SETTINGS}
-    for number, entry in enumerate(chosen):
-        interrupts.stop_if_requested()
-        if entry.name in kept:
-            continue
-        part = Part(report, number / len(chosen), (number + 1) / len(chosen))
-        part.progress(0.0, "bench", entry.name)
-        inputs.report = part
-        kept[entry.name] = _function(entry)(inputs).to_json()
+
+    def keep(figure: dict[str, object]) -> None:
+        kept[str(figure["name"])] = figure
         _write(config.out, settings, kept)
+
+    missing = [entry for entry in chosen if entry.name not in kept]
+    groups = list(dict.fromkeys(entry.group for entry in missing))
+    for number, group in enumerate(groups):
+        part = Part(report, number / len(groups), (number + 1) / len(groups))
+        names = [entry.name for entry in missing if entry.group == group]
+        code = measured(measure, config, names, part, keep)
+        for name in names:
+            if code != 0 and name not in kept:
+                keep(Figure(name, None, "", detail=f"its process ended with code {code}").to_json())
     body = _write(config.out, settings, kept)
     table = config.out.with_suffix(".md")
     report.progress(1.0, "bench", f"{len(chosen)} figures")
     return {**body, "file": str(config.out), "table": str(table), "message": table.read_text("utf-8")}
+
+
+def measure(config: BenchConfig, name: str, report: Reporter, shared: dict[str, Any]) -> dict[str, object]:
+    """One figure as plain data. `shared` is kept for the next ones of its group."""
+    inputs: Inputs = shared.setdefault("inputs", Inputs(config, report))
+    report.progress(0.0, "bench", name)
+    return _function(next(entry for entry in ENTRIES if entry.name == name))(inputs).to_json()
 
 
 def _chosen(only: str) -> list[Entry]:
