@@ -79,7 +79,9 @@ class Renderer:
     ) -> None:
         """`step` is how far apart the density is read along a ray, in voxels. With `reflections`,
         surfaces that are mirrors show each other once, which costs a second ray there; with `sharing`
-        a ray for each two by two pixels, as a viewport can do while things move (on a CPU)."""
+        a ray for each two by two pixels, as a viewport can do while things move (on a CPU).
+        Raises VoxelError for a device that is not there."""
+        _check_device(device)
         self._reflections = reflections
         self._shader = shader
         self._device = device
@@ -185,6 +187,14 @@ class Renderer:
             step=self._step,
             sharing=self._sharing,
         )
+
+
+def _check_device(device: str) -> None:
+    """Raises VoxelError: nothing else is drawn on instead."""
+    try:
+        wp.get_device(device)
+    except (ValueError, RuntimeError) as error:
+        raise VoxelError(f"There is no device {device!r} to draw on: {error}.", "Draw on the cpu.") from error
 
 
 def _zeros(shape: tuple[int, ...], device: str) -> Any:

@@ -7,6 +7,7 @@ import pytest
 
 from neuron_core.cameras.camera import Camera, look_at, pixel_centers, rays
 from neuron_core.kernels.shading import octahedron, pack
+from neuron_core.voxels.nvf import VoxelError
 from neuron_core.voxels.render import FAST, Frame, Renderer
 from neuron_core.voxels.shading import Shader
 from tests.core.small_shaders import perfect_mirror, small_shader
@@ -108,6 +109,12 @@ def test_the_map_of_directions_is_the_sphere_and_meets_at_its_border() -> None:
     np.testing.assert_allclose(nodes[[0, 0, 16, 16], [0, 16, 0, 16]], np.tile([0, -1, 0], (4, 1)), atol=1e-6)
     np.testing.assert_allclose(nodes[0], nodes[0, ::-1], atol=1e-6)
     np.testing.assert_allclose(nodes[:, 16], nodes[::-1, 16], atol=1e-6)
+
+
+def test_a_device_that_is_not_there_is_refused_and_not_replaced() -> None:
+    nvf = ball(16)
+    with pytest.raises(VoxelError, match="no device 'cuda:99'"):
+        Renderer(nvf, small_shader(), smooth_codes(nvf), "cuda:99")
 
 
 def test_layers_that_do_not_fit_are_refused() -> None:
