@@ -12,8 +12,6 @@ picture. Normals and codes are read once for every two voxels with density, wher
 light that they stop is stopped.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,23 +32,10 @@ from neuron_core.kernels.viewing import (
 
 OPAQUE = 1 / 255  # a smaller transmittance counts as none
 FAINT = 1e-3  # rays that meet less than this have no attributes
-RECORD = 16  # numbers of what a ray meets,
-ALPHA = 12  # of which this is the opacity
 LOOK_EVERY = 2.0  # voxels with density for which attributes are read once
 _FEW_TILES = 8
 
 Gate = wp.types.vector(CHANNELS + 2, wp.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What the rays of some tiles meet, [64 * T, 16] float32 by slot.
-
-    Columns: 8 mean stored codes (0 to 255), 3 of the unit normal, the mean distance, the opacity,
-    3 of the unit direction of the ray. Where the opacity is at most FAINT, only it is written.
-    """
-
-    records: Any
 
 
 def find_tiles(pools: BrickPools, rays: Rays, starts: Any, stream: Any = None) -> Any:
@@ -69,66 +54,6 @@ def find_tiles(pools: BrickPools, rays: Rays, starts: Any, stream: Any = None) -
     if pools.device == "cpu":
         return np.flatnonzero(starts[: rays.tiles] < 1e30).astype(np.int32)
     return wp.array(np.arange(rays.tiles, dtype=np.int32), device=pools.device)
-
-
-def march(
-    pools: BrickPools,
-    codes: Any,
-    rays: Rays,
-    tiles: Any,
-    starts: Any,
-    seen: Seen,
-    *,
-    step: float = 0.5,
-    stream: Any = None,
-) -> None:
-    """Write to `seen` what the rays of `tiles` [T] meet, not looking before `starts` [tiles].
-
-    `codes` [B * 729, 8] uint8 belong to the samples; `step` is the length of a tick in voxels.
-    Rays without a direction meet nothing.
-    """
-    device, count = pools.device, int(tiles.shape[0])
-    arguments = [
-        slots_at_once(device),
-        *field_arguments(pools, codes),
-        *ray_arguments(rays, tiles, starts),
-        step,
-        records_of(seen, count),
-    ]
-    launch_tiles(march_kernel, arguments, count, device, stream)
-
-
-def march_reflected(
-    pools: BrickPools,
-    codes: Any,
-    rays: Rays,
-    tiles: Any,
-    seen: Seen,
-    second: Seen,
-    mirror: Sequence[float],
-    *,
-    lift: float,
-    step: float = 0.5,
-    stream: Any = None,
-) -> None:
-    """Write to `second` what is met by the reflections of rays that met a mirror in `seen`.
-
-    `mirror` is 8 weights for stored codes, a bias, and the least activation of what is a mirror.
-    Reflections begin `lift` voxels above the surface. Rays without one see nothing there.
-    """
-    device, count = pools.device, int(tiles.shape[0])
-    nothing: Any = wp.empty(0, dtype=wp.float32, device=device)
-    arguments = [
-        slots_at_once(device),
-        *field_arguments(pools, codes),
-        *ray_arguments(rays, tiles, nothing),
-        step,
-        Gate(*mirror),
-        lift,
-        records_of(seen, count),
-        records_of(second, count),
-    ]
-    launch_tiles(reflect_kernel, arguments, count, device, stream)
 
 
 def slots_at_once(device: str) -> int:
@@ -153,11 +78,6 @@ def ray_arguments(rays: Rays, tiles: Any, starts: Any) -> list[Any]:
     """Rays, the tiles [T] that are followed and starts by tile, as kernels take them."""
     chosen = view(tiles, wp.int32, [int(tiles.shape[0])])
     return [rays.view, rays.rays_o, rays.rays_d, chosen, view(starts, wp.float32, [int(starts.shape[0])])]
-
-
-def records_of(seen: Seen, tiles: int) -> Any:
-    """The records of the first tiles of a buffer that may hold more."""
-    return view(seen.records[: tiles * BEAM], wp.float32, [tiles * BEAM, RECORD])
 
 
 # C++ instead of Warp's Python: constants are computed once a tile, elements are read through plain
@@ -773,154 +693,3 @@ def beam_kernel(
             break
         time = time + way
     starts[tile] = wp.where(time <= far, time, 1.0e30)
-
-
-@wp.func_native(MARCHING + "    march(records.data + 16 * (size_t)slot);\n")
-def march_slots(
-    slot: wp.int32,
-    grid: Grid,
-    top: wp.array[wp.int32],
-    blocks: wp.array[wp.uint8],
-    density: wp.array[wp.float32],
-    normals: wp.array2d[wp.int8],
-    codes: wp.array2d[wp.uint8],
-    rays: View,
-    rays_o: wp.array[wp.vec3f],
-    rays_d: wp.array[wp.vec3f],
-    tiles: wp.array[wp.int32],
-    starts: wp.array[wp.float32],
-    step: wp.float32,
-    gate: Gate,
-    lift: wp.float32,
-    opaque: wp.float32,
-    faint: wp.float32,
-    look_every: wp.float32,
-    records: wp.array2d[wp.float32],
-) -> None:
-    """Write what the rays of an index meet."""
-    ...
-
-
-_REFLECT = """
-    const float* met = records.data + 16 * (size_t)slot;
-    float* reflected = second.data + 16 * (size_t)slot;
-    view_rays(0.0f);
-    if (!march_reflected(met, reflected, 1))
-        for (int ray = 0; ray < MANY; ++ray)
-            reflected[16 * ray + 12] = 0.0f;
-"""
-
-
-@wp.func_native(MARCHING + _REFLECT)
-def reflect_slots(
-    slot: wp.int32,
-    grid: Grid,
-    top: wp.array[wp.int32],
-    blocks: wp.array[wp.uint8],
-    density: wp.array[wp.float32],
-    normals: wp.array2d[wp.int8],
-    codes: wp.array2d[wp.uint8],
-    rays: View,
-    rays_o: wp.array[wp.vec3f],
-    rays_d: wp.array[wp.vec3f],
-    tiles: wp.array[wp.int32],
-    starts: wp.array[wp.float32],
-    step: wp.float32,
-    gate: Gate,
-    lift: wp.float32,
-    opaque: wp.float32,
-    faint: wp.float32,
-    look_every: wp.float32,
-    records: wp.array2d[wp.float32],
-    second: wp.array2d[wp.float32],
-) -> None:
-    """Write what the reflections of rays of an index meet."""
-    ...
-
-
-@wp.kernel(enable_backward=False, module="unique")
-def march_kernel(
-    per_index: wp.int32,  # slots
-    grid: Grid,
-    top: wp.array[wp.int32],
-    blocks: wp.array[wp.uint8],
-    density: wp.array[wp.float32],
-    normals: wp.array2d[wp.int8],
-    codes: wp.array2d[wp.uint8],
-    rays: View,
-    rays_o: wp.array[wp.vec3f],  # [R]
-    rays_d: wp.array[wp.vec3f],  # [R]
-    tiles: wp.array[wp.int32],  # [T]
-    starts: wp.array[wp.float32],  # [tiles]
-    step: wp.float32,  # voxels
-    records: wp.array2d[wp.float32],  # [64 * T, 16]
-    first: wp.int32,
-) -> None:
-    """One index per tile on a CPU, per slot on CUDA. Writes what their rays meet."""
-    march_slots(
-        (first + wp.tid()) * per_index,
-        grid,
-        top,
-        blocks,
-        density,
-        normals,
-        codes,
-        rays,
-        rays_o,
-        rays_d,
-        tiles,
-        starts,
-        step,
-        Gate(),
-        0.0,
-        wp.static(OPAQUE),
-        wp.static(FAINT),
-        wp.static(LOOK_EVERY),
-        records,
-    )
-
-
-@wp.kernel(enable_backward=False, module="unique")
-def reflect_kernel(
-    per_index: wp.int32,  # slots
-    grid: Grid,
-    top: wp.array[wp.int32],
-    blocks: wp.array[wp.uint8],
-    density: wp.array[wp.float32],
-    normals: wp.array2d[wp.int8],
-    codes: wp.array2d[wp.uint8],
-    rays: View,
-    rays_o: wp.array[wp.vec3f],  # [R]
-    rays_d: wp.array[wp.vec3f],  # [R]
-    tiles: wp.array[wp.int32],  # [T]
-    starts: wp.array[wp.float32],
-    step: wp.float32,  # voxels
-    gate: Gate,
-    lift: wp.float32,  # voxels
-    records: wp.array2d[wp.float32],  # [64 * T, 16]
-    second: wp.array2d[wp.float32],  # [64 * T, 16]
-    first: wp.int32,
-) -> None:
-    """One index per tile on a CPU, per slot on CUDA. Writes what reflected rays meet."""
-    reflect_slots(
-        (first + wp.tid()) * per_index,
-        grid,
-        top,
-        blocks,
-        density,
-        normals,
-        codes,
-        rays,
-        rays_o,
-        rays_d,
-        tiles,
-        starts,
-        step,
-        gate,
-        lift,
-        wp.static(OPAQUE),
-        wp.static(FAINT),
-        wp.static(LOOK_EVERY),
-        records,
-        second,
-    )

@@ -7,15 +7,9 @@ side by side, for a few pixels together.
 """
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
-import warp as wp
-
-from neuron_core.kernels.arrays import view
-from neuron_core.kernels.nvf import FAINT, Seen, launch_tiles, records_of, slots_at_once
-from neuron_core.kernels.viewing import Rays, View
 
 CODES = 8
 HARMONICS = 8  # without the constant, which is in the biases
@@ -80,35 +74,6 @@ def octahedron(cells: int) -> np.ndarray:
     directions = np.stack([folded_x, y, folded_z], axis=-1).reshape(-1, 3)
     directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
     return directions.astype(np.float32)
-
-
-def shade(
-    network: Network,
-    rays: Rays,
-    tiles: Any,
-    seen: Seen,
-    second: Seen | None,
-    rgba: Any,
-    stream: Any = None,
-) -> None:
-    """Write the colors [R, 4], premultiplied, of what the rays of `tiles` [T] meet.
-
-    `second` is what reflected rays met, if any were followed.
-    """
-    count, device = int(tiles.shape[0]), network.device
-    arguments = [
-        slots_at_once(device),
-        rays.view,
-        view(tiles, wp.int32, [count]),
-        records_of(seen, count),
-        records_of(seen if second is None else second, count),
-        int(second is not None),
-        network.cells,
-        network.directions,
-        network.weights,
-        view(rgba, wp.float32, [rays.count * 4]),
-    ]
-    launch_tiles(_kernel(network.width), arguments, count, device, stream)
 
 
 SHADING = """
@@ -328,90 +293,3 @@ SHADING = """
         }
     };
 """
-
-# For records that are kept in memory: what marching and shading in one go has at hand.
-_STORED = """
-#if defined(__CUDA_ARCH__)
-    constexpr int MANY = 1;
-#else
-#pragma clang fp contract(fast)
-    constexpr int MANY = 64;
-#endif
-"""
-
-_SHADE = """
-    const float* met = records.data + 16 * (size_t)slot;
-    const float* reflected = second.data + 16 * (size_t)slot;
-    Color colors[MANY], mirrored[MANY];
-    if (reflections != 0) {
-        for (int ray = 0; ray < MANY; ++ray)
-            mirrored[ray].v[3] = reflected[16 * ray + 12] > faint ? reflected[16 * ray + 12] : 0.0f;
-        shade(reflected, nullptr, mirrored);
-    }
-    shade(met, reflections != 0 ? mirrored : nullptr, colors);
-    const int across = rays.tile_width_log2;
-    const int tile = tiles.data[slot >> 6];
-    for (int ray = 0; ray < MANY; ++ray) {
-        const int place = (slot & 63) + ray;
-        const int x = ((tile % rays.tiles_x) << across) + (place & ((1 << across) - 1));
-        const int y = ((tile / rays.tiles_x) << (6 - across)) + (place >> across);
-        if (x >= rays.width || y >= rays.height)
-            continue;
-        float* pixel = rgba.data + 4 * ((size_t)y * rays.width + x);
-        const float alpha = met[16 * ray + 12];
-        for (int channel = 0; channel < 3; ++channel)
-            pixel[channel] = alpha > faint ? colors[ray].v[channel] * alpha : 0.0f;
-        pixel[3] = alpha;
-    }
-"""
-
-
-@cache
-def _kernel(width: int) -> Any:
-    """The kernel for networks of one width, which is known when it is compiled."""
-
-    @wp.func_native(_STORED + SHADING.replace("WIDTH_OF_NETWORK", str(width)) + _SHADE)
-    def shade_slots(
-        slot: wp.int32,
-        rays: View,
-        tiles: wp.array[wp.int32],
-        records: wp.array2d[wp.float32],
-        second: wp.array2d[wp.float32],
-        reflections: wp.int32,
-        cells_of_map: wp.int32,
-        directions: wp.array[wp.int16],
-        weights: wp.array[wp.float32],
-        faint: wp.float32,
-        rgba: wp.array[wp.float32],
-    ) -> None: ...
-
-    @wp.kernel(enable_backward=False, module="unique")
-    def shade_kernel(
-        per_index: wp.int32,  # slots
-        rays: View,
-        tiles: wp.array[wp.int32],  # [T]
-        records: wp.array2d[wp.float32],  # [64 * T, 16]
-        second: wp.array2d[wp.float32],
-        reflections: wp.int32,
-        cells_of_map: wp.int32,
-        directions: wp.array[wp.int16],  # [(N + 1) ** 2 * H]
-        weights: wp.array[wp.float32],
-        rgba: wp.array[wp.float32],  # [4 * R]
-        first: wp.int32,
-    ) -> None:
-        """One index per tile on a CPU, per slot on CUDA. Writes their colors."""
-        shade_slots(
-            (first + wp.tid()) * per_index,
-            rays,
-            tiles,
-            records,
-            second,
-            reflections,
-            cells_of_map,
-            directions,
-            weights,
-            wp.static(FAINT),
-            rgba,
-        )
-
-    return shade_kernel

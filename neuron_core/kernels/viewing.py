@@ -119,21 +119,3 @@ def is_ray(origin: wp.vec3f, speed: wp.vec3f) -> wp.bool:
     """Whether it has a direction and is finite."""
     length = wp.length_sq(speed)
     return length > 0.0 and length < 1.0e30 and wp.length_sq(origin) < 1.0e30
-
-
-@wp.func
-def clip_to_box(origin: wp.vec3f, speed: wp.vec3f, low: wp.vec3f, high: wp.vec3f) -> wp.vec2f:
-    """When a ray enters and leaves a box, not before 0; descending if it misses or is no ray."""
-    near = wp.float32(0.0)
-    far = wp.float32(1.0e30)
-    for axis in range(3):
-        if speed[axis] != 0.0:
-            first = (low[axis] - origin[axis]) / speed[axis]
-            second = (high[axis] - origin[axis]) / speed[axis]
-            near = wp.max(near, wp.min(first, second))
-            far = wp.min(far, wp.max(first, second))
-        elif origin[axis] < low[axis] or origin[axis] > high[axis]:
-            far = wp.float32(-1.0)
-    if not is_ray(origin, speed):
-        far = wp.float32(-1.0)
-    return wp.vec2f(near, far)

@@ -16,7 +16,7 @@ from neuron_core.kernels.hashgrid import HashGridSpec
 from neuron_core.kernels.shading import LOBES, TINTS, Network, octahedron, pack
 from neuron_core.voxels.nvf import LookCodes, VoxelError
 
-FINEST_MAP = 512  # cells along a side of the map of directions: 34 MB
+FINEST_MAP = 512  # cells along a side of the map of directions: 17 MB
 BLOCK = 1 << 14  # rays whose hidden units stay in cache
 PREFIX = "shader."
 LAYERS = ("from_code", "from_geometry", "hidden", "lobes", "tints", "mirror")
