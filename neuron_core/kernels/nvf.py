@@ -560,7 +560,7 @@ MARCHING = """
             mirrors[ray] = met[12] > 0.5f && activation > gate[9];
             leaders[ray] = ray;
         }
-        if (sharing > 1)
+        if (MANY > 1 && sharing > 1)  // on CUDA the others are in other threads
             for (int ray = 0; ray < MANY; ++ray) {
                 const int first = across == 3 ? ray & ~9 : ray & ~3;
                 const int beside = across == 3 ? 8 : 2;
