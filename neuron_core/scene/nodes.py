@@ -7,13 +7,14 @@ files the headers are read, once per file; weights are not.
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pxr import Ar, Sdf, Tf, Usd, UsdGeom
 
-from neuron_core.assets import FORMAT, Manifest
+from neuron_core.assets import FORMAT, Header, Manifest
 from neuron_core.cameras.camera import Camera
 from neuron_core.foundation.errors import FileError, NeuronError
 from neuron_core.prompts import check_prompt
@@ -46,6 +47,8 @@ SMALLEST_SCALE, LARGEST_SCALE = 1e-6, 1e6  # of an asset's axes in the engine's 
 FLATTEST = 1e-5  # smallest over largest of them
 FARTHEST = 1e7  # metres from the origin
 UNPLACED = np.eye(4)
+LONGEST_POSE = 4096  # numbers
+CLEAR_POSE = "Clear it with: neuron scene set STAGE PRIM --no-pose"
 
 schema.register()
 
@@ -140,11 +143,11 @@ class SceneStage:
         reader = _AssetReader(when, self.library)
         nodes = []
         for one, matrix, misplaced in zip(found, placed, wrong, strict=True):
-            node, problem = reader.read(one, matrix)
-            if misplaced and problem is None:
-                node, problem = _undrawn(one, matrix), Problem(one.path, *misplaced, "transform")
-            if problem is not None:
-                problems.append(problem)
+            node, found_wrong = reader.read(one, matrix)
+            if misplaced and node.file is not None:
+                node = _undrawn(one, matrix)
+                found_wrong = (*found_wrong, Problem(one.path, *misplaced, "transform"))
+            problems += found_wrong
             nodes.append(node)
         return nodes
 
@@ -166,40 +169,40 @@ class _AssetReader:
     def __init__(self, when: Usd.TimeCode, library: Path | None) -> None:
         self._when = when
         self._library = library
-        self._known: dict[Sdf.Path, tuple[AssetNode, Problem | None]] = {}
-        self._files: dict[str, tuple[Path, Manifest]] = {}  # by resolved path
+        self._known: dict[Sdf.Path, tuple[AssetNode, tuple[Problem, ...]]] = {}
+        self._files: dict[str, tuple[Path, Header]] = {}  # by resolved path
 
-    def read(self, found: Found, matrix: np.ndarray) -> tuple[AssetNode, Problem | None]:
-        """The node at its place, and what keeps it from being drawn."""
+    def read(self, found: Found, matrix: np.ndarray) -> tuple[AssetNode, tuple[Problem, ...]]:
+        """The node at its place, and what is wrong with it."""
         path = found.prim.GetPath()
         if path not in self._known:
             self._known[path] = self._read(found)
-        first, problem = self._known[path]
+        first, problems = self._known[path]
         node = AssetNode(
             found.path, first.file, first.digest, first.look, first.prompt, first.pose, matrix, found.purpose
         )
-        return node, problem and Problem(found.path, problem.message, problem.hint, problem.kind)
+        return node, tuple(replace(problem, path=found.path) for problem in problems)
 
-    def _read(self, found: Found) -> tuple[AssetNode, Problem | None]:
-        prim = found.prim
-        unplaced = UNPLACED
+    def _read(self, found: Found) -> tuple[AssetNode, tuple[Problem, ...]]:
+        prim, path = found.prim, found.path
         digest = str(self._value(prim, schema.DIGEST) or "")
-        pose = tuple(float(value) for value in self._value(prim, schema.POSE) or ())
         try:
-            file, manifest = self._file(prim)
+            file, header = self._file(prim)
+            manifest = header.manifest
             self._check(prim, file, manifest, digest)
             look, prompt = self._appearance(prim, file, manifest)
         except NeuronError as error:
-            problem = Problem(found.path, error.message, error.hint, error.kind)
-            return _undrawn(found, unplaced, digest, pose), problem
-        return AssetNode(found.path, file, manifest.digest, look, prompt, pose, unplaced, found.purpose), None
+            return _undrawn(found, UNPLACED, digest), (Problem(path, error.message, error.hint, error.kind),)
+        pose, wrong = _pose_of(prim, self._when, file, header)
+        node = AssetNode(path, file, manifest.digest, look, prompt, pose, UNPLACED, found.purpose)
+        return node, tuple(Problem(path, *each, "pose", fatal=False) for each in wrong)
 
     def _value(self, prim: Usd.Prim, name: str) -> Any:
         attribute = prim.GetAttribute(name)
         value = attribute.Get(self._when) if attribute else None
         return value if value is None or _fits(name, value) else None
 
-    def _file(self, prim: Usd.Prim) -> tuple[Path, Manifest]:
+    def _file(self, prim: Usd.Prim) -> tuple[Path, Header]:
         value = self._value(prim, schema.FILE)
         if not isinstance(value, Sdf.AssetPath) or not value.path:
             raise SceneError("It names no .neuron file.", f"Author {schema.FILE}.")
@@ -209,7 +212,7 @@ class _AssetReader:
             self._files[value.resolvedPath] = self._open(value)
         return self._files[value.resolvedPath]
 
-    def _open(self, value: Sdf.AssetPath) -> tuple[Path, Manifest]:
+    def _open(self, value: Sdf.AssetPath) -> tuple[Path, Header]:
         if Ar.IsPackageRelativePath(value.resolvedPath):
             raise SceneError(f"{value.path} lies inside a package.", "Keep .neuron files beside the layer.")
         file = Path(value.resolvedPath)
@@ -218,7 +221,7 @@ class _AssetReader:
                 f"{value.path} lies outside the library {self._library}.",
                 "Publish the asset into the library, or open the stage without the restriction.",
             )
-        return file, header_of(file).manifest
+        return file, header_of(file)
 
     def _check(self, prim: Usd.Prim, file: Path, manifest: Manifest, digest: str) -> None:
         if digest and digest != manifest.digest:
@@ -256,6 +259,31 @@ class _AssetReader:
         return look, prompt
 
 
+def _pose_of(
+    prim: Usd.Prim, when: Usd.TimeCode, file: Path, header: Header
+) -> tuple[tuple[float, ...], list[tuple[str, str]]]:
+    """The pose of a prim, and what is wrong with it; a pose that is none is empty, as at rest."""
+    attribute = prim.GetAttribute(schema.POSE)
+    value = attribute.Get(when) if attribute else None
+    if value is None:
+        return (), []
+    if not _fits(schema.POSE, value):
+        return (), [(f"Its {schema.POSE} is no array of floats; it is drawn at rest.", CLEAR_POSE)]
+    pose = tuple(float(number) for number in value)
+    if not np.isfinite(pose).all():
+        return (), [(f"Its {schema.POSE} is not finite; it is drawn at rest.", CLEAR_POSE)]
+    if len(pose) > LONGEST_POSE:
+        return (), [
+            (f"Its {schema.POSE} has {len(pose):,} numbers; {LONGEST_POSE:,} is the most.", CLEAR_POSE)
+        ]
+    if pose and not any(name.startswith("pose.") for name in header.tensors):
+        count = "one number" if len(pose) == 1 else f"{len(pose)} numbers"
+        return pose, [
+            (f"Its pose has {count}, and {file.name} cannot be posed; it is drawn at rest.", CLEAR_POSE)
+        ]
+    return pose, []
+
+
 def _unusable(world_from_asset: np.ndarray) -> list[tuple[str, str] | None]:
     """For matrices [N,4,4], why and what to do where one cannot place an asset."""
     sound = np.isfinite(world_from_asset).all(axis=(1, 2))
@@ -288,8 +316,8 @@ def _misplaced(finite: bool, largest: float, smallest: float, far: float) -> tup
     return None
 
 
-def _undrawn(found: Found, matrix: np.ndarray, digest: str = "", pose: tuple[float, ...] = ()) -> AssetNode:
-    return AssetNode(found.path, None, digest, "", "", pose, matrix, found.purpose)
+def _undrawn(found: Found, matrix: np.ndarray, digest: str = "") -> AssetNode:
+    return AssetNode(found.path, None, digest, "", "", (), matrix, found.purpose)
 
 
 def _not_finite(path: str) -> Problem:

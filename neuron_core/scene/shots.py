@@ -61,6 +61,7 @@ class Change:
     focal: float | None = None  # of a camera, mm
     look: str | None = None
     prompt: str | None = None  # "" goes back to the look
+    pose: tuple[float, ...] | None = None  # () is at rest
     representation: str | None = None
     visible: bool | None = None
     version: str | None = None  # "latest" or as in "v002"
@@ -272,6 +273,9 @@ def change(stage: Usd.Stage, prim_path: str, wanted: Change) -> None:
     if wanted.visible is not None:
         token = UsdGeom.Tokens.inherited if wanted.visible else UsdGeom.Tokens.invisible
         _key(UsdGeom.Imageable(prim).CreateVisibilityAttr(), token, wanted.frame)
+    if wanted.pose is not None:
+        _require_asset(prim)
+        _key(_attribute(prim, schema.POSE), Vt.FloatArray(wanted.pose), wanted.frame)
     _place(prim, wanted)
     _film(prim, wanted)
 

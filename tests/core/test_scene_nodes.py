@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from pxr import Usd, UsdGeom
 
-from neuron_core.assets import read_header
+from neuron_core.assets import read_header, write_asset
 from neuron_core.cameras.camera import CameraError, project
 from neuron_core.foundation.errors import FileError
 from neuron_core.scene import SceneError, SceneSnapshot, read_stage
+from tests.core import asset_samples
 from tests.core.asset_samples import MANIFEST
 from tests.core.scene_samples import (
     asset_prim,
@@ -69,6 +70,35 @@ def test_looks_prompts_and_poses_may_be_animated(tmp_path):
     looks = {time: snapshot_of(tmp_path, asset_prim("a", body), time).assets[0] for time in (1.0, 3.0, 5.0)}
     assert [looks[time].look for time in looks] == ["copper_worn", "copper_worn", "cafe"]
     assert [looks[time].pose for time in looks] == [(0.0,), (2.0,), (4.0,)]
+
+
+POSES = {
+    "of an asset that cannot be posed": ("float[] neuron:pose = [0.5, -1]", (0.5, -1.0), "2 numbers"),
+    "not finite": ("float[] neuron:pose = [0.5, inf]", (), "not finite"),
+    "of another type": ('string neuron:pose = "up"', (), "no array of floats"),
+    "too long": (f"float[] neuron:pose = [{', '.join(['0'] * 5000)}]", (), "5,000 numbers"),
+}
+
+
+@pytest.mark.parametrize("name", POSES)
+def test_a_pose_is_carried_and_what_cannot_take_it_is_warned_about_and_drawn(name, tmp_path):
+    body, pose, said = POSES[name]
+    snapshot = snapshot_of(tmp_path, asset_prim("a", body))
+    (node,), (problem,) = snapshot.assets, snapshot.problems
+    assert node.pose == pose and node.file is not None
+    assert (problem.path, problem.kind, problem.fatal) == ("/a", "pose", False)
+    assert said in problem.message and "--no-pose" in problem.hint
+
+
+def test_poses_of_assets_that_hold_what_poses_them_are_no_problem(tmp_path):
+    tensors = {**asset_samples.tensors(), "pose.rest": np.zeros(2, np.float32)}
+    write_asset(tmp_path / "limbs.neuron", MANIFEST, tensors)
+    snapshot = snapshot_of(
+        tmp_path,
+        asset_prim("a", "float[] neuron:pose = [0.5, -1]", file="./limbs.neuron")
+        + asset_prim("b", "float[] neuron:pose = []"),
+    )
+    assert [node.pose for node in snapshot.assets] == [(0.5, -1.0), ()] and not snapshot.problems
 
 
 @pytest.mark.parametrize("look", ["gold", "rust"])

@@ -82,6 +82,23 @@ def test_a_grid_is_a_board_of_looks(asset, tmp_path, monkeypatch, capfd):
     assert (board == np.indices((8, 8)).sum(axis=0) % 2).all()
 
 
+def test_a_pose_is_set_keyed_told_and_cleared(asset, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    answer(capfd, "publish", asset, "lib")
+    answer(capfd, "scene", "new", "shot.usda")
+    answer(capfd, "scene", "add", "shot.usda", "lib/ball")
+    prim = "/World/ball"
+    for pose, frame in (("0,1", "1"), ("1,-1", "5")):
+        answer(capfd, "scene", "set", "shot.usda", prim, "--pose", pose, "--frame", frame)
+    listed = answer(capfd, "scene", "list", "shot.usda", "--frame", "3")
+    assert listed["assets"][0]["pose"] == [0.5, 0.0]
+    assert [(one["path"], one["kind"]) for one in listed["problems"]] == [(prim, "pose")]
+    assert answer(capfd, "scene", "validate", "shot.usda")["valid"]  # a warning
+    answer(capfd, "scene", "set", "shot.usda", prim, "--no-pose")
+    listed = answer(capfd, "scene", "list", "shot.usda", "--frame", "3")
+    assert listed["assets"][0]["pose"] == [] and not listed["problems"]
+
+
 def test_search_finds_looks_by_words_and_by_likeness(asset, tmp_path, capfd):
     answer(capfd, "publish", asset, tmp_path / "lib", "--name", "vase")
     hits = answer(capfd, "scene", "search", tmp_path / "lib", "copper, worn")["hits"]
@@ -115,6 +132,9 @@ ERRORS = {
     "nothing to set": (["scene", "set", "shot.usda", "/World/ball"], "scene"),
     "hidden and shown": (["scene", "set", "shot.usda", "/World/ball", "--hide", "--show"], "scene"),
     "a prompt and none": (["scene", "set", "shot.usda", "/World", "--prompt", "x", "--no-prompt"], "scene"),
+    "a pose and none": (["scene", "set", "shot.usda", "/World/ball", "--pose", "1", "--no-pose"], "scene"),
+    "a pose without numbers": (["scene", "set", "shot.usda", "/World/ball", "--pose", "up"], "arguments"),
+    "a pose of what is no asset": (["scene", "set", "shot.usda", "/World", "--pose", "1"], "scene"),
     "a library that is none": (["scene", "search", "nowhere", "copper"], "library"),
     "a search for nothing": (["scene", "search", "lib", "  "], "prompt"),
     "flatten onto itself": (["scene", "flatten", "shot.usda", "shot.usda", "--overwrite"], "scene"),

@@ -84,6 +84,10 @@ class SceneSetConfig:
     """Words to draw it by instead of its look."""
     no_prompt: bool = False
     """Go back from the prompt to the look."""
+    pose: str = ""
+    """The pose of an asset that deforms: its numbers, as 0.5,0,-1."""
+    no_pose: bool = False
+    """Go back to rest."""
     representation: str = ""
     """What hosts draw that do not know Neuron: mesh, proxy, box, or what was attached."""
     version: str = ""

@@ -49,6 +49,7 @@ def _asset(node: AssetNode) -> dict[str, object]:
         "digest": node.digest,
         "look": node.look,
         "prompt": node.prompt,
+        "pose": list(node.pose),
         "purpose": node.purpose,
         "world_from_asset": node.world_from_asset.tolist(),
     }

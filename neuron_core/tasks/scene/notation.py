@@ -25,6 +25,13 @@ def factors(text: str, name: str) -> Vec3 | None:
     return place(text, name)
 
 
+def numbers(text: str, name: str) -> tuple[float, ...] | None:
+    """`a,b,c`, as many as there are; None for an empty text. Raises ValueNotationError."""
+    if not text.strip():
+        return None
+    return tuple(_number(part, text, name) for part in text.split(","))
+
+
 def frame(text: str, name: str = "frame") -> float | None:
     """A frame, which may lie between two; None for an empty text. Raises ValueNotationError."""
     return _number(text, text, name) if text.strip() else None

@@ -103,6 +103,8 @@ def run_set(config: SceneSetConfig, report: Reporter) -> dict[str, object]:
         raise SceneError("A prim cannot be hidden and shown.", "Leave one of them out.")
     if config.prompt and config.no_prompt:
         raise SceneError("A prim cannot have a prompt and none.", "Leave one of them out.")
+    if config.pose and config.no_pose:
+        raise SceneError("A prim cannot have a pose and none.", "Leave one of them out.")
     wanted = Change(
         at=notation.place(config.at, "at"),
         rotate=notation.place(config.rotate, "rotate"),
@@ -111,6 +113,7 @@ def run_set(config: SceneSetConfig, report: Reporter) -> dict[str, object]:
         focal=config.focal or None,
         look=config.look or None,
         prompt="" if config.no_prompt else config.prompt or None,
+        pose=() if config.no_pose else notation.numbers(config.pose, "pose"),
         representation=config.representation or None,
         visible=False if config.hide else True if config.show else None,
         version=config.version or None,
