@@ -15,9 +15,11 @@ from pathlib import Path
 import neuron_core
 
 PROJECT = Path(neuron_core.__file__).resolve().parents[1]
-SET_UP = "Set the engine up: run `python scripts/demo.py --quick` in the project, or set NEURON_ENV."
+SET_UP = "Press Set Up Engine on the Neuron shelf, or name its environment in NEURON_ENV."
 _PYTHONS = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__", "PXR_PLUGINPATH_NAME")
 _PATHS = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FRAMEWORK_PATH", "DYLD_INSERT_LIBRARIES")
+CHOICE = "engine.json"  # among the preferences: the environment that was set up last
+_greeted: dict[Path, int] = {}  # interpreters that have the right version, and when they were changed
 _LAST_WORDS = 2000  # characters of standard error that an error without words of its own shows
 
 Progress = Callable[[float, str, str], None]  # fraction, stage, message
@@ -40,16 +42,75 @@ class Answer:
     body: Mapping[str, object]
 
 
-def find_python(variables: Mapping[str, str] | None = None) -> Path:
-    """The interpreter of the engine: that of NEURON_ENV, or of `.venv` in the project.
+def preferences(variables: Mapping[str, str] | None = None) -> Path | None:
+    """Neuron's folder among Houdini's preferences; None outside of Houdini."""
+    home = (os.environ if variables is None else variables).get("HOUDINI_USER_PREF_DIR", "").strip()
+    return Path(home) / "neuron" if home else None
 
-    Raises EngineError if there is none.
+
+def environment_folder(variables: Mapping[str, str] | None = None) -> Path:
+    """Where the engine is or will be: NEURON_ENV, else what was set up last, else the project's `.venv`.
+
+    A project that nobody may write to and that has none gets one among Houdini's preferences.
     """
     given = (os.environ if variables is None else variables).get("NEURON_ENV", "").strip()
-    folder = Path(given).expanduser() if given else PROJECT / ".venv"
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if given:
+        return Path(given).expanduser()
+    own = preferences(variables)
+    chosen = _chosen(own / CHOICE) if own else None
+    if chosen is not None:
+        return chosen
+    default = PROJECT / ".venv"
+    if own is None or default.exists() or os.access(PROJECT, os.W_OK):
+        return default
+    return own / "engine"
+
+
+def _chosen(path: Path) -> Path | None:
+    """The folder in a file of `choose`; None if there is none or it says nothing."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    folder = content.get("environment") if isinstance(content, dict) else None
+    return Path(folder) if isinstance(folder, str) and folder else None
+
+
+def choose(folder: Path) -> None:
+    """Take this environment from now on, where NEURON_ENV names no other. Outside of Houdini, nothing."""
+    own = preferences()
+    if own is None:
+        return
+    own.mkdir(parents=True, exist_ok=True)
+    temporary = own / (CHOICE + ".part")
+    temporary.write_text(json.dumps({"environment": str(folder)}), encoding="utf-8")
+    temporary.replace(own / CHOICE)
+
+
+def python_of(folder: Path) -> Path:
+    """The interpreter of an environment, whether it exists or not."""
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def find_python(variables: Mapping[str, str] | None = None) -> Path:
+    """The interpreter of the engine in `environment_folder`. Raises EngineError if there is none."""
+    folder = environment_folder(variables)
+    python = python_of(folder)
     if not python.exists():
         raise EngineError("environment", f"There is no engine in {folder}.", SET_UP)
+    return python
+
+
+def ready() -> Path:
+    """The interpreter of the engine, that of these nodes' version. Raises EngineError.
+
+    A program is asked for its version once, and again if it changed.
+    """
+    python = find_python()
+    state = python.stat().st_mtime_ns
+    if _greeted.get(python) != state:
+        check_version(python)
+        _greeted[python] = state
     return python
 
 
@@ -76,10 +137,13 @@ def _lies_in(entry: str, folder: str) -> bool:
 
 
 class Process:
-    """One command of the engine while it runs. Its streams are read by threads of their own."""
+    """One command of the engine while it runs. Its streams are read by threads of their own.
+
+    Without `python` the engine is found, and asked for its version first.
+    """
 
     def __init__(self, words: Sequence[str], python: Path | None = None) -> None:
-        self._command = [str(python or find_python()), "-m", "neuron_core", *words, "--json"]
+        self._command = [str(python or ready()), "-m", "neuron_core", *words, "--json"]
         self._errors: list[str] = []
         self._stopped = False
         environment = clean_environment(os.environ)
@@ -147,8 +211,8 @@ class Process:
         if last.get("event") == "result":
             return Answer({name: value for name, value in last.items() if name != "event"})
         if last.get("event") == "error":
-            words = (str(last.get(name, "")) for name in ("kind", "message", "hint"))
-            raise EngineError(*words)
+            kind, message, hint = (str(last.get(name, "")) for name in ("kind", "message", "hint"))
+            raise EngineError(kind, message, SET_UP if kind == "environment" else hint)
         if self._stopped:
             raise EngineError("stopped", "Stopped as asked.", "Render again to go on.")
         said = "".join(self._errors)[-_LAST_WORDS:].strip()
@@ -170,7 +234,7 @@ def run(words: Sequence[str], progress: Progress | None = None, python: Path | N
     return Process(words, python).wait(progress)
 
 
-def check_version(python: Path | None = None) -> str:
+def check_version(python: Path) -> str:
     """The version of the engine. Raises EngineError if it is not that of these nodes."""
     version = str(run(["--version"], python=python).body.get("version", ""))
     if version != neuron_core.__version__:

@@ -1,38 +1,42 @@
 """Jobs that run beside Houdini, several at once. They outlive parameter panes, not the session."""
 
+import atexit
 import threading
+import time
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
 from neuron_houdini import engine
 
+MOST_LINES = 2000  # of a log
 
-class Job:
-    """Commands of the engine one after the other, in a thread that never touches `hou`."""
 
-    def __init__(self, title: str, commands: Sequence[Sequence[str]], python: Path | None = None) -> None:
+class Background:
+    """Work in a thread that never touches `hou`. `_work` does it, `_stop` ends it early."""
+
+    def __init__(self, title: str) -> None:
         self.title = title
         self.fraction = 0.0
         self.text = "starting"
         self.error: engine.EngineError | None = None
         self.result: engine.Answer | None = None
-        self._commands = [list(words) for words in commands]
-        self._python = python
-        self._process: engine.Process | None = None
-        self._lock = threading.Lock()
+        self.log: deque[str] = deque(maxlen=MOST_LINES)
         self._cancelled = False
+        self._lock = threading.Lock()
+        self._started = self._ended = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=f"neuron {title}", daemon=True)
 
     def start(self) -> None:
         """Begin."""
+        self._started = time.monotonic()
         self._thread.start()
 
     def cancel(self) -> None:
-        """Stop the command that runs, and begin no other."""
+        """Stop what runs where nothing is lost, and begin nothing else."""
         with self._lock:
             self._cancelled = True
-            if self._process is not None:
-                self._process.cancel()
+            self._stop()
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until it is over."""
@@ -43,34 +47,76 @@ class Job:
         """Whether it has ended, well or not."""
         return self.result is not None or self.error is not None
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it ended because it was asked to."""
+        return self.error is not None and self.error.kind == "stopped"
+
+    @property
+    def seconds(self) -> float:
+        """How long it has run, or ran."""
+        return (self._ended if self.over else time.monotonic()) - self._started
+
     def _run(self) -> None:
-        answer = engine.Answer({})
         try:
-            for index, words in enumerate(self._commands):
-                with self._lock:
-                    if self._cancelled:
-                        raise engine.EngineError("stopped", "Stopped as asked.", "Start it again to go on.")
-                    self._process = engine.Process(words, self._python)
-                answer = self._process.wait(lambda *event, part=index: self._note(part, *event))
+            result = self._work()
         except engine.EngineError as error:
-            self.text = error.message
-            self.error = error
-            return
-        self.fraction, self.text, self.result = 1.0, "done", answer
+            self._fail(error)
+        except OSError as error:
+            self._fail(engine.EngineError("file", f"{error}.", "Look at the path."))
+        else:
+            self._ended, self.fraction, self.text, self.result = time.monotonic(), 1.0, "done", result
+
+    def _fail(self, error: engine.EngineError) -> None:
+        self._ended, self.text, self.error = time.monotonic(), error.message, error
+
+    def _work(self) -> engine.Answer:
+        raise NotImplementedError
+
+    def _stop(self) -> None:
+        raise NotImplementedError
+
+
+class Job(Background):
+    """Commands of the engine one after the other."""
+
+    def __init__(self, title: str, commands: Sequence[Sequence[str]], python: Path | None = None) -> None:
+        super().__init__(title)
+        self._commands = [list(words) for words in commands]
+        self._python = python
+        self._process: engine.Process | None = None
+
+    def _work(self) -> engine.Answer:
+        answer = engine.Answer({})
+        python = self._python or engine.ready()
+        for index, words in enumerate(self._commands):
+            with self._lock:
+                if self._cancelled:
+                    raise engine.EngineError("stopped", "Stopped as asked.", "Start it again to go on.")
+                self._process = engine.Process(words, python)
+            answer = self._process.wait(lambda *event, part=index: self._note(part, *event))
+        return answer
+
+    def _stop(self) -> None:
+        if self._process is not None:
+            self._process.cancel()
 
     def _note(self, part: int, fraction: float, stage: str, message: str) -> None:
         self.fraction = (part + fraction) / len(self._commands)
         self.text = f"{stage} {message}".strip()
+        if not self.log or self.log[-1] != self.text:
+            self.log.append(self.text)
 
 
-_jobs: dict[int, Job] = {}
+_jobs: dict[int, Background] = {}
 
 
-def submit(key: int, job: Job) -> Job:
+def submit(key: int, job: Background) -> Background:
     """Start a job for a node's session id. A job of that node that still runs is an error."""
     running = _jobs.get(key)
     if running is not None and not running.over:
         raise engine.EngineError("busy", f"{running.title} is still running.", "Cancel it, or wait.")
+    _jobs.pop(key, None)  # the newest comes last
     _jobs[key] = job
     job.start()
     return job
@@ -78,9 +124,25 @@ def submit(key: int, job: Job) -> Job:
 
 def of(key: int) -> Job | None:
     """The last job of a node."""
-    return _jobs.get(key)
+    job = _jobs.get(key)
+    return job if isinstance(job, Job) else None
 
 
-def all_jobs() -> list[Job]:
-    """Every job of the session, oldest first."""
+def all_jobs() -> list[Background]:
+    """The last job of every node of the session, oldest first."""
     return list(_jobs.values())
+
+
+def forget_ended() -> None:
+    """Leave only jobs that run."""
+    for key, job in list(_jobs.items()):
+        if job.over:
+            del _jobs[key]
+
+
+@atexit.register
+def cancel_all() -> None:
+    """Ask every job to stop where nothing is lost: nobody listens any more when Houdini ends."""
+    for job in _jobs.values():
+        if not job.over:
+            job.cancel()

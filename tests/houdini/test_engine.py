@@ -33,7 +33,7 @@ def stand_in(folder, code):
 
 
 def test_the_engine_has_the_version_of_the_nodes(engine):
-    assert engine.check_version() == neuron_core.__version__
+    assert engine.check_version(Path(sys.executable)) == neuron_core.__version__
 
 
 def test_another_version_is_refused(engine, tmp_path):
@@ -41,6 +41,74 @@ def test_another_version_is_refused(engine, tmp_path):
     with pytest.raises(engine.EngineError, match="The engine is 0.0.0") as caught:
         engine.check_version(python)
     assert caught.value.kind == "version"
+
+
+def counting(folder):
+    """A stand-in that knows its version and counts how often it is asked for it."""
+    code = f"""import sys
+if "--version" in sys.argv: open({str(folder / "asked")!r}, "a").write("x")
+print('{{"event": "result", "version": "{neuron_core.__version__}"}}')"""
+    return stand_in(folder, code)
+
+
+def test_the_engine_is_asked_for_its_version_once_and_again_if_it_changed(engine, tmp_path, monkeypatch):
+    python = counting(tmp_path)
+    monkeypatch.setattr(engine, "find_python", lambda: python)
+    for _ in range(2):
+        engine.run(["train"])
+    assert (tmp_path / "asked").read_text() == "x"
+    os.utime(python, ns=(1, 1))
+    engine.run(["train"])
+    assert (tmp_path / "asked").read_text() == "xx"
+
+
+def test_nothing_runs_in_an_engine_of_another_version(engine, tmp_path, monkeypatch):
+    from neuron_houdini import jobs
+
+    ran = tmp_path / "ran"
+    code = f"""import sys
+if "--version" not in sys.argv: open({str(ran)!r}, "w")
+print('{{"event": "result", "version": "0.0.0"}}')"""
+    python = stand_in(tmp_path, code)
+    monkeypatch.setattr(engine, "find_python", lambda: python)
+    with pytest.raises(engine.EngineError, match="0.0.0"):
+        engine.run(["train"])
+    job = jobs.submit(7, jobs.Job("train", [["train"]]))
+    job.join(30)
+    assert job.error.kind == "version" and not ran.exists()
+
+
+def test_a_missing_library_says_how_to_get_an_engine(engine, tmp_path):
+    event = '{"event": "error", "kind": "environment", "message": "no torch", "hint": "elsewhere"}'
+    with pytest.raises(engine.EngineError, match="no torch") as caught:
+        engine.run(["train"], python=stand_in(tmp_path, f"print({event!r}); raise SystemExit(2)"))
+    assert caught.value.hint == engine.SET_UP
+
+
+def test_the_engine_is_where_it_was_set_up_unless_a_variable_says_otherwise(hou, tmp_path, monkeypatch):
+    from neuron_houdini import engine
+
+    home, chosen = tmp_path / "préférences", tmp_path / "chosen"
+    monkeypatch.setenv("HOUDINI_USER_PREF_DIR", str(home))
+    monkeypatch.delenv("NEURON_ENV", raising=False)
+    assert engine.environment_folder() == engine.PROJECT / ".venv"
+    engine.choose(chosen)
+    assert engine.environment_folder() == chosen
+    monkeypatch.setenv("NEURON_ENV", str(tmp_path / "studio"))
+    assert engine.environment_folder() == tmp_path / "studio"
+    monkeypatch.delenv("NEURON_ENV")
+    (home / "neuron" / engine.CHOICE).write_text("{nonsense")
+    assert engine.environment_folder() == engine.PROJECT / ".venv"
+
+
+def test_a_project_nobody_may_write_to_keeps_the_engine_among_the_preferences(hou, tmp_path, monkeypatch):
+    from neuron_houdini import engine
+
+    monkeypatch.setattr(engine, "PROJECT", tmp_path / "read only")
+    home = {"HOUDINI_USER_PREF_DIR": str(tmp_path / "houdini21.0")}
+    assert engine.environment_folder(home) == tmp_path / "houdini21.0" / "neuron" / "engine"
+    (tmp_path / "read only" / ".venv").mkdir(parents=True)
+    assert engine.environment_folder(home) == tmp_path / "read only" / ".venv"
 
 
 def test_a_missing_engine_says_how_to_get_one(hou, tmp_path):
@@ -122,6 +190,27 @@ def test_jobs_run_side_by_side_and_are_cancelled_alone(engine, tmp_path):
     second.cancel()
     second.join(30)
     assert [job.title for job in jobs.all_jobs()] == ["first", "second"]
+    assert first.stopped and 0 < first.seconds < 60
+    jobs.forget_ended()
+    assert jobs.all_jobs() == []
+
+
+def test_no_job_outlives_the_session(tmp_path):
+    """Python's end, as Houdini's, stops the engine: it gets the signal on which it saves."""
+    code = f"""import signal, sys
+def stop(*_): open({str(tmp_path / "told")!r}, "w"); sys.exit(143)
+signal.signal(signal.SIGTERM, stop)
+"""
+    python = stand_in(tmp_path, code + ENDLESS)
+    session = f"""import sys, time
+from pathlib import Path
+from neuron_houdini import jobs
+job = jobs.submit(1, jobs.Job("train", [["train"]], Path({str(python)!r})))
+while job.fraction == 0 and not job.over: time.sleep(0.01)
+"""
+    paths = os.pathsep.join([str(PROJECT), str(PROJECT / "python3.11libs")])
+    subprocess.run([sys.executable, "-c", session], env={**os.environ, "PYTHONPATH": paths}, check=True)
+    wait_until(lambda: (tmp_path / "told").exists())
 
 
 def test_nothing_of_houdini_reaches_the_engine(hou):
