@@ -65,6 +65,7 @@ TASKS: tuple[Task, ...] = (
     _task(
         "export", "ExportConfig", ("source", "out"), "write an asset as splats or a volume, or convert splats"
     ),
+    _task("grid", "GridConfig", ("asset", "out"), "sample an asset into arrays that numpy reads"),
     _task(
         "publish", "PublishConfig", ("asset", "library"), "publish a .neuron file as a USD asset, versioned"
     ),

@@ -178,16 +178,19 @@ def _names_a_prim(text: str) -> bool:
 
 
 def repeat(stage: Usd.Stage, source: str, copies: Mapping[str, Change]) -> None:
-    """Copies of a placed prim of this layer, each with a place and a look of its own.
+    """Copies of a placed prim of the layer that is edited, each with a place and a look of its own.
 
-    Much faster than adding each: the stage is composed once. Only `at` and `look` of the changes count.
+    Much faster than adding each: the stage is composed once. Only `at`, `rotate`, `scale` and `look`
+    of the changes count, and only those that the source has too.
     """
-    layer = stage.GetRootLayer()
+    layer = stage.GetEditTarget().GetLayer()
     with Sdf.ChangeBlock():
         for path, wanted in copies.items():
             Sdf.CopySpec(layer, source, layer, path)
-            if wanted.at is not None:
-                layer.GetAttributeAtPath(f"{path}.{_PLACING[0]}").default = Gf.Vec3d(*wanted.at)
+            for name, value in zip(_PLACING, (wanted.at, wanted.rotate, wanted.scale), strict=True):
+                attribute = layer.GetAttributeAtPath(f"{path}.{name}")
+                if attribute is not None and value is not None:
+                    attribute.default = Gf.Vec3d(*value)
             if wanted.look is None:
                 continue
             spec = layer.GetPrimAtPath(path)
@@ -270,12 +273,12 @@ def change(stage: Usd.Stage, prim_path: str, wanted: Change) -> None:
     if wanted.prompt is not None:
         _require_asset(prim)
         _key(_attribute(prim, schema.PROMPT), wanted.prompt.strip(), wanted.frame)
-    if wanted.visible is not None:
-        token = UsdGeom.Tokens.inherited if wanted.visible else UsdGeom.Tokens.invisible
-        _key(UsdGeom.Imageable(prim).CreateVisibilityAttr(), token, wanted.frame)
     if wanted.pose is not None:
         _require_asset(prim)
         _key(_attribute(prim, schema.POSE), Vt.FloatArray(wanted.pose), wanted.frame)
+    if wanted.visible is not None:
+        token = UsdGeom.Tokens.inherited if wanted.visible else UsdGeom.Tokens.invisible
+        _key(UsdGeom.Imageable(prim).CreateVisibilityAttr(), token, wanted.frame)
     _place(prim, wanted)
     _film(prim, wanted)
 
@@ -296,7 +299,7 @@ def _select(prim: Usd.Prim, set_name: str, name: str | None) -> None:
         known = ", ".join(variants.GetVariantNames())
         raise SceneError(f"{path} has no {set_name} {name!r}.", f"It has: {known}.")
     variants.SetVariantSelection(name)
-    spec = prim.GetStage().GetRootLayer().GetPrimAtPath(path)
+    spec = prim.GetStage().GetEditTarget().GetLayer().GetPrimAtPath(path)
     if set_name == schema.LOOK_SET and spec is not None and schema.LOOK in spec.properties:
         prim.RemoveProperty(schema.LOOK)  # it would win over the variant
 

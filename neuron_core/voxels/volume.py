@@ -1,5 +1,7 @@
 """A baked field as grids of a volume: density, and the color that each voxel has on average."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from neuron_core.foundation.colors import srgb_to_linear
@@ -11,11 +13,21 @@ BLOCK = 1 << 16
 TILTS = ((0.0, 0.0), (0.7, 0.0), (-0.7, 0.0), (0.0, 0.7), (0.0, -0.7))  # of the directions of sight
 
 
-def volume_grids(baked: Baked, slug: str) -> tuple[VdbGrid, VdbGrid]:
-    """`density` in 1 / metre and `Cd`, linear Rec. 709, where there is density; voxels are the samples.
+@dataclass(frozen=True, slots=True, eq=False)
+class VoxelSamples:
+    """The samples of an asset that have density, each once."""
 
-    Raises VoxelError for a field without density.
-    """
+    voxels: np.ndarray  # [V, 3] int64 places on the lattice, not negative
+    density: np.ndarray  # [V] 1 / metre
+    normals: np.ndarray  # [V, 3]
+    codes: np.ndarray  # [V, 8]
+    colors: np.ndarray  # [V, 3] linear Rec. 709
+    voxel_size: float
+    origin: tuple[float, float, float]  # where place (0, 0, 0) is, in metres
+
+
+def voxel_samples(baked: Baked, slug: str) -> VoxelSamples:
+    """What a look is like at every sample with density. Raises VoxelError for a field without density."""
     nvf = baked.nvf
     bricks, places = np.divmod(nvf.active.astype(np.int64), SIDE**3)
     steps = np.stack(np.unravel_index(places, (SIDE, SIDE, SIDE)), axis=-1)
@@ -26,13 +38,30 @@ def volume_grids(baked: Baked, slug: str) -> tuple[VdbGrid, VdbGrid]:
     kept = kept[first]  # samples that bricks share, once
     if not len(kept):
         raise VoxelError(f"{baked.path} has no density to write.")
-    size, corner = nvf.voxel_size, nvf.aabb[0].astype(np.float64)
-    origin = (float(corner[0]), float(corner[1]), float(corner[2]))
+    corner = nvf.aabb[0].astype(np.float64)
+    normals = nvf.normals.reshape(-1, 3)[nvf.active[kept]]
     codes = baked.looks[slug].decoded()[kept]
-    colors = average_colors(baked, codes, nvf.normals.reshape(-1, 3)[nvf.active[kept]])
+    return VoxelSamples(
+        voxels=voxels[kept],
+        density=density[kept],
+        normals=normals,
+        codes=codes,
+        colors=average_colors(baked, codes, normals),
+        voxel_size=nvf.voxel_size,
+        origin=(float(corner[0]), float(corner[1]), float(corner[2])),
+    )
+
+
+def volume_grids(baked: Baked, slug: str) -> tuple[VdbGrid, VdbGrid]:
+    """`density` in 1 / metre and `Cd`, linear Rec. 709, where there is density; voxels are the samples.
+
+    Raises VoxelError for a field without density.
+    """
+    samples = voxel_samples(baked, slug)
+    size, origin = samples.voxel_size, samples.origin
     return (
-        VdbGrid("density", voxels[kept], density[kept], size, origin),
-        VdbGrid("Cd", voxels[kept], colors, size, origin, half=True),
+        VdbGrid("density", samples.voxels, samples.density, size, origin),
+        VdbGrid("Cd", samples.voxels, samples.colors, size, origin, half=True),
     )
 
 

@@ -8,10 +8,10 @@ import hou
 
 from neuron_core.assets import Manifest
 from neuron_core.foundation.errors import NeuronError
-from neuron_core.scene import schema, shots
+from neuron_core.scene import assembly, shots
 from neuron_core.scene.headers import header_of
 from neuron_core.scene.library import locate
-from neuron_houdini import engine, jobs
+from neuron_houdini import background
 
 FIRST_WITH_SPLATS = 22  # Houdini draws Gaussian splats of USD from here on
 PREFERRED = ("splat", "mesh", "volume", "points", "proxy")
@@ -65,14 +65,17 @@ def _three(hda: hou.OpNode, name: str) -> tuple[float, float, float]:
 
 def _representation(prim: object, wanted: str) -> str | None:
     """What is asked for, or for `auto` the best that this Houdini draws and the asset has."""
-    sets = prim.GetVariantSets()  # type: ignore[attr-defined]
-    if not sets.HasVariantSet(schema.REPRESENTATION_SET):
-        return None
+    offered = assembly.representations_of(prim)
+    if not offered or wanted != "auto":
+        return wanted if offered else None
+    return next((name for name in drawn_representations(wanted) if name in offered), None)
+
+
+def drawn_representations(wanted: str) -> tuple[str, ...]:
+    """What to show, best first: what is asked for, or for `auto` what this Houdini draws."""
     if wanted != "auto":
-        return wanted
-    offered = sets.GetVariantSet(schema.REPRESENTATION_SET).GetVariantNames()
-    order = PREFERRED if hou.applicationVersion()[0] >= FIRST_WITH_SPLATS else OLDER
-    return next((name for name in order if name in offered), None)
+        return (wanted,)
+    return PREFERRED if hou.applicationVersion()[0] >= FIRST_WITH_SPLATS else OLDER
 
 
 def manifest_of(hda: hou.OpNode) -> Manifest | None:
@@ -115,12 +118,10 @@ def bake(hda: hou.OpNode) -> None:
     prompt = str(hda.evalParm("prompt")).strip()
     try:
         file = neuron_file(hda)
-        if file is None or not prompt:
-            raise engine.EngineError("input", "A file and a new prompt are needed.", "Fill in both.")
-        words = ["look", str(file), "--prompt", prompt, "--out", str(file)]
-        jobs.submit(hda.sessionId(), jobs.Job(f"look of {hda.name()}", [words]))
-    except (engine.EngineError, NeuronError) as error:
-        text = str(error)
-        if not hou.isUIAvailable():
-            raise hou.NodeError(text) from error
-        hou.ui.displayMessage(text, severity=hou.severityType.Error, title="Neuron")
+    except NeuronError as error:
+        background.tell(str(error))
+        return
+    if file is None or not prompt:
+        background.tell("A file and a new prompt are needed. Fill in both.")
+        return
+    background.start(hda, "look", [["look", str(file), "--prompt", prompt, "--out", str(file)]])

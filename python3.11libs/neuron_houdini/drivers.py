@@ -4,11 +4,10 @@ from __future__ import annotations  # names of hou differ between versions
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
 
 import hou
 
-from neuron_houdini import engine, jobs
+from neuron_houdini import background, engine
 
 DATASET_OPTIONS = "geometry materials views val_views test_views resolution spp focal aperture seed".split()
 TRAIN_OPTIONS = "preset device validate_every seed".split()
@@ -127,49 +126,13 @@ def _render(node: hou.RopNode, task: str) -> None:
 def start(node: hou.RopNode, task: str) -> None:
     """Run in the background; the status parameter follows it."""
     try:
-        jobs.submit(node.sessionId(), jobs.Job(f"{task} of {node.name()}", commands_of(node, task)))
-    except (engine.EngineError, hou.NodeError) as error:
-        _tell(str(error))
+        commands = commands_of(node, task)
+    except hou.NodeError as error:
+        background.tell(str(error))
         return
-    _follow(node.sessionId())
+    background.start(node, task, commands)
 
 
 def cancel(node: hou.RopNode) -> None:
     """Stop the background job of a node."""
-    job = jobs.of(node.sessionId())
-    if job is not None:
-        job.cancel()
-
-
-def _follow(key: int) -> None:
-    """Write what the job does into the node's status, from Houdini's own thread."""
-    if not hou.isUIAvailable():
-        return
-
-    def update() -> None:
-        job, node = jobs.of(key), cast("hou.OpNode | None", hou.nodeBySessionId(key))
-        if job is None or node is None:
-            hou.ui.removeEventLoopCallback(update)
-            return
-        show_status(node, job)
-        if job.over:
-            hou.ui.removeEventLoopCallback(update)
-            if job.error is not None and job.error.kind != "stopped":
-                _tell(str(job.error))
-
-    hou.ui.addEventLoopCallback(update)
-
-
-def show_status(node: hou.OpNode, job: jobs.Job) -> None:
-    """Set the status parameter, only if it changed."""
-    text = f"{job.fraction:.0%} {job.text}"
-    parm = node.parm("status")
-    if parm is not None and parm.evalAsString() != text:
-        parm.set(text)
-
-
-def _tell(text: str) -> None:
-    if hou.isUIAvailable():
-        hou.ui.displayMessage(text, severity=hou.severityType.Error, title="Neuron")
-    else:
-        raise hou.NodeError(text)
+    background.cancel(node)

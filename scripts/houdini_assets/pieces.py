@@ -1,9 +1,26 @@
 """What node types have in common: inner networks, the parameters of a task, the icon."""
 
-from houdini_assets.description import InnerNode, Parm
+from houdini_assets.description import InnerNode, Menu, Parm
 
 LOP_INPUTS = '1\n0 0 6 2 0 __NO_OWNER_NETWORK_BOX__ "FROMOUTPUT"\n'
 PRESSED = ("0",)
+LOP_CODE = "hda = hou.pwd().parent()\nhda.hdaModule().cook(hou.pwd(), hda)"
+SOP_CODE = "import hou\n\nnode = hou.pwd()\nnode.hdaModule().cook(node)\n"
+
+ASSET_FILE = Parm(
+    "file",
+    "Asset",
+    "file",
+    ("",),
+    "A `.neuron` file, a published asset (`LIBRARY/NAME`, or a version of it), or its USD layer.",
+    tags=(("filechooser_mode", "read"),),
+)
+LOOK = Parm(
+    "look",
+    "Look",
+    help="One of the looks that the file has. Empty: the first one.",
+    menu=Menu(function="looks", kind="menureplace"),
+)
 
 _SHELL_SCRIPTS = ("prerender", "preframe", "postframe", "postrender")
 

@@ -4,12 +4,10 @@ Names, methods and keywords that the stubs lack raise at once. What exists but i
 so when it is called. Nodes know exactly the parameters of our dialog scripts.
 """
 
-import ast
-import copy
-import importlib.util
 import inspect
+import json
 import types
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -18,70 +16,26 @@ from houdini_assets.description import NodeType
 from houdini_assets.nodes import NODES
 from pxr import Usd
 
+from tests.houdini.stubs import NO_METHOD, members, names
 
-@lru_cache(maxsize=1)
-def stub() -> ast.Module:
-    """The parsed stub file of types-houdini."""
-    spec = importlib.util.find_spec("mypy")
-    assert spec is not None and spec.origin is not None
-    path = Path(spec.origin).parents[1] / "hou-stubs" / "__init__.pyi"
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-@lru_cache(maxsize=1)
-def names() -> dict[str, ast.AST]:
-    """Everything at the top of the stub."""
-    found: dict[str, ast.AST] = {}
-    for item in stub().body:
-        if isinstance(item, ast.ClassDef | ast.FunctionDef):
-            found.setdefault(item.name, item)
-        elif isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
-            found.setdefault(item.target.id, item)
-        elif isinstance(item, ast.Assign) and isinstance(item.targets[0], ast.Name):
-            found.setdefault(item.targets[0].id, item)
-    return found
+VDB_MAGIC = b" BDV"
 
 
 @cache
-def members(name: str) -> dict[str, list[ast.AST]]:
-    """What a class of the stub and its bases have; several definitions of a method are overloads."""
-    item = names().get(name)
-    if not isinstance(item, ast.ClassDef):
-        return {}
-    found: dict[str, list[ast.AST]] = {}
-    for inner in item.body:
-        if isinstance(inner, ast.FunctionDef | ast.ClassDef):
-            found.setdefault(inner.name, []).append(inner)
-        elif isinstance(inner, ast.AnnAssign) and isinstance(inner.target, ast.Name):
-            found.setdefault(inner.target.id, []).append(inner)
-        elif isinstance(inner, ast.Assign) and isinstance(inner.targets[0], ast.Name):
-            found.setdefault(inner.targets[0].id, []).append(inner)
-    for base in item.bases:
-        for key, value in members(ast.unparse(base)).items():
-            found.setdefault(key, value)
-    return found
-
-
-def signature(function: ast.FunctionDef) -> inspect.Signature:
-    """Names, kinds and which may be left out; annotations do not matter."""
-    arguments = copy.deepcopy(function.args)
-    if arguments.args and arguments.args[0].arg == "self":
-        del arguments.args[0]
-    for inner in ast.walk(arguments):
-        if isinstance(inner, ast.arg):
-            inner.annotation = None
-    text = ast.unparse(ast.Lambda(args=arguments, body=ast.Constant(None)))
-    return inspect.signature(eval(text))  # text of the stub
+def signature(arguments: str) -> inspect.Signature:
+    """Of a function with these arguments."""
+    return inspect.signature(eval(f"lambda {arguments}: None"))  # text of the stub
 
 
 def check_call(
-    where: str, definitions: list[ast.AST], given: tuple[object, ...], named: dict[str, object]
+    where: str, definitions: list[str], given: tuple[object, ...], named: dict[str, object]
 ) -> None:
     """Raise TypeError if no definition takes the arguments."""
-    functions = [item for item in definitions if isinstance(item, ast.FunctionDef)]
-    for function in functions:
+    for arguments in definitions:
+        if arguments == NO_METHOD:
+            continue
         try:
-            signature(function).bind(*given, **named)
+            signature(arguments).bind(*given, **named)
         except TypeError:
             continue
         return
@@ -127,19 +81,21 @@ class Parm(Checked):
 
 
 class OpNode(Checked):
-    """A node of one of our types. `made` holds what tests look at."""
+    """A node of one of our types, or of one of Houdini's own. `made` holds what tests look at."""
 
     _count = 0
 
-    def __init__(self, node_type: NodeType, **values: object) -> None:
+    def __init__(self, kind: NodeType | str, values: Mapping[str, object], context: str) -> None:
         OpNode._count += 1
         self._id = OpNode._count
-        self._type = node_type
-        self._values: dict[str, object] = {p.name: default_of(p) for p in node_type.parms() if not p.base}
+        self._kind = kind.name if isinstance(kind, NodeType) else kind
+        self._context = context
+        self._values = defaults_of(kind, context)
+        self._nodes: dict[str, OpNode] = {}
         for name, value in values.items():
-            assert name in self._values, f"{node_type.name} has no parameter {name}"
+            assert name in self._values, f"{self._kind} has no parameter {name}"
             self._values[name] = value
-        self.made: dict[str, list[str]] = {"warnings": []}
+        self.made: dict[str, list[str]] = {"warnings": [], "cooked": []}
 
     def evalParm(self, parm_name: str) -> object:
         return self._values[parm_name]
@@ -151,19 +107,22 @@ class OpNode(Checked):
         return Parm(self._values, parm_path) if parm_path in self._values else None
 
     def name(self) -> str:
-        return f"{self._type.name}{self._id}"
+        return f"{self._kind}{self._id}"
 
     def sessionId(self) -> int:
         return self._id
 
     def path(self) -> str:
-        return f"/{self.name()}"
+        return f"/{self._kind}{self._id}"
 
-    def node(self, node_path: str) -> object:
-        return None
+    def node(self, node_path: str) -> "OpNode | None":
+        return self._nodes.get(node_path)
 
     def addWarning(self, message: str) -> None:
         self.made["warnings"].append(message)
+
+    def cook(self, force: bool = False, frame_range: object = ()) -> None:
+        self.made["cooked"].append(f"force={force}")
 
 
 class RopNode(OpNode):
@@ -187,11 +146,18 @@ class SopNode(OpNode):
         return self._geometry
 
 
-class Geometry(Checked):
-    """Points and their attributes as arrays."""
+class Attrib(Checked):
+    """That an attribute is there."""
 
-    def __init__(self) -> None:
-        self.made: dict[str, np.ndarray] = {}
+
+class Geometry(Checked):
+    """Points and their attributes as arrays, lists for strings."""
+
+    def __init__(self, **attributes: object) -> None:
+        self.made: dict[str, object] = {}
+        for name, values in attributes.items():
+            texts = isinstance(values, list) and bool(values) and isinstance(values[0], str)
+            self.made[name] = values if texts else np.asarray(values, np.float32).reshape(len(values), -1)
 
     def clear(self) -> None:
         self.made.clear()
@@ -203,9 +169,45 @@ class Geometry(Checked):
         assert name not in self.made, f"{name} is there already"
         self.made[name] = np.tile(np.atleast_1d(np.float32(default_value)), (len(self.made["P"]), 1))
 
+    def findPointAttrib(self, name: str, scope: object = None) -> Attrib | None:
+        return Attrib() if name in self.made else None
+
     def setPointFloatAttribValuesFromString(self, name: str, values: bytes) -> None:
         shape = self.made[name].shape
         self.made[name] = np.frombuffer(values, np.float32).reshape(shape)
+
+    def pointFloatAttribValuesAsString(self, name: str) -> bytes:
+        return self.made[name].tobytes()
+
+    def pointStringAttribValues(self, name: str) -> tuple[str, ...]:
+        return tuple(self.made[name])
+
+    def loadFromFile(self, file_name: str) -> None:
+        if not Path(file_name).read_bytes().startswith(VDB_MAGIC):
+            raise OperationFailed(f"cannot read {file_name}")
+        self.made["loaded"] = file_name
+
+
+def defaults_of(kind: NodeType | str, context: str) -> dict[str, object]:
+    """The values of all parameters. Raises KeyError for a type that is not in the table."""
+    if isinstance(kind, NodeType):
+        return {parm.name: default_of(parm) for parm in kind.parms() if not parm.base}
+    return {name: _blank(value) for name, value in node_table()[context][kind]["parms"].items()}
+
+
+def _blank(kind: str) -> object:
+    word = kind.rstrip("0123456789")
+    value: object = "" if word in ("String", "Data", "Ramp") else 0.0 if word == "Float" else 0
+    count = kind.removeprefix(word)
+    return (value,) * int(count) if count else value
+
+
+@lru_cache(maxsize=1)
+def node_table() -> dict[str, dict[str, dict[str, dict[str, str]]]]:
+    """Parameters and inputs of Houdini's own node types, by context and type."""
+    content = json.loads((Path(__file__).parent / "node_table.json").read_text(encoding="utf-8"))
+    table: dict[str, dict[str, dict[str, dict[str, str]]]] = content["nodes"]
+    return table
 
 
 def default_of(parm: object) -> object:
@@ -220,6 +222,10 @@ def default_of(parm: object) -> object:
 
 class NodeError(Exception):
     """As hou.NodeError."""
+
+
+class OperationFailed(Exception):
+    """As hou.OperationFailed."""
 
 
 class InterruptableOperation(Checked):
@@ -243,6 +249,7 @@ class Module(types.ModuleType):
         super().__init__("hou")
         self.__dict__["_own"] = {
             "NodeError": NodeError,
+            "OperationFailed": OperationFailed,
             "OpNode": OpNode,
             "RopNode": RopNode,
             "LopNode": LopNode,
@@ -278,8 +285,24 @@ class Enumeration:
         return name
 
 
+KINDS: dict[str, type[OpNode]] = {"Driver": RopNode, "Lop": LopNode, "Sop": SopNode}
+CONTEXTS = {"driver": RopNode, "lop": LopNode, "sop": SopNode}
+
+
 def node_of(name: str, **values: object) -> OpNode:
     """A node of one of our types with some parameters set."""
     node_type = next(node for node in NODES if node.name == name)
-    kinds: dict[str, Callable[..., OpNode]] = {"Driver": RopNode, "Lop": LopNode, "Sop": SopNode}
-    return kinds[node_type.table](node_type, **values)
+    return KINDS[node_type.table](node_type, values, node_type.table.lower())
+
+
+def houdini_node(context: str, name: str, **values: object) -> OpNode:
+    """A node of one of Houdini's own types."""
+    return CONTEXTS[context](name, values, context)
+
+
+def sop_with(**attributes: object) -> SopNode:
+    """A SOP that has points with these attributes."""
+    sop = node_of("splats")
+    assert isinstance(sop, SopNode)
+    sop._geometry = Geometry(**attributes)
+    return sop

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pack_hdas import pack_all
 
-from tests.houdini import reference_types
+from tests.houdini import published_hou, reference_types
 
 PROJECT = Path(__file__).resolve().parents[2]
 OTLS = PROJECT / "otls"
@@ -135,14 +135,31 @@ def test_callbacks_and_menus_call_functions_that_the_package_has(node):
     called = {parm.callback for parm in node.parms() if parm.callback}
     called |= {parm.menu.function for parm in node.parms() if parm.menu and parm.menu.function}
     assert called <= set(functions)
-    source = next(item for item in module.body if isinstance(item, ast.ImportFrom))
-    path = PROJECT / "python3.11libs" / "neuron_houdini" / f"{source.names[0].name}.py"
-    defined = {item.name for item in ast.parse(path.read_text()).body if isinstance(item, ast.FunctionDef)}
+    sources = {
+        alias.asname: defined_in(alias.name)
+        for item in module.body
+        if isinstance(item, ast.ImportFrom)
+        for alias in item.names
+    }
     for function in functions.values():
         assert len(function.body) == 1, "sections hold one line"
         for attribute in ast.walk(function):
-            if isinstance(attribute, ast.Attribute) and ast.unparse(attribute.value) == "_impl":
-                assert attribute.attr in defined, attribute.attr
+            if isinstance(attribute, ast.Attribute) and ast.unparse(attribute.value) in sources:
+                assert attribute.attr in sources[ast.unparse(attribute.value)], attribute.attr
+
+
+def defined_in(module):
+    """The functions of a module of the package."""
+    path = PROJECT / "python3.11libs" / "neuron_houdini" / f"{module}.py"
+    return {item.name for item in ast.parse(path.read_text()).body if isinstance(item, ast.FunctionDef)}
+
+
+@EACH
+def test_inner_nodes_have_types_and_parameters_of_houdini(node):
+    known = published_hou.node_table()[node.table.lower()] if node.network else {}
+    for inner in node.network:
+        parms = set(known[inner.type]["parms"]) | {"switcher"}  # a folder of the shell driver
+        assert {name for name, _ in inner.parms} <= parms
 
 
 @EACH

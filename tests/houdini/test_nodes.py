@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def test_parameters_of_training_arrive(hou):
 def test_a_missing_file_becomes_a_node_error_with_its_hint(hou, monkeypatch, tmp_path):
     from neuron_houdini import drivers, engine
 
-    monkeypatch.setattr(engine, "find_python", lambda: sys.executable)
+    monkeypatch.setattr(engine, "find_python", lambda: Path(sys.executable))
     node = node_of("publish", asset=str(tmp_path / "nö such.neuron"), library=str(tmp_path / "library"))
     with pytest.raises(hou.NodeError, match="nö such.neuron"):
         drivers.publish(node)

@@ -1,0 +1,141 @@
+"""Grids of baked assets that `neuron grid` writes, and their values between the samples.
+
+Needs numpy only. Positions are in the asset's own frame: metres, Y up.
+"""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from neuron_core.foundation.errors import FileError, NeuronError
+
+FORMAT = 1
+MOST_CELLS = 1 << 30
+_KEYS = (
+    "format",
+    "digest",
+    "look",
+    "step",
+    "origin",
+    "spacing",
+    "voxels",
+    "density",
+    "normal",
+    "color",
+    "code",
+)
+BLOCK = 1 << 16  # points at a time
+
+
+class GridError(NeuronError):
+    """A file that holds no grid."""
+
+    kind = "grid"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """V samples with density; everywhere else there is none."""
+
+    digest: str  # of the asset
+    look: str
+    step: int  # samples of the asset per sample here
+    origin: np.ndarray  # [3] where sample (0, 0, 0) is
+    spacing: float
+    voxels: np.ndarray  # [V, 3] int64, not negative
+    density: np.ndarray  # [V] 1 / metre
+    normal: np.ndarray  # [V, 3]
+    color: np.ndarray  # [V, 3] linear Rec. 709
+    code: np.ndarray  # [V, 8]
+    rows: np.ndarray  # [X, Y, Z] int32: which sample is there, -1 for none
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Values:
+    """At P points, float32. Where there is no density all is 0."""
+
+    density: np.ndarray  # [P]
+    normal: np.ndarray  # [P, 3] unit or 0
+    color: np.ndarray  # [P, 3]
+    code: np.ndarray  # [P, 8]
+
+
+def read_grid(path: Path) -> Grid:
+    """Read and check a file. Raises GridError or FileError."""
+    try:
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in _KEYS if key in file.files}
+    except FileNotFoundError as error:
+        raise FileError(f"There is no file {path}.", "Make it with: neuron grid ASSET OUT.npz") from error
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise GridError(f"{path} is no grid: {error}.", "Make it again with: neuron grid") from error
+    if set(arrays) != set(_KEYS) or arrays["format"] != FORMAT:
+        raise GridError(f"{path} is no grid of this version.", "Make it again with: neuron grid")
+    return _checked(path, arrays)
+
+
+def _checked(path: Path, arrays: dict[str, np.ndarray]) -> Grid:
+    voxels = arrays["voxels"].astype(np.int64)
+    shapes = {"voxels": (3,), "density": (), "normal": (3,), "color": (3,), "code": (8,)}
+    sound = all(arrays[key].shape == (len(voxels), *rest) for key, rest in shapes.items())
+    finite = sound and all(np.isfinite(arrays[key].astype(np.float32)).all() for key in shapes)
+    if not finite or not len(voxels) or voxels.min() < 0 or not float(arrays["spacing"]) > 0:
+        raise GridError(f"{path} is a damaged grid.", "Make it again with: neuron grid")
+    shape = tuple(int(size) for size in voxels.max(axis=0) + 1)
+    if np.prod(np.array(shape, np.float64)) > MOST_CELLS:
+        raise GridError(f"{path} would be {shape} samples large.", "Make it again with less --resolution.")
+    rows = np.full(shape, -1, np.int32)
+    rows[tuple(voxels.T)] = np.arange(len(voxels), dtype=np.int32)
+    return Grid(
+        digest=str(arrays["digest"]),
+        look=str(arrays["look"]),
+        step=int(arrays["step"]),
+        origin=arrays["origin"].astype(np.float64),
+        spacing=float(arrays["spacing"]),
+        voxels=voxels,
+        rows=rows,
+        **{key: arrays[key].astype(np.float32) for key in ("density", "normal", "color", "code")},
+    )
+
+
+def sample(grid: Grid, positions: np.ndarray) -> Values:
+    """Values at positions [P, 3]: density is trilinear, the rest the mean of samples that have density,
+    weighted by it. Positions that are not finite are outside."""
+    blocks = [
+        _sample(grid, positions[first : first + BLOCK]) for first in range(0, max(len(positions), 1), BLOCK)
+    ]
+    return Values(
+        density=np.concatenate([block.density for block in blocks]),
+        normal=np.concatenate([block.normal for block in blocks]),
+        color=np.concatenate([block.color for block in blocks]),
+        code=np.concatenate([block.code for block in blocks]),
+    )
+
+
+def _sample(grid: Grid, positions: np.ndarray) -> Values:
+    places = (np.asarray(positions, np.float64).reshape(-1, 3) - grid.origin) / grid.spacing
+    limit = np.array(grid.rows.shape)
+    inside = np.isfinite(places).all(axis=1)
+    inside[inside] = ((places[inside] > -1) & (places[inside] < limit)).all(axis=1)
+    places = np.where(inside[:, None], places, -1.0)
+    cell = np.floor(places).astype(np.int64)
+    part = places - cell
+    density = np.zeros(len(places))
+    normal, color = np.zeros((len(places), 3)), np.zeros((len(places), 3))
+    code = np.zeros((len(places), grid.code.shape[1]))
+    for corner in np.ndindex(2, 2, 2):
+        at = cell + corner
+        there = ((at >= 0) & (at < limit)).all(axis=1)
+        row = np.where(there, grid.rows[tuple(np.clip(at, 0, limit - 1).T)], -1)
+        weight = np.where(row >= 0, np.prod(np.where(corner, part, 1 - part), axis=1), 0.0)
+        weight = weight * grid.density[row]
+        density += weight
+        normal += weight[:, None] * grid.normal[row]
+        color += weight[:, None] * grid.color[row]
+        code += weight[:, None] * grid.code[row]
+    whole = np.maximum(density, 1e-30)[:, None]
+    lengths = np.linalg.norm(normal, axis=1, keepdims=True)
+    unit = np.where(lengths > 0, normal / np.maximum(lengths, 1e-30), 0.0)
+    return Values(*(values.astype(np.float32) for values in (density, unit, color / whole, code / whole)))

@@ -1,0 +1,33 @@
+"""What `neuron grid` can be asked for. Imports nothing heavy."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from neuron_core.foundation.errors import NeuronError
+
+LARGEST = 512
+
+
+@dataclass(frozen=True, slots=True)
+class GridConfig:
+    """Write density, normals, colors and material codes of an asset as arrays in a .npz file.
+
+    Only samples with density are stored; `neuron_core.scene.grids` reads the file with numpy alone.
+    """
+
+    asset: Path
+    """A .neuron file."""
+    out: Path
+    """The .npz file to write."""
+    prompt: str = ""
+    """A look, by its name or its prompt. Default: the first one."""
+    resolution: int = 256
+    """Samples along the longest side, at most; an asset that has more is thinned out evenly."""
+    overwrite: bool = False
+    """Replace OUT if it is there."""
+
+    def __post_init__(self) -> None:
+        if self.out.suffix.lower() != ".npz":
+            raise NeuronError(f"{self.out} does not end in .npz.", "Give it this ending.")
+        if not 8 <= self.resolution <= LARGEST:
+            raise NeuronError(f"A grid of {self.resolution} samples cannot be made.", f"Give 8 to {LARGEST}.")

@@ -1,0 +1,152 @@
+"""The LOP types: assets, many of them, and the stage that ground truth is made of."""
+
+from houdini_assets.description import Menu, NodeType, Parm
+from houdini_assets.pieces import (
+    ASSET_FILE,
+    LOOK,
+    LOP_CODE,
+    LOP_INPUTS,
+    PRESSED,
+    icon,
+    lop_network,
+    toggle,
+)
+
+REPRESENTATION = Parm(
+    "representation",
+    "Representation",
+    default=("auto",),
+    help="What Houdini draws. The engine always draws the field itself.",
+    menu=Menu(function="representations", kind="menureplace"),
+)
+STAGE_INPUT = ("The stage that it is added to. Without it a new stage is made.",)
+
+ASSET = NodeType(
+    table="Lop",
+    name="asset",
+    label="Neuron Asset",
+    items=(
+        ASSET_FILE,
+        Parm(
+            "primpath",
+            "Primitive Path",
+            default=("/World/$OS",),
+            help="Where the asset is put.",
+            tags=(("sidefx::usdpathtype", "prim"),),
+        ),
+        REPRESENTATION,
+        LOOK,
+        Parm("prompt", "New Prompt", help="Words for a look that the file does not have yet."),
+        Parm(
+            "bake",
+            "Bake New Look",
+            "button",
+            PRESSED,
+            callback="bake",
+            help="Adds the prompt to the `.neuron` file as a look, in the background. Cooking never does it.",
+        ),
+        Parm(
+            "t",
+            "Translate",
+            "vector",
+            ("0", "0", "0"),
+            "Where it stands, in units of the stage.",
+            range="-1 1",
+        ),
+        Parm("r", "Rotate", "vector", ("0", "0", "0"), "Degrees about X, Y and Z.", range="-180 180"),
+        Parm("s", "Scale", "vector", ("1", "1", "1"), "Along X, Y and Z.", range="0 10"),
+        toggle("instance", "Instanceable", "Let USD share what is inside among equal assets.", default=True),
+    ),
+    summary="References a neural asset into the stage.",
+    help="Authors the same primitives as `neuron scene add`. Units and the up axis are converted.",
+    module="""from neuron_houdini import asset as _impl
+
+
+def cook(lop, hda):
+    _impl.cook(lop, hda)
+
+
+def looks(kwargs):
+    return _impl.look_menu(kwargs["node"])
+
+
+def representations(kwargs):
+    return _impl.representation_menu(kwargs["node"])
+
+
+def bake(kwargs):
+    _impl.bake(kwargs["node"])
+""",
+    network=lop_network(LOP_CODE),
+    network_inputs=LOP_INPUTS,
+    input_labels=("Input Stage",),
+    input_help=STAGE_INPUT,
+    icon=icon("M32 14 L48 23 V41 L32 50 L16 41 V23 Z M32 32 V50 M32 32 L16 23 M32 32 L48 23"),
+)
+
+ASSEMBLE = NodeType(
+    table="Lop",
+    name="assemble",
+    label="Neuron Assemble",
+    items=(
+        Parm(
+            "soppath",
+            "Points",
+            "oppath",
+            help="The SOP whose points say where assets stand, and which.",
+            tags=(("opfilter", "!!SOP!!"), ("oprelative", ".")),
+        ),
+        ASSET_FILE,
+        LOOK,
+        Parm(
+            "primpath",
+            "Primitive Path",
+            default=("/World/$OS",),
+            help="The group that the assets stand below, or the point instancer.",
+            tags=(("sidefx::usdpathtype", "prim"),),
+        ),
+        Parm(
+            "method",
+            "Method",
+            default=("reference",),
+            help="References can be changed one by one. A point instancer is lighter for very many.",
+            menu=Menu((("reference", "References"), ("instancer", "Point Instancer")), kind="menureplace"),
+        ),
+        REPRESENTATION,
+        toggle(
+            "instance",
+            "Instanceable",
+            "Let USD share what is inside among equal assets.",
+            default=True,
+        ),
+    ),
+    summary="Places many neural assets on points.",
+    help="""
+    Points may have the attributes `neuron_asset` (a string: a file or a published asset), `look` (a string),
+    `orient`, `pscale` and `scale`. What a point does not name comes from the parameters of the node.
+
+    References are the primitives of `neuron scene add`; all points of an asset together read its files once.
+    """,
+    module="""from neuron_houdini import assemble as _impl
+from neuron_houdini import asset as _asset
+
+
+def cook(lop, hda):
+    _impl.cook(lop, hda)
+
+
+def looks(kwargs):
+    return _asset.look_menu(kwargs["node"])
+
+
+def representations(kwargs):
+    return _asset.representation_menu(kwargs["node"])
+""",
+    network=lop_network(LOP_CODE),
+    network_inputs=LOP_INPUTS,
+    input_labels=("Input Stage",),
+    input_help=STAGE_INPUT,
+    icon=icon("M20 18 H28 V26 H20 Z M38 18 H46 V26 H38 Z M20 38 H28 V46 H20 Z M38 38 H46 V46 H38 Z"),
+)
+
+LOPS = (ASSET, ASSEMBLE)
