@@ -38,6 +38,7 @@ NORMAL_CHANNELS = ("N.X", "N.Y", "N.Z")
 GBUFFER_CHANNELS = ("depth", *POSITION_CHANNELS, *NORMAL_CHANNELS, "coverage", "shape_id")
 
 CAMERA_SPLITS = ("train", "val", "test")
+SURFACE_SPLIT = "surface"  # cameras with G-buffers and no pictures, perhaps of another resolution
 MATERIAL_SPLITS = ("train", "compositional")
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -164,7 +165,7 @@ class Manifest:
     renderer: RendererInfo
     resolution: tuple[int, int]  # width, height of every picture
     materials: tuple[MaterialInfo, ...]
-    splits: dict[str, tuple[str, ...]]  # train, val, test -> camera names, as in cameras.json
+    splits: dict[str, tuple[str, ...]]  # train, val, test (surface) -> camera names, as in cameras.json
     files: dict[str, str]  # relative path -> SHA-256, of every file but the manifest
     config: dict[str, object]  # what the dataset was asked to be
     fingerprint: str  # of the config

@@ -73,7 +73,7 @@ class Dataset:
     path: Path
     kind: Literal["rendered", "photographs"]
     cameras: dict[str, Camera]
-    splits: dict[str, list[str]]  # "train", "val", "test" -> names of cameras
+    splits: dict[str, list[str]]  # "train", "val", "test", "surface" (G-buffers only) -> names of cameras
     materials: list[MaterialEntry]
     aabb: np.ndarray  # [2, 3] float32 of the object, or of the scene in photographs
     background: Literal["transparent", "opaque"]
@@ -257,7 +257,7 @@ def _open_rendered(folder: Path, rectangle: tuple[int, int, int, int] | None) ->
         path=folder,
         kind="rendered",
         cameras=named,
-        splits={split: splits.get(split, []) for split in layout.CAMERA_SPLITS},
+        splits={split: splits.get(split, []) for split in (*layout.CAMERA_SPLITS, layout.SURFACE_SPLIT)},
         materials=_entries(folder, manifest),
         aabb=np.array(manifest.geometry.aabb, np.float32),
         background="transparent",
@@ -276,8 +276,9 @@ def _check_cameras(
     found = {split: list(names) for split, names in splits.items() if names}
     if told != found:
         raise DatasetError(f"The splits of {layout.CAMERAS} and {layout.MANIFEST} in {folder} differ.")
+    free = splits.get(layout.SURFACE_SPLIT, ())
     for camera in cameras:
-        if (camera.width, camera.height) != manifest.resolution:
+        if camera.name not in free and (camera.width, camera.height) != manifest.resolution:
             width, height = manifest.resolution
             raise DatasetError(
                 f"Camera {camera.name} in {folder} has {camera.width} x {camera.height} pixels, the dataset "

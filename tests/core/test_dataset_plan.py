@@ -39,14 +39,33 @@ def test_cameras_see_all_of_an_object_of_any_size(size):
     for camera in make_plan(CONFIG, geometry, materials(("gold", "", ""))).cameras:
         x, y, depth = project(camera, geometry.parts[0].positions)
         assert (depth > 0).all()
-        assert min(x.min(), y.min()) >= 0 and max(x.max(), y.max()) <= 32
+        assert min(x.min(), y.min()) >= 0 and max(x.max(), y.max()) <= camera.width
 
 
 def test_splits_share_no_camera():
     plan = make_plan(CONFIG, tetrahedron(), materials(("gold", "", "")))
-    assert [len(plan.splits[split]) for split in ("train", "val", "test")] == [6, 2, 3]
+    counts = [len(plan.splits[split]) for split in ("train", "val", "test", "surface")]
+    assert counts == [6, 2, 3, 42]
     positions = {tuple(camera.position.round(9)) for camera in plan.cameras}
-    assert len(positions) == len({camera.name for camera in plan.cameras}) == 11
+    assert len(positions) == len({camera.name for camera in plan.cameras}) == sum(counts)
+
+
+def test_cameras_that_see_the_shape_alone_take_no_pictures():
+    plan = make_plan(CONFIG, tetrahedron(), materials(("gold", "", "")))
+    shape_only = set(plan.splits["surface"])
+    units = [unit for unit in plan.units() if unit.camera in shape_only]
+    assert {unit.kind for unit in units} == {"gbuffer"} and len(units) == len(shape_only)
+    sides = {camera.width for camera in plan.cameras if camera.name in shape_only}
+    assert sides == {CONFIG.surface_resolution} == {128}
+
+
+@pytest.mark.parametrize(("views", "asked", "extra"), [(6, None, 42), (48, None, 0), (60, None, 0), (6, 0, 0)])
+def test_the_shape_is_learned_from_enough_cameras(views, asked, extra):
+    config = replace(CONFIG, views=views, surface_views=asked)
+    assert config.extra_views == extra
+    plan = make_plan(config, tetrahedron(), materials(("gold", "", "")))
+    assert len(plan.splits.get("surface", ())) == extra
+    assert ("surface_views" in config.described()) == bool(extra)
 
 
 def test_shards_share_the_work_and_leave_nothing():

@@ -15,6 +15,7 @@ RUN_FIELDS = ("out", "shard", "merge", "variant", "overwrite")
 LARGEST_RESOLUTION = 4096
 MOST_VIEWS = 10_000
 MOST_SAMPLES = 65_536
+SHAPE_VIEWS, SHAPE_RESOLUTION = 48, 128  # that a shape is learned from, unless asked otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class DatasetConfig:
     views: int = 48  # training cameras
     val_views: int = 4  # cameras whose pictures training is watched by
     test_views: int = 8  # cameras that nothing learns from
+    # cameras that see the shape alone, which costs next to nothing; so many that all learn it from 48
+    surface_views: int | None = None
     resolution: int = 128  # pixels, square pictures
     spp: int = 36  # samples a pixel of training pictures; stratified, squares are best
     truth_db: float = 40.0  # how close validation and test pictures are to the limit, at least
@@ -41,6 +44,8 @@ class DatasetConfig:
     margin: float = 1.03  # distance of the cameras; at 1 the bounding sphere touches the frame
     lowest_elevation: float = -8.0  # degrees above the horizon
     highest_elevation: float = 80.0  # 90 is straight above
+    # "studio"; "studio:N", the same boxes turned, moved and tinted by seed N; or a latitude-longitude EXR
+    light: str = "studio"
     ground: bool = False  # put the object on a grey disc
     seed: int = 0  # everything random follows from it
     shard: str = ""  # "I/N": render only the I-th of N parts; run again without it to finish
@@ -52,6 +57,7 @@ class DatasetConfig:
         _check_range("views", self.views, 1, MOST_VIEWS)
         _check_range("val views", self.val_views, 0, MOST_VIEWS)
         _check_range("test views", self.test_views, 0, MOST_VIEWS)
+        _check_range("surface views", self.extra_views, 0, MOST_VIEWS)
         _check_range("resolution", self.resolution, 8, LARGEST_RESOLUTION)
         _check_range("spp", self.spp, 1, MOST_SAMPLES)
         _check_range("truth spp", self.truth_spp, 2, MOST_SAMPLES)
@@ -68,10 +74,23 @@ class DatasetConfig:
             )
         parse_shard(self.shard)
 
+    @property
+    def extra_views(self) -> int:
+        """How many cameras see the shape alone."""
+        return max(0, SHAPE_VIEWS - self.views) if self.surface_views is None else self.surface_views
+
+    @property
+    def surface_resolution(self) -> int:
+        """The side of their G-buffers in pixels."""
+        return max(self.resolution, SHAPE_RESOLUTION)
+
     def described(self) -> dict[str, object]:
         """The fields that the pictures depend on, as plain data."""
         values = {name: value for name, value in asdict(self).items() if name not in RUN_FIELDS}
-        return {**values, "assign": list(self.assign)}
+        values |= {"assign": list(self.assign), "surface_views": self.extra_views}
+        # What was not there before stays unsaid: datasets that are finished stay what they are.
+        unsaid = {"light": "studio", "surface_views": 0}
+        return {name: value for name, value in values.items() if unsaid.get(name) != value}
 
 
 def parse_shard(shard: str) -> tuple[int, int]:

@@ -56,7 +56,7 @@ class Plan:
     materials: tuple[Material, ...]
     held_out: frozenset[str]  # names of materials that are seen from test cameras only
     cameras: tuple[Camera, ...]
-    splits: dict[str, tuple[str, ...]]  # train, val, test -> names of cameras
+    splits: dict[str, tuple[str, ...]]  # train, val, test, surface -> names of cameras
 
     def camera_names(self, material: str) -> tuple[str, ...]:
         """Those that see a material."""
@@ -101,6 +101,10 @@ def make_cameras(config: DatasetConfig, geometry: Geometry) -> dict[str, list[Ca
     center, radius = geometry.bounding_sphere()
     fov = field_of_view(config.focal, config.aperture, config.resolution, config.resolution)
     counts = {"train": config.views, "val": config.val_views, "test": config.test_views}
+    sides = dict.fromkeys(counts, config.resolution)
+    if config.extra_views:
+        counts[layout.SURFACE_SPLIT] = config.extra_views
+        sides[layout.SURFACE_SPLIT] = config.surface_resolution
     lowest = config.lowest_elevation
     if config.ground:
         lowest = max(lowest, GROUND_ELEVATION)
@@ -111,8 +115,8 @@ def make_cameras(config: DatasetConfig, geometry: Geometry) -> dict[str, list[Ca
             framing_distance(radius, fov, config.margin),
             lowest_elevation_deg=lowest,
             highest_elevation_deg=max(config.highest_elevation, lowest),
-            width=config.resolution,
-            height=config.resolution,
+            width=sides[split],
+            height=sides[split],
             focal_mm=config.focal,
             aperture_mm=config.aperture,
             seed=seed_of(config.seed, split),

@@ -22,10 +22,10 @@ from neuron_core.materials.record import Material
 from neuron_core.materials.wording import canonical_prompt, prompts
 from neuron_core.tasks.dataset.config import DatasetConfig, parse_shard
 from neuron_core.tasks.dataset.folder import PREVIEW, Folder
+from neuron_core.tasks.dataset.light import read_light
 from neuron_core.tasks.dataset.pace import Pace, clock
 from neuron_core.tasks.dataset.plan import Plan, Unit, make_plan, seed_of
 from neuron_core.tasks.dataset.renderer import Renderer
-from neuron_core.tasks.dataset.studio import studio_environment
 from neuron_core.tasks.dataset.truth import BEST_DB, Sampled, decibels, pair_error, sample_until
 
 MOST_ROWS, MOST_COLUMNS = 24, 8  # materials and cameras in the preview
@@ -44,7 +44,8 @@ def run(config: DatasetConfig, report: Reporter) -> dict[str, object]:
     geometry = load_geometry(config.geometry, config.assign)
     library = read_library(config.materials)
     plan = make_plan(config, geometry, library.materials, library.held_out)
-    folder = Folder(Path(config.out), describe(config, plan))
+    light = read_light(config.light)
+    folder = Folder(Path(config.out), describe(config, plan, light))
     folder.open(config.overwrite)
     if not folder.is_finished():
         for other in config.merge:
@@ -56,14 +57,14 @@ def run(config: DatasetConfig, report: Reporter) -> dict[str, object]:
         units = plan.units()[shard::shards]
         missing = [unit for unit in units if not _is_done(folder, unit)]
         if missing:
-            _render(config, plan, folder, missing, len(units), report)
+            _render(config, plan, light, folder, missing, len(units), report)
         if shards > 1:
             return _shard_result(config, plan, folder)
         _finish(config, plan, folder, library.notes, report)
     return _result(folder)
 
 
-def describe(config: DatasetConfig, plan: Plan) -> dict[str, object]:
+def describe(config: DatasetConfig, plan: Plan, light: np.ndarray) -> dict[str, object]:
     """All that the pictures depend on; two datasets with the same description are the same."""
     records = json.dumps(library_to_json(plan.materials), sort_keys=True).encode()
     return {
@@ -71,7 +72,7 @@ def describe(config: DatasetConfig, plan: Plan) -> dict[str, object]:
         "version": layout.VERSION,
         "geometry_digest": plan.geometry.digest(),
         "materials_digest": hashlib.sha256(records).hexdigest(),
-        "studio_digest": hashlib.sha256(studio_environment().tobytes()).hexdigest(),
+        "studio_digest": hashlib.sha256(light.tobytes()).hexdigest(),
     }
 
 
@@ -99,10 +100,16 @@ def make_renderer(config: DatasetConfig, report: Reporter) -> Renderer:
 
 
 def _render(
-    config: DatasetConfig, plan: Plan, folder: Folder, missing: Sequence[Unit], total: int, report: Reporter
+    config: DatasetConfig,
+    plan: Plan,
+    light: np.ndarray,
+    folder: Folder,
+    missing: Sequence[Unit],
+    total: int,
+    report: Reporter,
 ) -> None:
     renderer = make_renderer(config, report)
-    renderer.prepare(plan.geometry, studio_environment())
+    renderer.prepare(plan.geometry, light)
     folder.note_renderer(
         layout.RendererInfo(renderer.name, renderer.version, renderer.variant, renderer.settings())
     )
@@ -245,12 +252,12 @@ def _files(plan: Plan) -> list[str]:
 
 
 def _licences(config: DatasetConfig) -> tuple[str, ...]:
-    if config.geometry == "shaderball":
-        return (ENGINE_LICENCE,)
-    return (
-        ENGINE_LICENCE,
-        f"The geometry comes from {config.geometry}; its own licence applies to the pictures.",
-    )
+    foreign = []
+    if config.geometry != "shaderball":
+        foreign.append(f"The geometry comes from {config.geometry}")
+    if Path(config.light).suffix:
+        foreign.append(f"The light comes from {config.light}")
+    return (ENGINE_LICENCE, *(f"{origin}; its own licence applies to the pictures." for origin in foreign))
 
 
 def _material_info(plan: Plan, folder: Folder, material: Material) -> layout.MaterialInfo:

@@ -6,6 +6,7 @@ scene-linear Rec.709 radiance. Names of directions: +Z is the front, +X the righ
 as seen by a camera that stands at +Z.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import cos, radians, sin
 
@@ -42,9 +43,11 @@ BOXES = (
 )
 
 
-def studio_environment(width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
+def studio_environment(
+    width: int = WIDTH, height: int = HEIGHT, boxes: Sequence[SoftBox] = BOXES
+) -> np.ndarray:
     """The studio as an image over directions [H, W, 3] float32; see `latlong_directions`."""
-    return studio_radiance(latlong_directions(width, height)).astype(np.float32)
+    return studio_radiance(latlong_directions(width, height), boxes).astype(np.float32)
 
 
 def latlong_directions(width: int, height: int) -> np.ndarray:
@@ -59,10 +62,10 @@ def latlong_directions(width: int, height: int) -> np.ndarray:
     return np.stack([ring * np.sin(around), np.cos(polar), ring * np.cos(around)], axis=-1)
 
 
-def studio_radiance(directions: np.ndarray) -> np.ndarray:
+def studio_radiance(directions: np.ndarray, boxes: Sequence[SoftBox] = BOXES) -> np.ndarray:
     """Radiance [..., 3] that comes from unit directions [..., 3]."""
     light = _room(directions)
-    for box in BOXES:
+    for box in boxes:
         light = light + _shape(box, directions)[..., None] * (box.radiance * np.asarray(box.color))
     return light
 

@@ -23,7 +23,7 @@ def inspect_dataset(path: Path, verify: bool) -> Findings:
     dataset: Dataset = open_dataset(path)
     if verify:
         dataset.verify()
-    splits = {split: len(names) for split, names in dataset.splits.items()}
+    splits = {split: len(names) for split, names in dataset.splits.items() if names or split != "surface"}
     views = listed([f"{count} {split}" for split, count in splits.items()])
     sizes = sorted({f"{camera.width}x{camera.height}" for camera in dataset.cameras.values()})
     low, high = ([float(number) for number in corner] for corner in dataset.aabb)

@@ -135,7 +135,8 @@ def read_cameras(text: str) -> list[Camera]:
         raise CameraError(
             f"{path} holds no cameras.", "Give turntable:N, cameras.json, transforms.json or a dataset."
         )
-    names = splits.get(split, []) if split else [camera.name for camera in cameras]
+    shape_only = () if split else splits.get("surface", ())  # of which a dataset has no pictures
+    names = splits.get(split, []) if split else [c.name for c in cameras if c.name not in shape_only]
     found = [camera for camera in cameras if camera.name in names]
     if not found:
         raise CameraError(f"{path} has no {split} cameras.".replace("  ", " "))

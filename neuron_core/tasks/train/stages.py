@@ -28,6 +28,7 @@ SMALL_CODES = 1e-4  # penalties: on the size of codes,
 LITTLE_DETAIL = 1e-4  # and on looks that use fine levels
 FAINT = 0.05  # reflected rays that meet less are taken to meet nothing
 TRACED = 1 << 15  # reflected rays at once
+AT_EDGES = 0.25  # of a batch: points of pixels that show an edge
 DARK = 0.05  # linear value from which the log curve is about logarithmic
 
 
@@ -171,7 +172,11 @@ class GeometryStage(Stateless):
 
 
 class AppearanceStage(Stateless):
-    """Fit F_mat and F_shade on surface points, one sample a pixel; F_geo stays as it is."""
+    """Fit F_mat and F_shade on surface points; F_geo stays as it is.
+
+    Pixels that show one smooth surface are one point each. Those at edges and silhouettes are the
+    mean of several rays through the geometry that was learned.
+    """
 
     name = "appearance"
 
@@ -189,12 +194,19 @@ class AppearanceStage(Stateless):
         self.seed = seed
         self.prompts = prompts
         self.looks = min(looks_per_step, len(prompts))
-        rows = pool.smooth
-        self.rays_d = pool.rays_d[rows]
+        rows, edges = pool.smooth, pool.edges
+        self.count = len(rows)
+        self.fan = edges.rays_d.shape[1]  # rays of a pixel at an edge
         self.targets = log_curve(pool.colors[:, rows])
+        self.edge_targets = log_curve(edges.colors)
         with torch.no_grad():
-            self.units = field.units(pool.points[rows])
-            self.mirrored = trace_reflections(field, pool.points[rows], self.rays_d)
+            directions = edges.rays_d.reshape(-1, 3)
+            met, opacities = trace(field, edges.rays_o.repeat_interleave(self.fan, 0), directions)
+            self.edge_opacities = opacities.reshape(-1, self.fan, 1)
+            points = torch.cat([pool.points[rows], met])
+            self.rays_d = torch.cat([pool.rays_d[rows], directions])
+            self.units = field.units(points).clamp(0.0, 1.0)
+            self.mirrored = trace_reflections(field, points, self.rays_d)
 
     def parameters(self) -> Iterable[nn.Parameter]:
         """Material branch and shader."""
@@ -204,7 +216,7 @@ class AppearanceStage(Stateless):
         """One step on points that all looks of the step share."""
         device = self.units.device
         random = generator(self.seed, self.name, step, device)
-        rows = torch.randint(len(self.units), (self.batch,), generator=random, device=device)
+        own, edges, rows = self._draw(random)
         looks = torch.randperm(len(self.prompts), generator=random, device=device)[: self.looks]
         wording = torch.randint(self.prompts.shape[1], (self.looks,), generator=random, device=device)
         units = self.units[rows]
@@ -214,10 +226,31 @@ class AppearanceStage(Stateless):
         codes = self.field.material(units, structure, style)
         geometry = self.field.shader.geometry(structure.normals, self.rays_d[rows])
         colors = self.field.shader(codes, geometry, self._reflection(rows, style))
-        error = F.mse_loss(log_curve(colors), self.targets[looks[:, None], rows])
+        error = self._error(colors, looks, own, edges)
         loss = error + SMALL_CODES * codes.square().mean() + LITTLE_DETAIL * style.detail.mean()
         loss.backward()
         return {"loss": error.item(), "psnr": -10 * math.log10(max(error.item(), 1e-12))}
+
+    def _draw(self, random: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Which points, which pixels at edges, and the rows of both among all that were traced."""
+        device = self.units.device
+        pixels = round(AT_EDGES * self.batch / self.fan) if len(self.edge_opacities) else 0
+        own = torch.randint(self.count, (self.batch - pixels * self.fan,), generator=random, device=device)
+        edges = torch.randint(max(len(self.edge_opacities), 1), (pixels,), generator=random, device=device)
+        fans = self.count + edges[:, None] * self.fan + torch.arange(self.fan, device=device)
+        return own, edges, torch.cat([own, fans.reshape(-1)])
+
+    def _error(
+        self, colors: Float[Tensor, "L B 3"], looks: Tensor, own: Tensor, edges: Tensor
+    ) -> Float[Tensor, ""]:
+        """Mean squared error on the log curve; pixels at edges weigh as much as they are of a batch."""
+        inner, fans = colors[:, : len(own)], colors[:, len(own) :]
+        error = F.mse_loss(log_curve(inner), self.targets[looks[:, None], own])
+        if not len(edges):
+            return error
+        mixed = fans.unflatten(1, (len(edges), self.fan)) * self.edge_opacities[edges]
+        at_edges = F.mse_loss(log_curve(mixed.mean(dim=2)), self.edge_targets[looks[:, None], edges])
+        return (1.0 - AT_EDGES) * error + AT_EDGES * at_edges
 
     @torch.no_grad()
     def _reflection(self, rows: Tensor, style: Style) -> Reflection:
@@ -242,19 +275,31 @@ class Mirrored(NamedTuple):
 
 
 @torch.no_grad()
-def trace_reflections(field: Field, points: Float[Tensor, "N 3"], rays_d: Float[Tensor, "N 3"]) -> Mirrored:
-    """Follow the reflected ray of every point through the geometry that was learned, once."""
-    cells = shell_occupancy(field)
-    rays = ray_range(field.spec)
+def trace(
+    field: Field, rays_o: Float[Tensor, "N 3"], rays_d: Float[Tensor, "N 3"]
+) -> tuple[Float[Tensor, "N 3"], Float[Tensor, " N"]]:
+    """Where unit rays meet the geometry that was learned, and how opaque it is there; a place that
+    means nothing where that is 0."""
+    cells, rays = shell_occupancy(field), ray_range(field.spec)
     spec = march_spec(field, rays.step)
-    parts = []
-    for some_points, some_rays in zip(points.split(TRACED), rays_d.split(TRACED), strict=True):
+    places, found = [], []
+    for origins, directions in zip(rays_o.split(TRACED), rays_d.split(TRACED), strict=True):
         interrupts.stop_if_requested()
-        normals = field.geometry(field.units(some_points)).normals
-        origins, directions = reflected_rays(field, some_points, normals, some_rays)
-        samples = sample_rays(spec, origins, directions, rays.near, rays.far, cells)
+        samples = sample_rays(spec, origins.contiguous(), directions.contiguous(), rays.near, rays.far, cells)
         sigmas = field.sigmas(field.geometry(samples.units).values)
         _, opacities, depths = composite_weights(samples, sigmas)
-        met = origins + (depths / opacities.clamp_min(FAINT))[:, None] * directions
-        parts.append(Mirrored(field.units(met).clamp(0.0, 1.0), directions, opacities))
-    return Mirrored(*(torch.cat(column) for column in zip(*parts, strict=True)))
+        places.append(origins + (depths / opacities.clamp_min(FAINT))[:, None] * directions)
+        found.append(opacities)
+    return torch.cat(places), torch.cat(found)
+
+
+@torch.no_grad()
+def trace_reflections(field: Field, points: Float[Tensor, "N 3"], rays_d: Float[Tensor, "N 3"]) -> Mirrored:
+    """Follow the reflected ray of every point through the geometry that was learned, once."""
+    parts = []
+    for some_points, some_rays in zip(points.split(TRACED), rays_d.split(TRACED), strict=True):
+        normals = field.geometry(field.units(some_points)).normals
+        parts.append(reflected_rays(field, some_points, normals, some_rays))
+    origins, directions = (torch.cat(column) for column in zip(*parts, strict=True))
+    met, opacities = trace(field, origins, directions)
+    return Mirrored(field.units(met).clamp(0.0, 1.0), directions, opacities)

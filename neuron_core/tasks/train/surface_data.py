@@ -12,13 +12,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from neuron_core.cameras.camera import Camera, pixel_centers, rays
-from neuron_core.datasets.layout import GBuffer
+from neuron_core.datasets.layout import SURFACE_SPLIT, GBuffer
 from neuron_core.datasets.reader import Dataset
 from neuron_core.foundation import interrupts
 
 FREE, INSIDE, NEAR = 0, 1, 2
 OPAQUE = 0.999
 BESIDE = 6  # pixels
+FOUR = ((-0.25, -0.25), (0.25, -0.25), (-0.25, 0.25), (0.25, 0.25))  # places in a pixel, from its centre
 SHARPEST_ANGLE = np.cos(np.radians(40.0))
 
 
@@ -29,10 +30,20 @@ class SurfacePool:
     points: Float[Tensor, "N 3"]
     normals: Float[Tensor, "N 3"]  # unit, towards the camera
     rays_d: Float[Tensor, "N 3"]  # unit, from the camera
-    smooth: Int[Tensor, " K"]  # rows whose pixel shows one smooth piece of surface
-    colors: Float[Tensor, "M N 3"]  # linear
+    smooth: Int[Tensor, " K"]  # rows whose pixel shows one smooth piece of surface and has colors
+    colors: Float[Tensor, "M P 3"]  # linear, of the first P points: others come from G-buffers alone
     passing_o: Float[Tensor, "B 3"]  # rays that just miss: they know where the silhouette ends
     passing_d: Float[Tensor, "B 3"]
+    edges: "EdgePixels"
+
+
+@dataclass(frozen=True, slots=True)
+class EdgePixels:
+    """Pixels that show several surfaces, or one and what is behind it: E of them, by S rays each."""
+
+    rays_o: Float[Tensor, "E 3"]
+    rays_d: Float[Tensor, "E S 3"]  # unit
+    colors: Float[Tensor, "M E 3"]  # linear, premultiplied
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +54,15 @@ class SpaceLabels:
 
 
 def read_surface(dataset: Dataset, materials: list[str], device: torch.device) -> SurfacePool:
-    """Read every training view once. A pixel whose footprint crosses an edge teaches geometry
-    but no color: its color is an average of several surfaces, its position is of one."""
+    """Read every view once. A pixel whose footprint crosses an edge teaches geometry
+    but no color of a point: its color is an average of several surfaces, its position is of one."""
     points, normals, rays_d, smooth, colors = [], [], [], [], []
     passing_o, passing_d = [], []
-    for name in dataset.splits["train"]:
+    edge_o, edge_d, edge_colors = [], [], []
+    pictured = len(dataset.splits["train"])
+    for index, (name, camera, gbuffer) in enumerate(_views(dataset)):
         interrupts.stop_if_requested()
-        camera, gbuffer = dataset.cameras[name], _gbuffer(dataset, name)
         hit = gbuffer.coverage > 0.5
-        pictures = np.stack([dataset.beauty(material, name) for material in materials])
-        even = _shows_one_surface(gbuffer) & (pictures[:, ..., 3] > OPAQUE).all(axis=0)
         points.append(gbuffer.position[hit])
         normals.append(gbuffer.normal[hit])
         directions = rays(camera, *pixel_centers(camera))[1]
@@ -60,8 +70,15 @@ def read_surface(dataset: Dataset, materials: list[str], device: torch.device) -
         beside = _beside(hit)
         passing_d.append(directions[beside])
         passing_o.append(np.broadcast_to(camera.position.astype(np.float32), passing_d[-1].shape))
-        smooth.append(even[hit])
-        colors.append(pictures[:, hit, :3].astype(np.float32))
+        if index < pictured:
+            pictures = np.stack([dataset.beauty(material, name) for material in materials])
+            even = _shows_one_surface(gbuffer) & (pictures[:, ..., 3] > OPAQUE).all(axis=0)
+            smooth.append(even[hit])
+            colors.append(pictures[:, hit, :3].astype(np.float32))
+            mixed = _touches(hit) & ~even & (pictures[..., 3] > 0.0).all(axis=0)
+            edge_d.append(_four_rays(camera, mixed))
+            edge_o.append(np.broadcast_to(camera.position.astype(np.float32), (len(edge_d[-1]), 3)))
+            edge_colors.append(pictures[:, mixed, :3].astype(np.float32))
 
     def tensor(parts: list[np.ndarray], axis: int = 0) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(np.concatenate(parts, axis))).to(device)
@@ -75,6 +92,7 @@ def read_surface(dataset: Dataset, materials: list[str], device: torch.device) -
         tensor(colors, 1),
         tensor(passing_o),
         tensor(passing_d),
+        EdgePixels(tensor(edge_o), tensor(edge_d), tensor(edge_colors, 1)),
     )
 
 
@@ -87,7 +105,7 @@ def label_space(
     grid = grid * half_side + center.cpu().numpy()
     margin = 2 * half_side / cells
     free = np.zeros(len(grid), dtype=bool)
-    for camera, gbuffer in _views(dataset):
+    for _, camera, gbuffer in _views(dataset):
         free |= _seen_through(camera, gbuffer, grid, margin)
     # Nothing is outside the asset's box, also where no camera looks: under its foot.
     low, high = dataset.aabb
@@ -98,9 +116,10 @@ def label_space(
     return SpaceLabels(torch.from_numpy(labels.astype(np.int64)).to(pool.points.device))
 
 
-def _views(dataset: Dataset) -> Iterator[tuple[Camera, GBuffer]]:
-    for name in dataset.splits["train"]:
-        yield dataset.cameras[name], _gbuffer(dataset, name)
+def _views(dataset: Dataset) -> Iterator[tuple[str, Camera, GBuffer]]:
+    """All that the shape is learned from; those with pictures come first."""
+    for name in (*dataset.splits["train"], *dataset.splits[SURFACE_SPLIT]):
+        yield name, dataset.cameras[name], _gbuffer(dataset, name)
 
 
 def _gbuffer(dataset: Dataset, camera: str) -> GBuffer:
@@ -118,6 +137,21 @@ def _shows_one_surface(gbuffer: GBuffer) -> np.ndarray:
             same = np.roll(gbuffer.shape_id, shift, axis) == gbuffer.shape_id
             even &= same & (facing > SHARPEST_ANGLE)
     return even
+
+
+def _four_rays(camera: Camera, mask: np.ndarray) -> np.ndarray:
+    """Unit directions [N, 4, 3] of the four rays that a picture averages, of the pixels in a mask."""
+    x, y = pixel_centers(camera)
+    fans = [rays(camera, x[mask] + right, y[mask] + down)[1] for right, down in FOUR]
+    return np.stack(fans, axis=1).astype(np.float32)
+
+
+def _touches(hit: np.ndarray) -> np.ndarray:
+    """Pixels that hit, and their neighbours."""
+    wide = hit.copy()
+    for axis in (0, 1):
+        wide |= np.roll(hit, 1, axis) | np.roll(hit, -1, axis)
+    return wide
 
 
 def _beside(hit: np.ndarray) -> np.ndarray:
