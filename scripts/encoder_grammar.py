@@ -119,7 +119,7 @@ def describe(look: Combination, chance: random.Random) -> str:
     kind = chance.random()
     if kind < 0.2:
         return prompts(material_of(look), 1, chance.randrange(1 << 30))[0]
-    if kind < 0.3:
+    if kind < 0.35:
         return paraphrases(material_of(look), 1, chance.randrange(1 << 30))[0]
     base, pick = BASES[look.base], chance.choice
     noun = pick(_words(NOUNS, MORE_NOUNS, look.base))

@@ -26,21 +26,22 @@ from torch import Tensor
 from neuron_core.datasets.reader import Dataset, open_dataset
 from neuron_core.foundation.colors import linear_to_srgb
 from neuron_core.foundation.files import sha256_of, write_bytes, write_json
-from neuron_core.materials.grammar import Combination, find
+from neuron_core.materials import paraphrases
+from neuron_core.materials.grammar import Combination, find, material_of
 from neuron_core.materials.grammar_tables import BASES
 from neuron_core.prompts.embedded import BLANK, words_of
 from neuron_core.prompts.towers import IDS, OTHERS, ROWS, TABLE
 
-NAME = "embedded/2"
+NAME = "embedded/3"
 CARD = Path(__file__).with_name("encoder_card.md")  # what is said about the result
 RENDERED, PICTURE = 64, 48  # pixels: rendered, and what is cut out of it for the image tower
 CONTEXT = 48  # tokens
 MODEL: dict[str, object] = {
-    "embed_dim": 64,
+    "embed_dim": 96,
     "vision_cfg": {
         "image_size": PICTURE, "patch_size": 8, "width": 96, "head_width": 32, "layers": 3, "mlp_ratio": 2.0,
     },
-    "text_cfg": {"context_length": CONTEXT, "vocab_size": 49408, "width": 64, "heads": 4, "layers": 3},
+    "text_cfg": {"context_length": CONTEXT, "vocab_size": 49408, "width": 96, "heads": 4, "layers": 3},
 }  # fmt: skip
 PREPROCESS = {"size": PICTURE, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25], "color": "sRGB"}
 
@@ -55,6 +56,7 @@ class Config:
     siblings: int = 6  # half of the pairs come in groups of so many with the same base and color
     sharpness: float = 14.0  # inverse temperature among prompts
     reading: float = 0.5  # weight of the loss that keeps tags readable
+    composing: float = 4.0  # weight of the loss that draws every wording of a look to one vector
     learning_rate: float = 2e-3
     seed: int = 7
 
@@ -216,12 +218,37 @@ class Readers(torch.nn.Module):
         return torch.stack(losses).mean()
 
 
+class Composition(torch.nn.Module):
+    """A vector for every value of every tag. A look's vector is the direction of the sum of its tags.
+
+    Thrown away after training. Whatever words are chosen, the text tower is drawn to that one vector,
+    and combinations that were never read lie where their tags put them.
+    """
+
+    def __init__(self) -> None:
+        """Values of a tag are numbered by their order."""
+        super().__init__()
+        looks = list(all_looks())
+        self.values = {tag: sorted({getattr(look, tag) for look in looks}) for tag in TAGS}
+        width = int(str(MODEL["embed_dim"]))
+        self.tables = torch.nn.ModuleList(torch.nn.Embedding(len(self.values[tag]), width) for tag in TAGS)
+
+    def forward(self, features: Tensor, looks: Sequence[Combination]) -> Tensor:
+        """Mean of 1 - cosine between features [N, width] and what their looks are composed of."""
+        parts = [
+            table(torch.tensor([self.values[tag].index(getattr(look, tag)) for look in looks]))
+            for tag, table in zip(TAGS, self.tables, strict=True)
+        ]
+        whole = torch.nn.functional.normalize(torch.stack(parts).sum(dim=0), dim=-1)
+        return 1.0 - (features * whole).sum(dim=-1).mean()
+
+
 def train(
     model: open_clip.CustomTextCLIP, words: Words, data: Data, config: Config, minutes: float | None
 ) -> int:
     """Returns the steps made."""
-    readers, families = Readers(), families_of(data.worded)
-    parameters = [*model.parameters(), *readers.parameters()]
+    readers, composition, families = Readers(), Composition(), families_of(data.worded)
+    parameters = [*model.parameters(), *readers.parameters(), *composition.parameters()]
     matrices = [p for p in parameters if p.ndim >= 2]
     others = [p for p in parameters if p.ndim < 2]
     groups = [{"params": matrices, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
@@ -233,16 +260,17 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * min(1.0, (step + 1) / 60) * (0.02 + 0.98 * _fall(fraction))
         optimizer.zero_grad()
-        seen, paired, read = _step_loss(model, readers, words, data, families, config, step, chance, noise)
-        torch.autograd.backward(seen + paired + config.reading * read)
+        losses = _step_loss(model, (readers, composition), words, data, families, config, step, chance, noise)
+        seen, paired, read, composed = losses
+        torch.autograd.backward(seen + paired + config.reading * read + config.composing * composed)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         with torch.no_grad():
             model.logit_scale.clamp_(0.0, float(np.log(100.0)))
         spent = time.monotonic() - began
         if step % 100 == 98:
-            losses = f"pictures {seen:.3f}, prompts {paired:.3f}, tags {read:.3f}"
-            print(f"  step {step}: {losses}, {spent:.0f} s", flush=True)
+            told = f"pictures {seen:.3f}, prompts {paired:.3f}, tags {read:.3f}, composed {composed:.4f}"
+            print(f"  step {step}: {told}, {spent:.0f} s", flush=True)
         step += 1
         fraction = step / config.steps if minutes is None else spent / (60.0 * minutes)
     return step
@@ -265,7 +293,7 @@ def _pairs(
 
 def _step_loss(
     model: open_clip.CustomTextCLIP,
-    readers: Readers,
+    heads: tuple[Readers, Composition],
     words: Words,
     data: Data,
     families: list[list[Combination]],
@@ -273,8 +301,8 @@ def _step_loss(
     step: int,
     chance: random.Random,
     noise: np.random.Generator,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """open_clip's loss of pictures and prompts, of two prompts for a look, and that of the readers."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """open_clip's loss of pictures and prompts, of two prompts for a look, and those of the heads."""
     rows = noise.permutation(len(data.seen))[: config.batch if step % 2 == 0 else 0]
     pairs = _pairs(data.worded, families, config, chance)
     texts = [describe(data.seen[row], chance) for row in rows]
@@ -284,12 +312,13 @@ def _step_loss(
     named, first, second = torch.split(features, [len(rows), len(pairs), len(pairs)])
     clip_loss = open_clip.ClipLoss()
     paired = clip_loss(first, second, torch.tensor(config.sharpness))
-    read = readers(features, [*(data.seen[row] for row in rows), *pairs, *pairs])
+    looks = [*(data.seen[row] for row in rows), *pairs, *pairs]
+    read, composed = (head(features, looks) for head in heads)
     if not len(rows):
-        return torch.zeros(()), paired, read
+        return torch.zeros(()), paired, read, composed
     pictures = data.seen_pictures[rows, noise.integers(0, data.seen_pictures.shape[1], len(rows))]
     image = model.encode_image(pictures_to_input(pictures, noise), normalize=True)
-    return clip_loss(image, named, model.logit_scale.exp()), paired, read
+    return clip_loss(image, named, model.logit_scale.exp()), paired, read, composed
 
 
 @torch.inference_mode()
@@ -301,7 +330,9 @@ def measure(model: open_clip.CustomTextCLIP, words: Words, data: Data, config: C
     canonicals = text_features(model, words.batch([canonical(look) for look in data.unseen], None))
     spoken = text_features(model, words.batch([describe(look, chance) for look in data.unseen], None))
     again = text_features(model, words.batch([describe(look, chance) for look in data.unseen], None))
+    kept = [paraphrases(material_of(look), 1, 0)[0] for look in data.unseen]
     same = (spoken * again).sum(dim=1)
+    plain = (canonicals * text_features(model, words.batch(kept, None))).sum(dim=1)
     by_base = [[look for look in data.worded if look.base == base] for base in BASES]
     known = [look for looks in by_base for look in chance.sample(looks, min(60, len(looks)))]
     learned = text_features(model, words.batch([canonical(look) for look in known], None))
@@ -328,6 +359,8 @@ def measure(model: open_clip.CustomTextCLIP, words: Words, data: Data, config: C
         "paraphrase_to_text_top1": _hit(spoken @ canonicals.T, 1),
         "paraphrase_cosine_mean": float(same.mean()),
         "paraphrase_cosine_p05": float(same.quantile(0.05)),
+        "plain_to_held_out_cosine_mean": float(plain.mean()),
+        "plain_to_held_out_cosine_p05": float(plain.quantile(0.05)),
         "other_base_cosine_mean": float(apart.mean()),
         "other_base_cosine_p95": float(apart.quantile(0.95)),
         "other_base_cosine_max": float(apart.max()),

@@ -22,7 +22,7 @@ from neuron_core.prompts.encoder import EncoderId, PromptError, encode_each
 if TYPE_CHECKING:
     from neuron_core.prompts.towers import TextTower
 
-PACKAGED = Path(__file__).parent / "weights" / "embedded-2.safetensors"
+PACKAGED = Path(__file__).parent / "weights" / "embedded-3.safetensors"
 BLANK = "unknown"  # stands for every word that never occurred; it did not occur itself
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 

@@ -31,7 +31,7 @@ class PromptError(NeuronError):
 class EncoderId:
     """Which encoder made a vector. Only vectors with equal ids can be compared."""
 
-    name: str  # "embedded/2" or "openclip:ViT-B-32/laion2b_s34b_b79k"
+    name: str  # "embedded/3" or "openclip:ViT-B-32/laion2b_s34b_b79k"
     digest: str  # SHA-256 of weights and configuration, hex digits
 
     def __str__(self) -> str:

@@ -33,7 +33,7 @@ def box_of(field: Field) -> np.ndarray:
 def field_of_a_ball() -> Field:
     """Random material branch; geometry taught by a few steps to be about a ball."""
     torch.manual_seed(5)
-    field = Field(replace(small_field().spec, prompt_width=64))
+    field = Field(replace(small_field().spec, prompt_width=load_encoder("embedded").width))
     torch.nn.init.uniform_(field.material.grid.tables, -1.0, 1.0)
     optimizer = torch.optim.Adam(field.geometry.parameters(), 1e-2)
     random = torch.Generator().manual_seed(0)

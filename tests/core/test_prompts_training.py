@@ -87,13 +87,13 @@ def test_what_a_dataset_holds_out_is_in_no_training_text(tmp_path: Path) -> None
 
 def test_what_is_saved_is_what_was_trained_and_the_same_seed_repeats_it(words: Words, tmp_path: Path) -> None:
     model = trained(words, tmp_path)
-    encoder = load_encoder("embedded", tmp_path / "embedded-2.safetensors")
+    encoder = load_encoder("embedded", tmp_path / "embedded-3.safetensors")
     texts = ["gold, polished", "a heavily worn walnut, satin", "unknown gold"]
     with torch.no_grad():
         expected = text_features(model, words.batch(texts, None)).numpy()
     np.testing.assert_allclose(encoder.encode(texts), expected, atol=2e-6)
     trained(words, tmp_path / "again")
-    for path in tmp_path.glob("embedded-2*"):
+    for path in tmp_path.glob("embedded-3*"):
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
 
 
