@@ -1,8 +1,9 @@
-"""Reproduce the table of `docs/materials.md` from nothing: data, training, baselines, measurements.
+"""Reproduce the tables of `docs/materials.md` from nothing: data, training, baselines, measurements.
 
     python scripts/study_library.py FOLDER
 
-Every step goes on where it stopped. Pictures are compared as `neuron evaluate` does.
+Every step goes on where it stopped. Pictures are compared as `neuron evaluate` does. FOLDER/times.json
+says how long each step took in the run that did most of it.
 """
 
 import argparse
@@ -11,19 +12,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import study_judge
 import torch
 
 from neuron_core.datasets.reader import Dataset, MaterialEntry, open_dataset
 from neuron_core.fields.ranges import ray_range
 from neuron_core.fields.render import FieldRenderer
-from neuron_core.foundation.files import write_json
+from neuron_core.foundation.files import read_json, write_json
 from neuron_core.foundation.progress import Silent
 from neuron_core.images.metrics import psnr
 from neuron_core.materials import Material, paraphrases
-from neuron_core.materials.grammar import find
+from neuron_core.materials.grammar import combinations, find
 from neuron_core.materials.grammar_tables import BASES
 from neuron_core.prompts import load_encoder
 from neuron_core.prompts.edits import Edit
@@ -38,14 +41,26 @@ from neuron_core.tasks.train.checkpoint import load_run
 
 MOST_LOOKS = 16
 LOW_PASS = 4  # pixels
+PAIRS = 24  # of a worn or dirty material and the same clean
 
 
-def neuron(*words: object) -> None:
-    """Run one task, or find it done. Ends the study if it fails."""
+def neuron(folder: Path, step: str, *words: object) -> None:
+    """Run one task, or find it done, and keep its time. Ends the study if it fails."""
     command = [sys.executable, "-m", "neuron_core", *map(str, words)]
     print("+", " ".join(command[2:]), flush=True)
+    began = time.perf_counter()
     if subprocess.run(command, check=False).returncode != 0:
         raise SystemExit(f"{words[0]} failed.")
+    keep_time(folder, step, time.perf_counter() - began)
+
+
+def keep_time(folder: Path, step: str, seconds: float) -> None:
+    """Remember the longest time of a step: later runs find it done."""
+    path = folder / "times.json"
+    times = read_json(path) if path.exists() else {}
+    assert isinstance(times, dict)
+    times[step] = round(max(seconds, float(times.get(step, 0.0))), 1)
+    write_json(path, times)
 
 
 class Artist:
@@ -93,6 +108,25 @@ def retrieval(artist: Artist, held_out: Sequence[MaterialEntry], camera: str) ->
     }
 
 
+def judged(
+    artist: Artist, judge: study_judge.Judge, held_out: Sequence[MaterialEntry], cameras: Sequence[str]
+) -> dict[str, float]:
+    """The same by a second encoder, which also says how far it gets with true pictures of another camera."""
+    names = [entry.name for entry in held_out]
+    bases = np.array([_base(entry) for entry in held_out])
+    gallery = study_judge.vectors(judge, truths(artist.dataset, names, cameras[0]))
+    drawn = study_judge.vectors(judge, artist.of_prompts([entry.prompt for entry in held_out], cameras[0]))
+    found = {"drawn": (drawn @ gallery.T).argmax(axis=1)}
+    for index, camera in enumerate(cameras[1:2]):
+        other = study_judge.vectors(judge, truths(artist.dataset, names, camera))
+        found[f"true_from_camera_{index + 1}"] = (other @ gallery.T).argmax(axis=1)
+    figures = {}
+    for kind, nearest in found.items():
+        figures[f"{kind}_combination_top1"] = float((nearest == np.arange(len(names))).mean())
+        figures[f"{kind}_base_top1"] = float((bases[nearest] == bases).mean())
+    return figures
+
+
 def paraphrased(artist: Artist, held_out: Sequence[MaterialEntry], camera: str) -> dict[str, float]:
     """How far held-out paraphrases move a picture, in distances to the nearest other material."""
     own = artist.of_prompts([entry.prompt for entry in held_out], camera)
@@ -123,7 +157,7 @@ def locality(artist: Artist, held_out: Sequence[MaterialEntry], camera: str) -> 
     outside = shown[0].alphas == 0.0
     images = [picture.over_white()[0] for picture in shown]
     worn = [entry for entry in held_out if "worn" in _tag(entry) or "dirty" in _tag(entry)]
-    ratios = [_low_to_high(artist, entry, camera) for entry in worn]
+    ratios = [_low_to_high(*_with_and_without(artist, entry, camera)) for entry in worn]
     assert renderer.cells.any()
     return {
         "largest_density_change": float((sigmas[0] - sigmas[1]).abs().max()),
@@ -164,10 +198,29 @@ def latency(artist: Artist) -> dict[str, float]:
     return {"encode_ms": float(np.median(took))}
 
 
-def _low_to_high(artist: Artist, entry: MaterialEntry, camera: str) -> float:
-    """Change by the entry's condition: what a low pass keeps of it, to what it takes away."""
-    clean = entry.prompt.rpartition(",")[0]
-    after, before = artist.of_prompts([entry.prompt, clean], camera)
+def true_low_to_high(folder: Path) -> dict[str, float]:
+    """The same of true pictures: what the grammar itself changes by wear and dirt."""
+    dataset = open_dataset(folder)
+    camera = dataset.splits["test"][0]
+    names = [entry.name for entry in dataset.materials]
+    pairs = [(name, _clean(name)) for name in names if _clean(name) != name]
+    ratios = [_low_to_high(*truths(dataset, pair, camera)) for pair in pairs]
+    return {"low_pass_to_high_pass_median": float(np.median(ratios)), "pairs": float(len(pairs))}
+
+
+def _clean(name: str) -> str:
+    look = find(name)
+    assert look is not None
+    return replace(look, condition="").name
+
+
+def _with_and_without(artist: Artist, entry: MaterialEntry, camera: str) -> np.ndarray:
+    """Pictures [2, H, W, 3] of an entry and of the same without its condition."""
+    return artist.of_prompts([entry.prompt, entry.prompt.rpartition(",")[0]], camera)
+
+
+def _low_to_high(after: np.ndarray, before: np.ndarray) -> float:
+    """Change by a condition: what a low pass keeps of it, to what it takes away."""
     change = after - before
     low = _blurred(change)
     return float(np.abs(low).mean() / max(np.abs(change - low).mean(), 1e-6))
@@ -198,15 +251,12 @@ def _tag(entry: MaterialEntry) -> str:
     return _material(entry).tags.condition
 
 
-def measure(folder: Path, preset: str) -> Mapping[str, object]:
-    """All figures of a run and of the prompt-agnostic one beside it."""
+def measure(folder: Path, arguments: argparse.Namespace) -> Mapping[str, object]:
+    """All figures of a run, of the prompt-agnostic one beside it and of the second encoder."""
     dataset = open_dataset(folder / "dataset")
     held_out = [entry for entry in dataset.materials if entry.split == "compositional" and entry.supported]
-    assert (
-        all(find(entry.name) for entry in held_out)
-        and len(known_materials(dataset, dataset.splits["test"])) > 1
-    )
-    camera = dataset.splits["test"][0]
+    cameras = dataset.splits["test"]
+    assert all(find(entry.name) for entry in held_out) and len(known_materials(dataset, cameras)) > 1
     config = EvaluateConfig(
         folder / "run",
         folder / "dataset",
@@ -216,15 +266,27 @@ def measure(folder: Path, preset: str) -> Mapping[str, object]:
     )
     result = evaluate(config, Silent())
     artist = Artist(folder / "run", dataset)
+    judge = study_judge.load_or_train(folder / "judge", arguments.materials)
     return {
-        "preset": preset,
+        "preset": arguments.preset,
+        "materials": arguments.materials,
         "categories": result["categories"],
-        "retrieval_by_picture": retrieval(artist, held_out, camera),
-        "paraphrases": paraphrased(artist, held_out, camera),
-        "locality": locality(artist, held_out, camera),
-        "sliders": sliders(artist, camera),
+        "retrieval_by_picture": retrieval(artist, held_out, cameras[0]),
+        "retrieval_by_second_encoder": judged(artist, judge, held_out, cameras),
+        "paraphrases": paraphrased(artist, held_out, cameras[0]),
+        "locality": locality(artist, held_out, cameras[0]),
+        "locality_of_truth": true_low_to_high(folder / "pairs"),
+        "sliders": sliders(artist, cameras[0]),
         "latency": latency(artist),
+        "seconds": read_json(folder / "times.json"),
     }
+
+
+def worn_and_clean() -> str:
+    """Names of materials with wear or dirt, each followed by the same without."""
+    looks = [look for look in combinations() if look.condition in ("worn", "heavily worn", "dirty")]
+    chosen = [look for look in looks[:: max(1, len(looks) // PAIRS)] if find(_clean(look.name))]
+    return ",".join(dict.fromkeys(name for look in chosen for name in (look.name, _clean(look.name))))
 
 
 def main() -> None:
@@ -233,21 +295,28 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--materials", default="builtin:144+150@1")
-    parser.add_argument("--preset", default="library-small", choices=("library-small", "library"))
-    parser.add_argument("--blank-steps", type=int, default=1500, help="of the prompt-agnostic model")
+    parser.add_argument("--materials", default="builtin:240+150@1")
+    parser.add_argument("--preset", default="library", choices=("library-small", "library"))
+    parser.add_argument("--blank-steps", type=int, default=3000, help="of the prompt-agnostic model")
     arguments = parser.parse_args()
     folder = arguments.folder
+    folder.mkdir(parents=True, exist_ok=True)
     neuron(
-        "dataset", folder / "dataset", "--materials", arguments.materials, "--resolution", 64, "--views", 12,
-        "--val-views", 1, "--test-views", 2, "--truth-db", 36, "--truth-spp", 256,
+        folder, "dataset", "dataset", folder / "dataset", "--materials", arguments.materials,
+        "--resolution", 128, "--views", 12, "--val-views", 0, "--test-views", 2, "--spp", 16,
+        "--truth-db", 40, "--truth-spp", 1024,
     )  # fmt: skip
-    neuron("train", folder / "dataset", folder / "run", "--preset", arguments.preset, "--validate-every", 0)
     neuron(
-        "train", folder / "dataset", folder / "blank", "--preset", arguments.preset, "--encoder", "blank",
-        "--steps", arguments.blank_steps, "--validate-every", 0,
+        folder, "pairs", "dataset", folder / "pairs", "--materials", worn_and_clean(),
+        "--resolution", 128, "--views", 1, "--val-views", 0, "--test-views", 1, "--surface-views", 0,
     )  # fmt: skip
-    figures = measure(folder, arguments.preset)
+    training = ("--preset", arguments.preset, "--validate-every", 0)
+    neuron(folder, "train", "train", folder / "dataset", folder / "run", *training)
+    neuron(
+        folder, "train blank", "train", folder / "dataset", folder / "blank", *training,
+        "--encoder", "blank", "--steps", arguments.blank_steps,
+    )  # fmt: skip
+    figures = measure(folder, arguments)
     write_json(folder / "figures.json", dict(figures))
     print(markdown(figures["categories"]))  # type: ignore[arg-type]
     print(json.dumps({key: value for key, value in figures.items() if key != "categories"}, indent=1))

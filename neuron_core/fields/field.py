@@ -62,7 +62,7 @@ class MaterialBranch(nn.Module):
         self.first_detail = nn.Linear(self.detail.width, width, bias=False) if self.detail else None
         self.second = nn.Linear(width, width)
         self.last = nn.Linear(width, self.outputs)
-        self.conditioner = mlp([spec.prompt_width, 64, 4 * width + 1])
+        self.conditioner = mlp([spec.prompt_width, spec.style_width, 4 * width + 1])
 
     def style(self, prompts: Float[Tensor, "M W"]) -> Style:
         """The modulation that prompts stand for; once per prompt, not per point."""

@@ -45,6 +45,7 @@ class FieldSpec:
     geometry_layers: int = 2  # hidden ones
     geometry_features: int = 8
     material_width: int = 64
+    style_width: int = 64  # hidden units between a prompt and what it does
     shader_width: int = 32
     occupancy_cells: int = 96  # along a side; only densities have such a grid
     ramp: float = 1.0 / 128  # half-width of the density ramp around the surface, in cube sides

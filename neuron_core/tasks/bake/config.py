@@ -9,7 +9,8 @@ class BakeConfig:
     """Bake a trained field into one .neuron file, with one or more looks."""
 
     run: Path
-    """Folder of `neuron train`."""
+    """Folder of `neuron train`; or `library`: the shader ball that came with Neuron and knows the words of
+    the material grammar, for prompts that nobody trained on."""
     out: Path
     """The .neuron file to write."""
     prompt: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
 """`neuron bake`: from a run to one `.neuron` file."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -32,12 +32,13 @@ from neuron_core.images.pictures import encode_png, to_bytes
 from neuron_core.prompts import EncoderId, load_encoder, require_same
 from neuron_core.tasks.bake.config import BakeConfig
 from neuron_core.tasks.bake.voxelise import codes_of, voxelise
-from neuron_core.tasks.train.checkpoint import FIELD, RunInfo, load_run
+from neuron_core.tasks.train.checkpoint import FIELD, RunInfo, load_run, run_folder
 from neuron_core.voxels.nvf import LookCodes, Nvf, encode_codes, to_tensors
 from neuron_core.voxels.render import Renderer
 from neuron_core.voxels.shading import shader_from_tensors
 
 PREVIEW_SIDE = 256  # pixels
+MOST_LOOKS = 64  # that are baked without being asked for
 assert ARCHITECTURE in ARCHITECTURES["inr"]
 
 
@@ -53,6 +54,7 @@ class WantedLook:
 def run(config: BakeConfig, report: Reporter) -> dict[str, object]:
     """Bake, or say that it is done. Returns the asset's path, size and looks."""
     _check_target(config)
+    config = replace(config, run=run_folder(config.run))
     field, info = load_run(config.run)
     source = fingerprint(config)
     if _is_done(config, source):
@@ -77,6 +79,11 @@ def run(config: BakeConfig, report: Reporter) -> dict[str, object]:
 
 def wanted_looks(config: BakeConfig, info: RunInfo) -> list[WantedLook]:
     """The looks to bake: those trained, or those of the prompts that were given."""
+    if not config.prompt and len(info.looks) > MOST_LOOKS:
+        raise AssetError(
+            f"The run in {config.run} was trained on {len(info.looks)} looks, too many for one file.",
+            'Say which: --prompt "brushed copper, worn" --prompt "oak wood"; any words will do.',
+        )
     trained = {look.prompt.strip().lower(): look for look in info.looks}
     trained.update({look.name.lower(): look for look in info.looks})
     wanted = [

@@ -21,6 +21,8 @@ CHECKPOINT = "checkpoint.safetensors"
 FIELD = "field.safetensors"
 VERSION = 1
 AGAIN = "Train again with --overwrite."
+LIBRARY = "library"  # names the run that came with Neuron, where there is no folder of that name
+PACKAGED = Path(__file__).parents[2] / "fields" / "library"
 
 
 class RunError(NeuronError):
@@ -83,6 +85,11 @@ class RunInfo:
             raise RunError(f"{path} cannot be used: {error}.", AGAIN) from error
 
 
+def run_folder(path: Path) -> Path:
+    """Where a run lies: the folder itself, or that of the library that came with Neuron."""
+    return PACKAGED if str(path) == LIBRARY and not (path / RUN).is_file() else path
+
+
 def fingerprint(content: Mapping[str, object]) -> str:
     """A digest of everything that a result depends on."""
     return sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:32]
@@ -122,6 +129,7 @@ def save_field(folder: Path, field: Field) -> None:
 
 def load_run(folder: Path, device: str = "cpu") -> tuple[Field, RunInfo]:
     """The trained field of a finished run, ready to be asked. Raises RunError."""
+    folder = run_folder(folder)
     info = RunInfo.read(folder)
     if not info.finished:
         raise RunError(

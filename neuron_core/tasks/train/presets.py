@@ -58,7 +58,7 @@ SURFACE_PLANS = {
         {"geometry": StagePlan(600, 4096, 1e-2, 0.1), "appearance": StagePlan(5000, 1024, 1e-2, 0.9, 32)}
     ),
     "library": Plan(
-        {"geometry": StagePlan(2000, 8192, 1e-2, 0.1), "appearance": StagePlan(24000, 1024, 1e-2, 0.9, 32)}
+        {"geometry": StagePlan(2000, 8192, 1e-2, 0.1), "appearance": StagePlan(18000, 1024, 1e-2, 0.9, 32)}
     ),
 }
 
@@ -99,7 +99,16 @@ def surface_spec(preset: str, aabb: np.ndarray, prompt_width: int) -> FieldSpec:
     )
     if preset == "gpu":
         return replace(spec, geometry=HashGridSpec(12, 2, 19, 8, 512), detail=HashGridSpec(4, 2, 17, 64, 320))
-    return replace(spec, material_width=96) if preset.startswith("library") else spec
+    if preset.startswith("library"):
+        # Every word of a grammar has a pattern of its own: more numbers for a place, to tell them apart.
+        return replace(
+            spec,
+            appearance=HashGridSpec(8, 4, 15, 6, 40),
+            detail=HashGridSpec(4, 4, 15, 56, 160),
+            material_width=96,
+            style_width=128,
+        )
+    return spec
 
 
 def enclosing_cube(aabb: np.ndarray, margin: float = 1.06) -> tuple[tuple[float, float, float], float]:
