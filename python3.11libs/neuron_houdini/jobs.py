@@ -124,8 +124,13 @@ def submit(key: int, job: Background) -> Background:
 
 def of(key: int) -> Job | None:
     """The last job of a node."""
-    job = _jobs.get(key)
+    job = any_of(key)
     return job if isinstance(job, Job) else None
+
+
+def any_of(key: int) -> Background | None:
+    """The last work of a key, whatever it is."""
+    return _jobs.get(key)
 
 
 def all_jobs() -> list[Background]:

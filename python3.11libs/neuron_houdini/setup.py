@@ -245,6 +245,12 @@ class Installation(jobs.Background):
         return engine.EngineError("setup", f"The engine could not be set up. {said}", hint)
 
 
+def current() -> Installation | None:
+    """The attempt of this session that was started last."""
+    job = jobs.any_of(JOB)
+    return job if isinstance(job, Installation) else None
+
+
 def _stopped() -> engine.EngineError:
     return engine.EngineError("stopped", "Stopped as asked.", "Another attempt goes on from here.")
 

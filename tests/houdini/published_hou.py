@@ -79,6 +79,9 @@ class Parm(Checked):
     def evalAsString(self) -> str:
         return str(self._values[self._name])
 
+    def unexpandedString(self) -> str:
+        return str(self._values[self._name])
+
 
 class OpNode(Checked):
     """A node of one of our types, or of one of Houdini's own. `made` holds what tests look at."""

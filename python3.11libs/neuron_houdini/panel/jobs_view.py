@@ -1,0 +1,91 @@
+"""The jobs of the session: what runs, how far it is, how it ended, and stopping one of them."""
+
+from neuron_houdini import jobs
+from neuron_houdini.panel.binding import QtCore, QtWidgets
+from neuron_houdini.panel.widgets import button, ticking
+
+
+class JobRow(QtWidgets.QFrame):
+    """One job with its progress."""
+
+    def __init__(self, job: jobs.Background) -> None:
+        super().__init__()
+        self.job = job
+        self.setFrameShape(QtWidgets.QFrame.Shape.StyledPanel)
+        self.title = QtWidgets.QLabel()
+        self.bar = QtWidgets.QProgressBar()
+        self.bar.setRange(0, 1000)
+        self.text = QtWidgets.QLabel()
+        self.text.setWordWrap(True)
+        self.text.setTextFormat(QtCore.Qt.TextFormat.PlainText)
+        self.stop = button(
+            "Cancel", job.cancel, "Stops where nothing is lost; the same run goes on from there"
+        )
+        layout = QtWidgets.QGridLayout(self)
+        layout.addWidget(self.title, 0, 0)
+        layout.addWidget(self.stop, 0, 1)
+        layout.addWidget(self.bar, 1, 0, 1, 2)
+        layout.addWidget(self.text, 2, 0, 1, 2)
+        layout.setColumnStretch(0, 1)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show what has changed."""
+        job = self.job
+        self.title.setText(f"{job.title}  ({_clock(job.seconds)})")
+        self.bar.setValue(round(1000 * job.fraction))
+        self.stop.setEnabled(not job.over)
+        self.text.setText(str(job.error) if job.error is not None else job.text)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class JobsView(QtWidgets.QWidget):
+    """All jobs, the newest first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[JobRow] = []
+        self.nothing = QtWidgets.QLabel("Nothing runs. Press Run in Background on a Neuron node.")
+        self._column = QtWidgets.QVBoxLayout()
+        inside = QtWidgets.QWidget()
+        outer = QtWidgets.QVBoxLayout(inside)
+        outer.addLayout(self._column)
+        outer.addStretch(1)
+        scrolled = QtWidgets.QScrollArea()
+        scrolled.setWidgetResizable(True)
+        scrolled.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
+        scrolled.setWidget(inside)
+        layout = QtWidgets.QVBoxLayout(self)
+        layout.addWidget(self.nothing)
+        layout.addWidget(scrolled, 1)
+        layout.addWidget(button("Forget Ended Jobs", self.forget))
+        self.refresh()
+        ticking(self, self.refresh)
+
+    def refresh(self) -> None:
+        """Show jobs that came, and what the others do."""
+        wanted = jobs.all_jobs()[::-1]
+        if [row.job for row in self.rows] != wanted:
+            self._rebuild(wanted)
+        for row in self.rows:
+            row.refresh()
+        self.nothing.setVisible(not self.rows)
+
+    def _rebuild(self, wanted: list[jobs.Background]) -> None:
+        for row in self.rows:
+            self._column.removeWidget(row)
+            row.hide()
+            row.deleteLater()
+        self.rows = [JobRow(job) for job in wanted]
+        for row in self.rows:
+            self._column.addWidget(row)
+
+    def forget(self) -> None:
+        """Leave only jobs that run."""
+        jobs.forget_ended()
+        self.refresh()

@@ -1,0 +1,64 @@
+"""The panel itself: assets and jobs in tabs, and what the engine is."""
+
+from __future__ import annotations  # names of hou differ between versions
+
+from pathlib import Path
+
+import hou
+
+from neuron_houdini import background, engine, jobs, setup, shelf
+from neuron_houdini.panel import library
+from neuron_houdini.panel.binding import QtWidgets
+from neuron_houdini.panel.browser import Browser
+from neuron_houdini.panel.jobs_view import JobsView
+from neuron_houdini.panel.widgets import button, row, ticking
+
+
+def create() -> QtWidgets.QWidget:
+    """The root widget of the Python panel."""
+    return Panel()
+
+
+class Panel(QtWidgets.QWidget):
+    """Assets, jobs, and a line about the engine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        scene = Path(hou.text.expandString("$HIP"))
+        self.browser = Browser(library.last_library(scene), place)
+        self.jobs = JobsView()
+        self.tabs = QtWidgets.QTabWidget()
+        self.tabs.addTab(self.browser, "Assets")
+        self.tabs.addTab(self.jobs, "Jobs")
+        self.engine = QtWidgets.QLabel()
+        self._where: tuple[Path, bool] | None = None
+        layout = QtWidgets.QVBoxLayout(self)
+        layout.setContentsMargins(6, 6, 6, 6)
+        layout.addWidget(self.tabs, 1)
+        layout.addWidget(row(self.engine, button("Set Up Engine...", shelf.set_up), stretch=0))
+        self.refresh()
+        ticking(self, self.refresh)
+
+    def refresh(self) -> None:
+        """Count jobs that run, and say where the engine is."""
+        count = sum(not job.over for job in jobs.all_jobs())
+        self.tabs.setTabText(1, f"Jobs ({count})" if count else "Jobs")
+        folder = engine.environment_folder()
+        where = (folder, engine.python_of(folder).exists())
+        if where != self._where:
+            self._where = where
+            state = setup.state_of(folder)
+            words = {
+                "missing": "No engine yet",
+                "outdated": "Engine of another version in",
+                "ready": "Engine in",
+            }
+            self.engine.setText(f"{words[state]} {folder}" if state != "missing" else f"{words[state]}.")
+
+
+def place(path: str) -> None:
+    """Put an asset into the stage; what goes wrong is shown."""
+    try:
+        shelf.place_asset(path)
+    except shelf.ToolError as error:
+        background.tell(str(error))
