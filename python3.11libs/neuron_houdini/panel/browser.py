@@ -10,6 +10,7 @@ from neuron_houdini.panel.binding import QtCore, QtGui, QtWidgets
 from neuron_houdini.panel.widgets import PathField, button, row
 
 THUMBNAIL = 128  # pixels
+SIDE = 340  # pixels that the figures begin with
 _ENTRY = int(QtCore.Qt.ItemDataRole.UserRole)
 
 
@@ -124,8 +125,8 @@ class Browser(QtWidgets.QWidget):
         halves = QtWidgets.QSplitter()
         halves.addWidget(self.view)
         halves.addWidget(side)
-        halves.setStretchFactor(0, 3)
-        halves.setStretchFactor(1, 2)
+        halves.setStretchFactor(0, 1)
+        halves.setSizes([600, SIDE])
         layout = QtWidgets.QVBoxLayout(self)
         layout.addWidget(
             row(QtWidgets.QLabel("Library"), self.folder, button("Refresh", self.refresh), stretch=1)
@@ -194,6 +195,7 @@ class Details(QtWidgets.QScrollArea):
         super().__init__()
         self.setWidgetResizable(True)
         self.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.rows: list[tuple[str, str]] = []
         self.show_entry(None)
 
@@ -204,7 +206,7 @@ class Details(QtWidgets.QScrollArea):
         layout = QtWidgets.QVBoxLayout(page)
         if entry is not None:
             picture = QtWidgets.QLabel()
-            picture.setPixmap(thumbnail(entry, 2 * THUMBNAIL))
+            picture.setPixmap(thumbnail(entry, 3 * THUMBNAIL // 2))
             picture.setAlignment(QtCore.Qt.AlignmentFlag.AlignCenter)
             layout.addWidget(picture)
             layout.addWidget(_text(f"<b>{entry.name}</b>", rich=True))

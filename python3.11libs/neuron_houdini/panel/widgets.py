@@ -11,6 +11,7 @@ def button(text: str, pressed: Callable[[], object], tip: str = "") -> QtWidgets
     """A push button that calls without arguments."""
     made = QtWidgets.QPushButton(text)
     made.setToolTip(tip)
+    made.setAutoDefault(False)  # Return in a field of a dialog presses nothing
     made.clicked.connect(lambda *_: pressed())
     return made
 
@@ -48,7 +49,9 @@ class PathField(QtWidgets.QWidget):
         layout = QtWidgets.QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.line, 1)
-        layout.addWidget(button("...", self._ask, title))
+        ask = button("...", self._ask, title)
+        ask.setFixedWidth(ask.fontMetrics().horizontalAdvance("...") + 24)
+        layout.addWidget(ask)
 
     def text(self) -> str:
         """The path as it was typed, without blanks around it."""
