@@ -24,7 +24,7 @@ from neuron_core.kernels.scene import (
 )
 from neuron_core.kernels.viewing import BEAM, Rays, View, direction_of, origin_of, ray_of
 
-MOST_LAYERS = 64  # along one ray; the farthest of more are left out
+AT_ONCE = 64  # layers along one ray that are sorted together; of more, the nearest ones first
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,63 +128,65 @@ _COMPOSE = """
         const float length = sqrtf(dot(direction, direction));
         int order[MOST];
         float times[MOST];
-        int layer_count = 0;
-        float veil = 1.0f;
-        for (int k = first_pair; k < last_pair; ++k) {
-            const float* layer = layers.data + 8 * (64 * (size_t)pairs.data[k] + at);
-            if (!(layer[3] > faint)) {
-                veil *= 1.0f - layer[3];
-                continue;
-            }
-            const float* row = table.data + 24 * (size_t)instances.data[pairs.data[k]];
-            const Vec of_camera = vec(row + 3) + vec(row + 6) * (float)x + vec(row + 9) * (float)y;
-            const Vec local = rays.pinhole != 0 ? of_camera : turned(row + 12, direction);
-            const float time = layer[4] * (length / sqrtf(dot(local, local)));
-            if (!(time <= wall))
-                continue;
-            if (layer_count == MOST && !(time < times[MOST - 1]))
-                continue;
-            int to = layer_count < MOST ? layer_count : MOST - 1;
-            for (; to > 0 && time < times[to - 1]; --to) {
-                times[to] = times[to - 1];
-                order[to] = order[to - 1];
-            }
-            times[to] = time;
-            order[to] = k;
-            layer_count += layer_count < MOST ? 1 : 0;
-        }
-        const auto layer_at = [&](int k) {
-            return layers.data + 8 * (64 * (size_t)pairs.data[order[k]] + at);
-        };
-        float passed = 1.0f;
-        for (int k = 0; k < layer_count; ++k) {
-            passed *= 1.0f - layer_at(k)[3];
-            passed = passed <= opaque ? 0.0f : passed;
-        }
-        const float half = has_mesh ? 0.5f : 0.5f * passed + 0.5f;  // of what is stopped
         float color[3] = {0.0f, 0.0f, 0.0f};
-        float transmittance = 1.0f;
+        float transmittance = 1.0f, passed = 1.0f, veil = 1.0f, half = 0.0f, until = -1.0f;
+        int until_pair = -1;
         bool found = false;
-        for (int k = 0; k < layer_count && transmittance > 0.0f; ++k) {
-            const float* layer = layer_at(k);
-            for (int channel = 0; channel < 3; ++channel)
-                color[channel] += transmittance * layer[channel];
-            transmittance *= 1.0f - layer[3];
-            transmittance = transmittance <= opaque ? 0.0f : transmittance;
-            if (!found && transmittance <= half) {
-                found = true;
-                const int instance = instances.data[pairs.data[order[k]]];
-                const float* m = table.data + 24 * (size_t)instance + 12;
-                // Normals go by the transpose of local_from_world.
-                Vec normal = vec(m) * layer[5] + vec(m + 3) * layer[6] + vec(m + 6) * layer[7];
-                const float squares = dot(normal, normal);
-                normal = normal * (squares > 0.0f ? 1.0f / sqrtf(squares) : 0.0f);
-                depths.data[ray] = times[k];
-                normals.data[3 * ray] = normal.x;
-                normals.data[3 * ray + 1] = normal.y;
-                normals.data[3 * ray + 2] = normal.z;
-                ids.data[ray] = instance;
+        for (bool first = true, more = true; more && transmittance > 0.0f; first = false) {
+            more = false;
+            int layer_count = 0;
+            for (int k = first_pair; k < last_pair; ++k) {
+                const float* layer = layers.data + 8 * (64 * (size_t)pairs.data[k] + at);
+                if (!(layer[3] > faint)) {
+                    veil *= first ? 1.0f - layer[3] : 1.0f;
+                    continue;
+                }
+                const float* row = table.data + 24 * (size_t)instances.data[pairs.data[k]];
+                const Vec of_camera = vec(row + 3) + vec(row + 6) * (float)x + vec(row + 9) * (float)y;
+                const Vec local = rays.pinhole != 0 ? of_camera : turned(row + 12, direction);
+                const float time = layer[4] * (length / sqrtf(dot(local, local)));
+                if (!(time <= wall))
+                    continue;
+                passed *= first ? 1.0f - layer[3] : 1.0f;
+                if (time < until || (time == until && k <= until_pair))
+                    continue;
+                more = more || layer_count == MOST;
+                if (layer_count == MOST && !(time < times[MOST - 1]))
+                    continue;
+                int to = layer_count < MOST ? layer_count : MOST - 1;
+                for (; to > 0 && time < times[to - 1]; --to) {
+                    times[to] = times[to - 1];
+                    order[to] = order[to - 1];
+                }
+                times[to] = time;
+                order[to] = k;
+                layer_count += layer_count < MOST ? 1 : 0;
             }
+            passed = passed <= opaque ? 0.0f : passed;
+            half = has_mesh ? 0.5f : 0.5f * passed + 0.5f;  // of what is stopped
+            for (int k = 0; k < layer_count && transmittance > 0.0f; ++k) {
+                const float* layer = layers.data + 8 * (64 * (size_t)pairs.data[order[k]] + at);
+                for (int channel = 0; channel < 3; ++channel)
+                    color[channel] += transmittance * layer[channel];
+                transmittance *= 1.0f - layer[3];
+                transmittance = transmittance <= opaque ? 0.0f : transmittance;
+                if (!found && transmittance <= half) {
+                    found = true;
+                    const int instance = instances.data[pairs.data[order[k]]];
+                    const float* m = table.data + 24 * (size_t)instance + 12;
+                    // Normals go by the transpose of local_from_world.
+                    Vec normal = vec(m) * layer[5] + vec(m + 3) * layer[6] + vec(m + 6) * layer[7];
+                    const float squares = dot(normal, normal);
+                    normal = normal * (squares > 0.0f ? 1.0f / sqrtf(squares) : 0.0f);
+                    depths.data[ray] = times[k];
+                    normals.data[3 * ray] = normal.x;
+                    normals.data[3 * ray + 1] = normal.y;
+                    normals.data[3 * ray + 2] = normal.z;
+                    ids.data[ray] = instance;
+                }
+            }
+            until = more ? times[MOST - 1] : 1e30f;
+            until_pair = more ? order[MOST - 1] : -1;
         }
         if (has_mesh) {
             for (int channel = 0; channel < 3; ++channel)
@@ -204,7 +206,7 @@ _COMPOSE = """
 """
 
 
-@wp.func_native(TILES + _COMPOSE % {"most": MOST_LAYERS})
+@wp.func_native(TILES + _COMPOSE % {"most": AT_ONCE})
 def compose_rays(
     index: wp.int32,
     place: wp.int32,

@@ -83,6 +83,7 @@ class Tiled:
     firsts: Any  # [T + 1] int32: where the pairs of each tile begin in `pairs`
     pairs: Any  # int32: places of pairs in the arrays of layers and records
     instances: Any  # [P] int32, by place
+    most: int  # pairs of one tile
 
 
 def find_starts(

@@ -24,7 +24,8 @@ from neuron_core.kernels.scene import (
 )
 from neuron_core.kernels.viewing import BEAM, Rays, View
 
-MOST_TOGETHER = 24  # instances that are marched together in one tile
+FEW = 24  # instances of a tile that fit on the stack
+CURSOR = 48  # floats of what is kept of each other one
 
 
 def march_together(
@@ -42,10 +43,12 @@ def march_together(
     """Write the records of all pairs of `tiled`, whose instances may interpenetrate.
 
     `asset_of` [I] int32 and `table` [I, 24] place instances, `limits` [R] are distances beyond which
-    nothing is looked at. At most MOST_TOGETHER pairs of a tile are taken.
+    nothing is looked at.
     """
     tiles = int(tiled.tiles.shape[0])
     per_index = BEAM if device == "cpu" else 1
+    pairs = int(tiled.pairs.shape[0]) if tiled.most > FEW else 0
+    scratch: Any = wp.empty(pairs * CURSOR * BEAM // per_index, dtype=wp.float32, device=device)
     arguments = [
         assets,
         view(asset_of, wp.int32, [int(asset_of.shape[0])]),
@@ -55,6 +58,7 @@ def march_together(
         view(limits, wp.float32, [rays.count]),
         step,
         per_index,
+        scratch,
         view(records, wp.float32, [int(records.shape[0]), RECORD]),
     ]
     slices = 1 if tiles < FEW_TILES else 8 * CORES
@@ -62,7 +66,7 @@ def march_together(
 
 
 _TOGETHER = """
-    constexpr int MOST = %(most)d;
+    constexpr int FEW = %(few)d, CURSOR = %(cursor)d;
     struct Cursor {
         int pair, instance, tick, first_waiting;
         Vec entry, stride, inverse;
@@ -72,7 +76,13 @@ _TOGETHER = """
         float from, to, a, b;  // the piece: times, and densities at its ends
         float codes[8], normal[3];
         float weight, depth, waiting, moment, largest, surest;
+        float share;  // of the density of an interval
     };
+    static_assert(sizeof(Cursor) <= 4 * CURSOR, "cursors do not fit");
+    const int crowd = last_pair - first_pair;
+    Cursor few[FEW];
+    const size_t others = count > 1 ? (size_t)first_pair : 64 * (size_t)first_pair + (size_t)place * crowd;
+    Cursor* cursors = crowd <= FEW ? few : (Cursor*)(scratch.data + CURSOR * others);
     const auto low = [](float a, float b) { return a < b ? a : b; };
     const auto high = [](float a, float b) { return a > b ? a : b; };
     const auto inverse_of = [](float speed) {  // finite; zero counts as negative
@@ -200,9 +210,8 @@ _TOGETHER = """
         const Vec world = world_direction(x, y);
         const float world_length = sqrtf(dot(world, world));
         const float limit = limits.data[ray] < 1e30f ? limits.data[ray] / world_length : 1e30f;
-        Cursor cursors[MOST];
         int members = 0;
-        for (int k = first_pair; k < last_pair && members < MOST; ++k) {
+        for (int k = first_pair; k < last_pair; ++k) {
             const int instance = instances.data[pairs.data[k]];
             const float* row = table.data + 24 * (size_t)instance;
             const auto& grid = assets.data[asset_of.data[instance]].grid;
@@ -262,16 +271,15 @@ _TOGETHER = """
                 end = low(end, cursors[k].from <= start ? cursors[k].to : cursors[k].from);
             end = low(end, limit);
             float up = 0.0f, down = 0.0f;  // per time
-            float shares[MOST];
             for (int k = 0; k < members; ++k) {
                 Cursor& c = cursors[k];
-                shares[k] = 0.0f;
+                c.share = 0.0f;
                 if (c.from > start || !(end > start))
                     continue;
                 const float slope = (c.b - c.a) / (c.to - c.from);
                 const float one = high(c.a + slope * (start - c.from), 0.0f) * c.length_per_time;
                 const float two = high(c.a + slope * (end - c.from), 0.0f) * c.length_per_time;
-                shares[k] = one + two;
+                c.share = one + two;
                 up += one;
                 down += two;
             }
@@ -286,7 +294,7 @@ _TOGETHER = """
                 const float stopped = start + (end - start) * on_line;
                 for (int k = 0; k < members; ++k) {
                     Cursor& c = cursors[k];
-                    const float own = weight * shares[k] / both;
+                    const float own = weight * c.share / both;
                     if (!(own > 0.0f))
                         continue;
                     if (c.waiting <= 0.0f)
@@ -355,7 +363,7 @@ _TOGETHER = """
 """
 
 
-@wp.func_native(TILES + _TOGETHER % {"most": MOST_TOGETHER})
+@wp.func_native(TILES + _TOGETHER % {"few": FEW, "cursor": CURSOR})
 def march_rays_together(
     index: wp.int32,
     place: wp.int32,
@@ -374,6 +382,7 @@ def march_rays_together(
     step: wp.float32,
     opaque: wp.float32,
     look_every: wp.float32,
+    scratch: wp.array[wp.float32],
     records: wp.array2d[wp.float32],
 ) -> None:
     """Write the records of some rays of one tile."""
@@ -395,6 +404,7 @@ def together_kernel(
     limits: wp.array[wp.float32],  # [R]
     step: wp.float32,  # voxels
     per_index: wp.int32,  # rays
+    scratch: wp.array[wp.float32],  # [P * CURSOR] on a CPU, 64 times that on CUDA; [0] if no tile needs it
     records: wp.array2d[wp.float32],  # [64 * P, 16]
     first: wp.int32,
 ) -> None:
@@ -418,5 +428,6 @@ def together_kernel(
         step,
         wp.static(OPAQUE),
         wp.static(LOOK_EVERY),
+        scratch,
         records,
     )

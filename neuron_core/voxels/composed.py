@@ -327,7 +327,9 @@ class Composer:
         instances = np.zeros(max(drawing.used, 1), np.int32)
         instances[drawing.slots[order]] = pairs.instances[order]
         arrays = (tiles, firsts, drawing.slots[order].astype(np.int32), instances)
-        return Tiled(*(self._moved(array) for array in arrays))
+        most = int(np.diff(firsts).max(initial=0))
+        own, begins, places, of = (self._moved(array) for array in arrays)
+        return Tiled(own, begins, places, of, most)
 
     def _occluders(self, given: Rays) -> tuple[Occluders | None, Any]:
         """What rays meet of meshes, and how far they may go; distances along unit rays."""

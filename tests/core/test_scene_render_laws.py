@@ -193,6 +193,37 @@ def test_two_copies_of_half_the_density_are_one():
     assert decibels(both.rgba, drawn((one, PLACES["turned"])).rgba) >= 60
 
 
+@pytest.mark.parametrize("count", [24, 25])
+def test_any_number_of_copies_of_a_share_of_the_density_are_the_whole(count):
+    nvf = smoke(soft_ball(), 16)
+    nvf.normals[:] = np.array([0.0, 0.6, 0.8])  # of one color: what each copy shows is shaded once
+    thin = Nvf(nvf.aabb, nvf.voxel_size, nvf.top, nvf.density / count, nvf.normals, nvf.active)
+    one, whole = (
+        composed.Dressed(composed.Field(field, shader()), waves(field, amount=0.0)) for field in (thin, nvf)
+    )
+    many, once = drawn(*[(one, np.eye(4))] * count), drawn((whole, np.eye(4)))
+    assert decibels(many.rgba[..., 3], once.rgba[..., 3]) >= 60
+    thick = once.rgba[..., 3] > 0.2  # what shows less than a thousandth has no color
+    assert thick.sum() > 500 and decibels(many.rgba[thick], once.rgba[thick]) >= 50
+
+
+@pytest.mark.parametrize("count", [65, 150])
+def test_any_number_of_veils_one_after_another_let_through_the_product(count):
+    veil = dressed(smoke(lambda places: np.full(places.shape[:-1], 30.0 / count), 16))
+    view = camera((0.0, 0.0, 400.0), side=16)
+    view = replace(view, fl_x=view.fl_x * 250, fl_y=view.fl_y * 250)
+    places = [placed((0.0, 0.0, 1.5 * number)) for number in range(-count // 2, count - count // 2)]
+    passed = np.ones((16, 16))
+    for place in places:
+        passed *= 1.0 - drawn((veil, place), view=view).rgba[..., 3]
+    assert passed.min() < 0.9
+    scene = drawn(*((veil, place) for place in places), view=view)
+    expected = np.where(passed > kernels.OPAQUE, 1.0 - passed, 1.0)
+    np.testing.assert_allclose(scene.rgba[..., 3], expected, atol=2e-3)
+    back = drawn(*((veil, place) for place in reversed(places)), view=view)
+    np.testing.assert_allclose(back.rgba, scene.rgba, atol=1e-5)
+
+
 def brute_force(scene: list, view: Camera) -> np.ndarray:
     """Analytic fields marched together in tiny steps; colors are shaded once for each asset and ray."""
     rays_o, rays_d = (array.reshape(-1, 3).astype(np.float64) for array in rays(view, *pixel_centers(view)))
