@@ -6,6 +6,7 @@ Problems that are not `fatal` are warnings. `deep` reads the tensors of every `.
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
 from pxr import Sdf, Usd, UsdGeom
@@ -22,6 +23,8 @@ from neuron_core.scene.splats import is_splat, splat_problems
 HELD = 0.999  # share of the density that has to lie within the extent
 EVERYTHING = Usd.TraverseInstanceProxies(Usd.PrimDefaultPredicate)
 
+KEYWORD = "Neuron"  # of validators that we register with USD
+
 EncoderCheck = Callable[[Manifest], None]  # raises a NeuronError where the encoder cannot be had
 
 
@@ -35,19 +38,32 @@ def validate(
 
     `times` are those at which transforms, looks and files are checked.
     """
-    found = [*_usd_problems(scene.stage), *_root_problems(scene.stage)]
     nodes: dict[str, AssetNode] = {}
-    for time in times:
-        snapshot = scene.snapshot(time)
-        found += snapshot.problems
-        nodes |= {node.path: node for node in snapshot.assets}
+    found = [*_usd_problems(scene.stage), *asset_problems(scene, times, nodes)]
     for prim in Usd.PrimRange.Stage(scene.stage, EVERYTHING):
-        if schema.is_asset(prim):
-            found += _variant_problems(prim)
-        elif is_splat(prim):
+        if is_splat(prim):
             found += splat_problems(prim, Usd.TimeCode.EarliestTime())
     found += _file_problems(scene.stage, list(nodes.values()), deep, check_encoder)
     return _distinct(found)
+
+
+def asset_problems(
+    scene: SceneStage, times: Iterable[float | None] = (None,), nodes: dict[str, AssetNode] | None = None
+) -> list[Problem]:
+    """What is wrong with the neural assets of a stage by what prims and headers say. Raises SceneError.
+
+    Adds what is drawn to `nodes`, by path.
+    """
+    found = [*_root_problems(scene.stage)]
+    for time in times:
+        snapshot = scene.snapshot(time)
+        found += snapshot.problems
+        if nodes is not None:
+            nodes |= {node.path: node for node in snapshot.assets}
+    for prim in Usd.PrimRange.Stage(scene.stage, EVERYTHING):
+        if schema.is_asset(prim):
+            found += _variant_problems(prim)
+    return found
 
 
 def _distinct(problems: Iterable[Problem]) -> list[Problem]:
@@ -63,13 +79,14 @@ def _said(problem: Problem, others: list[str]) -> bool:
 
 
 def _usd_problems(stage: Usd.Stage) -> Iterable[Problem]:
-    """What the validators of this USD say; none where it has none."""
+    """What the validators of this USD say, without ours; none where it has none."""
     try:
         from pxr import UsdValidation
     except ImportError:
         return
     registry = UsdValidation.ValidationRegistry()
-    context = UsdValidation.ValidationContext(registry.GetOrLoadAllValidators())
+    theirs = [one for one in registry.GetOrLoadAllValidators() if not _is_ours(one.GetMetadata())]
+    context = UsdValidation.ValidationContext(theirs)
     with quiet():
         errors = context.Validate(stage)
     for error in errors:
@@ -79,6 +96,10 @@ def _usd_problems(stage: Usd.Stage) -> Iterable[Problem]:
         fatal = error.GetType() == UsdValidation.ValidationErrorType.Error
         text = " ".join(error.GetMessage().split())
         yield Problem(sites[0] if sites else "/", text, f"USD calls it {error.GetName()}.", "usd", fatal)
+
+
+def _is_ours(metadata: Any) -> bool:
+    return KEYWORD in metadata.GetKeywords()
 
 
 def _root_problems(stage: Usd.Stage) -> Iterable[Problem]:

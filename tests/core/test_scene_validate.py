@@ -8,7 +8,7 @@ from pxr import Gf, Sdf, Usd, UsdGeom, Vt
 
 from neuron_core.assets import AssetError, Encoder, read_header
 from neuron_core.prompts import PromptError, load_encoder
-from neuron_core.scene import Problem, read_stage, schema
+from neuron_core.scene import Problem, read_stage, schema, usd_validators
 from neuron_core.scene.library import Submission, publish
 from neuron_core.scene.proxy import fog_of
 from neuron_core.scene.splats import TYPE, splat_problems
@@ -203,3 +203,30 @@ def test_files_that_are_broken_are_named_at_their_prim(tmp_path):
     (problem,) = validate(read_stage(path), deep=True)
     assert (problem.path, problem.kind) == ("/World/a", AssetError.kind)
     assert UsdGeom and schema.NAME
+
+
+def test_our_checks_are_validators_of_usd_too(tmp_path):
+    """Any tool that lets USD validate a stage finds them, and we do not say them twice."""
+    from pxr import UsdValidation
+
+    names = usd_validators.register()
+    assert names == usd_validators.register() == (usd_validators.ASSETS, usd_validators.SPLATS)
+    registry = UsdValidation.ValidationRegistry()
+    assert all(registry.HasValidator(name) for name in names)
+    sound = read_stage(published(tmp_path))
+    body = asset_prim("gone", file="./gone.neuron") + f'def {TYPE} "splats"\n{{\n}}\n'
+    body += asset_prim("posed", "float[] neuron:pose = [1]", file="./lib/ball/v001/ball.neuron")
+    broken = read_stage(write_stage(tmp_path / "broken.usda", f'def Xform "World"\n{{\n{body}}}\n'))
+    context = UsdValidation.ValidationContext([registry.GetOrLoadValidatorByName(name) for name in names])
+    assert not context.Validate(sound.stage)
+    kinds = UsdValidation.ValidationErrorType
+    found = {str(one.GetSites()[0].GetPrim().GetPath()): one for one in context.Validate(broken.stage)}
+    assert {path: one.GetType() for path, one in found.items()} == {
+        "/World/gone": kinds.Error,
+        "/World/splats": kinds.Error,
+        "/World/posed": kinds.Warn,
+    }
+    assert "gone.neuron" in found["/World/gone"].GetMessage()
+    ours = [one for one in validate(broken) if one.kind != "usd"]
+    assert sorted(one.path for one in ours) == sorted(found)
+    assert not [one for one in validate(broken) if one.kind == "usd" and one.path == "/World/posed"]
