@@ -121,6 +121,9 @@ class OpNode(Checked):
     def node(self, node_path: str) -> "OpNode | None":
         return self._nodes.get(node_path)
 
+    def addMessage(self, message: str) -> None:
+        self.made.setdefault("messages", []).append(message)
+
     def addWarning(self, message: str) -> None:
         self.made["warnings"].append(message)
 
@@ -223,11 +226,18 @@ def default_of(parm: object) -> object:
     return int(default[0]) if kind in ("integer", "toggle", "button") else default[0]
 
 
-class NodeError(Exception):
+class Error(Exception):
+    """As hou.Error."""
+
+    def instanceMessage(self) -> str:
+        return str(self)
+
+
+class NodeError(Error):
     """As hou.NodeError."""
 
 
-class OperationFailed(Exception):
+class OperationFailed(Error):
     """As hou.OperationFailed."""
 
 
@@ -251,6 +261,7 @@ class Module(types.ModuleType):
     def __init__(self, version: tuple[int, int, int]) -> None:
         super().__init__("hou")
         self.__dict__["_own"] = {
+            "Error": Error,
             "NodeError": NodeError,
             "OperationFailed": OperationFailed,
             "OpNode": OpNode,
@@ -263,6 +274,9 @@ class Module(types.ModuleType):
             "severityType": Enumeration("severityType"),
             "isUIAvailable": lambda: False,
             "applicationVersion": lambda: version,
+            "applicationVersionString": lambda: ".".join(map(str, version)),
+            "licenseCategoryType": Enumeration("licenseCategoryType"),
+            "licenseCategory": lambda: "Commercial",
         }
 
     def __getattr__(self, name: str) -> object:

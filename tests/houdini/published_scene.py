@@ -4,10 +4,16 @@ What is here follows the stubs as everything in `published_hou` does. Types of n
 of the table of Houdini's own.
 """
 
+import json
+import types
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
+from houdini_assets import binary, tree
 from houdini_assets.description import NodeType
 from houdini_assets.nodes import NODES
+from pxr import Usd
 
 from tests.houdini import published_hou
 from tests.houdini.published_hou import Checked
@@ -24,6 +30,17 @@ class NodeTypeCategory(Checked):
         return self._name
 
 
+class HDADefinition(Checked):
+    def __init__(self, kind: NodeType) -> None:
+        self._kind = kind
+
+    def nodeTypeName(self) -> str:
+        return self._kind.operator
+
+    def libraryFilePath(self) -> str:
+        return f"/neuron/otls/{self._kind.folder}"
+
+
 class OpNodeType(Checked):
     def __init__(self, kind: NodeType | str, context: str) -> None:
         self._kind, self._context = kind, context
@@ -34,6 +51,39 @@ class OpNodeType(Checked):
     def category(self) -> NodeTypeCategory:
         return NodeTypeCategory(self._context)
 
+    def definition(self) -> HDADefinition | None:
+        return HDADefinition(self._kind) if isinstance(self._kind, NodeType) else None
+
+
+class ParmTuple(Checked):
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def name(self) -> str:
+        return self._name
+
+
+class Parm(published_hou.Parm):
+    """A parameter whose menu and button call the node's Python module, as in Houdini."""
+
+    def __init__(self, node: "OpNode", name: str) -> None:
+        super().__init__(node._values, name)
+        ours = isinstance(node._node_type, NodeType)
+        described = node._node_type.parms() if ours else ()
+        self._node, self._described = node, next((parm for parm in described if parm.name == name), None)
+
+    def name(self) -> str:
+        return self._name
+
+    def menuItems(self) -> tuple[str, ...]:
+        menu = self._described.menu
+        if menu.function:
+            return tuple(getattr(self._node._module(), menu.function)({"node": self._node})[::2])
+        return tuple(token for token, _ in menu.items)
+
+    def pressButton(self) -> None:
+        getattr(self._node._module(), self._described.callback)({"node": self._node})
+
 
 class Networked:
     """What nodes of every kind do in a network; `scene` keeps what is selected."""
@@ -43,6 +93,7 @@ class Networked:
         self._children: list[OpNode] = []
         self._inputs: dict[int, OpNode] = {}
         self._placed = self._shown = self._rendered = False
+        self._errors: list[str] = []
         scene.by_id[self._id] = self
 
     def name(self) -> str:
@@ -88,6 +139,33 @@ class Networked:
             assert name in self._values, f"{self.path()} has no parameter {name}"
             self._values[name] = value
 
+    def parm(self, parm_path: str) -> Parm | None:
+        return Parm(self, parm_path) if parm_path in self._values else None
+
+    def parms(self) -> tuple[Parm, ...]:
+        return tuple(Parm(self, name) for name in self._values)
+
+    def parmTuples(self) -> tuple[ParmTuple, ...]:
+        return tuple(map(ParmTuple, self._values))
+
+    def errors(self) -> tuple[str, ...]:
+        return tuple(self._errors)
+
+    def _module(self) -> types.ModuleType:
+        """The Python module of the asset, from the text that its section holds."""
+        module = types.ModuleType(self._node_type.name)
+        exec(self._node_type.module, module.__dict__)
+        return module
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """What Houdini does with the errors of a cook."""
+        self._errors = []
+        try:
+            work()
+        except published_hou.NodeError as error:
+            self._errors = [str(error)]
+            raise published_hou.OperationFailed("The node has errors.") from error
+
     def moveToGoodPosition(self) -> None:
         self._placed = True
 
@@ -120,15 +198,39 @@ class OpNode(Networked, published_hou.OpNode):
 
 
 class RopNode(Networked, published_hou.RopNode):
-    pass
+    def render(self) -> None:
+        self._guarded(lambda: self._module().render_frame(self))
 
 
 class LopNode(Networked, published_hou.LopNode):
-    pass
+    def cook(self, force: bool = False) -> None:
+        self._stage = Usd.Stage.CreateInMemory()
+        for above in self.inputs():
+            above.cook(force=True)
+            self._stage.GetRootLayer().TransferContent(above.stage().Flatten())
+        self._guarded(lambda: self._module().cook(self, self))
+
+    def stage(self) -> Usd.Stage | None:
+        if self._stage is None:
+            self.cook()
+        return self._stage
 
 
 class SopNode(Networked, published_hou.SopNode):
-    pass
+    def cook(self, force: bool = False) -> None:
+        if isinstance(self._node_type, NodeType):
+            for above in self.inputs():
+                self.geometry().made = dict(above.geometry().made)
+            self._guarded(lambda: self._module().cook(self))
+        elif self._kind == "box":
+            corners = np.array(np.meshgrid(*3 * [(-0.5, 0.5)]), np.float32).reshape(3, -1).T
+            self.geometry().made["P"] = np.ascontiguousarray(corners)
+
+    def geometry(self) -> published_hou.Geometry:
+        if self._kind == "box" and not hasattr(self, "_geometry"):
+            self._geometry = published_hou.Geometry()
+            self.cook()
+        return super().geometry()
 
 
 class ObjNode(Networked, published_hou.OpNode):
@@ -233,6 +335,7 @@ class Scene:
         self.told: list[str] = []
         self.undone: list[str] = []
         self.callbacks: list[Callable[[], None]] = []
+        self.files: list[str] = []  # that were loaded, installed or saved
         self.missing: set[str] = set()  # types that this Houdini does not know
         self.tabs: list[object] = [NetworkEditor(), SceneViewer()] if desktop else []
         self.desktop = desktop
@@ -290,6 +393,8 @@ class Scene:
             "isUIAvailable": lambda: self.desktop,
             "undos": Functions("undos", group=self._group),
             "ui": self._ui(),
+            "hipFile": Functions("hipFile", load=self._load, save=self.files.append),
+            "hda": Functions("hda", installFile=self._install, definitionsInFile=_definitions),
             "qt": Functions("qt", mainWindow=lambda: None, styleSheet=lambda: ""),
             "text": Functions("text", expandString=lambda text: text.replace("$HIP", self.home)),
             "pypanel": Functions("pypanel", interfaceByName=PythonPanelInterface),
@@ -301,6 +406,17 @@ class Scene:
             "PythonPanel": PythonPanel,
             "PathBasedPaneTab": PathBasedPaneTab,
         }
+
+    def _load(self, file_name: str, **_: object) -> None:
+        if not Path(file_name).is_file():
+            raise published_hou.OperationFailed(f"Cannot open {file_name}")
+        self.files.append(file_name)
+        for row in json.loads(Path(file_name).read_text()):  # a scene of ours is a list of drivers
+            self.roots["out"].createNode(*row)
+
+    def _install(self, file_path: str) -> None:
+        self.files.append(file_path)
+        self.missing.clear()
 
     def _group(self, label: str) -> Undo:
         self.undone.append(label)
@@ -319,6 +435,13 @@ class Scene:
             addEventLoopCallback=self.callbacks.append,
             removeEventLoopCallback=self.callbacks.remove,
         )
+
+
+def _definitions(file_path: str) -> tuple[HDADefinition, ...]:
+    """What a binary file holds, read by its format."""
+    files = binary.unpack(Path(file_path).read_bytes())
+    found = [node for node in NODES if files == tree.files_of(node)]
+    return tuple(map(HDADefinition, found))
 
 
 def enter(module: published_hou.Module, desktop: bool = True) -> Scene:
