@@ -10,7 +10,7 @@ import hou
 from neuron_core.foundation.errors import NeuronError
 from neuron_houdini import engine, jobs
 
-Ending = Callable[[hou.OpNode], None]  # with the node, after the job ended well
+Ending = Callable[["hou.OpNode"], None]  # with the node, after the job ended well
 
 
 def start(
