@@ -337,9 +337,10 @@ def check_splats(work: Work) -> str:
     return f"{count} points"
 
 
-def write_splats(path: Path, count: int) -> None:
-    """A ball of splats, as trainers write them."""
+def write_splats(path: Path, count: int, rest: int = 0) -> None:
+    """A ball of splats, as trainers write them, with `rest` coefficients of harmonics."""
     names = "x y z f_dc_0 f_dc_1 f_dc_2 opacity scale_0 scale_1 scale_2 rot_0 rot_1 rot_2 rot_3".split()
+    names += [f"f_rest_{index}" for index in range(rest)]
     rows = np.random.default_rng(0).normal(size=(count, len(names))).astype("<f4")
     rows[:, 7:10] = -4.0
     head = ["ply", "format binary_little_endian 1.0", f"element vertex {count}"]

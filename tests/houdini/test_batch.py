@@ -1,5 +1,6 @@
 """Scripts for hython: drivers from a command line, and the check of everything, from start to end."""
 
+import ast
 import json
 import os
 import runpy
@@ -11,7 +12,8 @@ from houdini_assets.nodes import NODES
 from pxr import Plug, Usd
 
 from neuron_core.scene import shots
-from tests.houdini import published_scene
+from tests.houdini import published_hou, published_scene
+from tests.houdini.test_api import chains
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
@@ -98,6 +100,14 @@ def verify(batch, monkeypatch):
 
     yield verify_in_houdini
     sys.modules.pop("verify_in_houdini", None)
+
+
+@pytest.mark.parametrize("path", [*SCRIPTS.glob("hython_*.py"), SCRIPTS / "verify_in_houdini.py"])
+def test_scripts_use_only_names_of_hou_that_are_published(path):
+    for chain in chains(ast.parse(path.read_text())):
+        _, first, *rest = chain.split(".")
+        assert first in published_hou.names(), chain
+        assert not rest or rest[0] in published_hou.members(first), chain
 
 
 def test_every_node_type_is_created_and_exercised(verify):
