@@ -52,6 +52,7 @@ TASKS: tuple[Task, ...] = (
         "neuron_core.bench.run:run",
     ),
     _task("dataset", "DatasetConfig", ("out",), "render the ground truth of a material library"),
+    _task("karma", "KarmaConfig", ("out",), "convert what Karma rendered into a dataset"),
     _task("train", "TrainConfig", ("dataset", "out"), "train a prompt-steered field on a dataset"),
     _task("bake", "BakeConfig", ("run", "out"), "bake a trained field into one .neuron file"),
     _task("look", "LookConfig", ("asset",), "give a .neuron file a new look, or edit one, without training"),

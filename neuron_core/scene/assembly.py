@@ -105,13 +105,17 @@ def add_references(
     names = {asset: name_of(source) for asset, source in sources.items()}
     changes = placed.changes()
     paths = [f"{group}/{names[asset]}_{index:0{digits}d}" for index, asset in enumerate(placed.assets)]
+    repeated: dict[int, list[int]] = {}  # by the point whose prim is copied
     for asset, source in sources.items():
         looks = _by_look(placed, asset)
         base = next(iter(looks.values()))[0]
         prim = shots.add(stage, source, paths[base], instance)
         shots.change(stage, paths[base], replace(changes[base], look=None))
         represent(stage, prim, representations)
-        _repeat(stage, base, looks, paths, changes)
+        repeated |= _one_of_each(stage, base, looks, paths, changes)
+    with Sdf.ChangeBlock():
+        for head, rest in repeated.items():
+            shots.repeat(stage, paths[head], {paths[index]: changes[index] for index in rest})
     return paths
 
 
@@ -124,24 +128,26 @@ def _by_look(placed: Placements, asset: str) -> dict[str, list[int]]:
     return dict(sorted(found.items(), key=lambda item: bool(item[0])))
 
 
-def _repeat(
+def _one_of_each(
     stage: Usd.Stage,
     base: int,
     looks: Mapping[str, Sequence[int]],
     paths: Sequence[str],
     changes: Sequence[Change],
-) -> None:
-    """Copies of a placed prim without a look. One prim of each look is composed, so that it is checked."""
-    for look, members in sorted(
-        looks.items(), key=lambda item: base in item[1]
-    ):  # the base keeps none till last
+) -> dict[int, list[int]]:
+    """One prim for each look, from a placed prim that has none; the points that are to be like each.
+
+    These prims are composed, so that their looks are checked.
+    """
+    found = {}
+    for look, members in sorted(looks.items(), key=lambda item: base in item[1]):  # the base comes last
         head = base if base in members else members[0]
         if head != base:
             shots.repeat(stage, paths[base], {paths[head]: replace(changes[head], look=None)})
         if look:
             shots.change(stage, paths[head], Change(look=look))
-        rest = {paths[index]: changes[index] for index in members if index != head}
-        shots.repeat(stage, paths[head], rest)
+        found[head] = [index for index in members if index != head]
+    return found
 
 
 def add_instancer(

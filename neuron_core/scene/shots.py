@@ -166,7 +166,7 @@ def add(stage: Usd.Stage, source: Path, prim_path: str, instance: bool = True) -
         prim.GetReferences().AddReference(relative(source, root))
         if instance and schema.is_asset(prim):
             prim.SetInstanceable(True)
-    _convert(prim, unit, up)
+    convert(prim, unit, up)
     return prim
 
 
@@ -220,7 +220,7 @@ def _frame_of(source: Path) -> tuple[float, str]:
     return float(UsdGeom.GetStageMetersPerUnit(stage)), str(UsdGeom.GetStageUpAxis(stage))
 
 
-def _convert(prim: Usd.Prim, unit: float, up: str) -> None:
+def convert(prim: Usd.Prim, unit: float, up: str) -> None:
     """Author what leads from an asset's units and axes to those of the stage; USD does not do it."""
     stage = prim.GetStage()
     xformable, ops = UsdGeom.Xformable(prim), []

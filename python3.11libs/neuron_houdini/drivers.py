@@ -19,8 +19,30 @@ Command = list[str]
 
 
 def dataset(node: hou.RopNode) -> None:
-    """Render the dataset of a node."""
-    _render(node, "dataset")
+    """Render the dataset of a node, with Karma or the engine."""
+    if is_karma(node):
+        _render_karma(node)
+    else:
+        _render(node, "dataset")
+
+
+def is_karma(node: hou.RopNode) -> bool:
+    """Whether Karma is to render."""
+    return _text(node, "renderer") == "karma"
+
+
+def work_items(node: hou.RopNode, frames: int = 8) -> list[dict[str, object]]:
+    """What is left for Karma, at most so many frames each, for TOPs."""
+    from neuron_houdini import karma_dataset
+
+    return karma_dataset.work_items(node, frames)
+
+
+def convert_words(node: hou.RopNode) -> list[str]:
+    """What the engine is told when Karma has rendered all."""
+    from neuron_houdini import karma_dataset
+
+    return karma_dataset.convert_words(node)
 
 
 def train(node: hou.RopNode) -> None:
@@ -123,8 +145,21 @@ def _render(node: hou.RopNode, task: str) -> None:
         raise hou.NodeError(str(error)) from error
 
 
+def _render_karma(node: hou.RopNode) -> None:
+    from neuron_houdini import karma_dataset
+
+    try:
+        with hou.InterruptableOperation("Neuron dataset", open_interrupt_dialog=True) as operation:
+            karma_dataset.render(node, operation.updateProgress)
+    except engine.EngineError as error:
+        raise hou.NodeError(str(error)) from error
+
+
 def start(node: hou.RopNode, task: str) -> None:
     """Run in the background; the status parameter follows it."""
+    if task == "dataset" and is_karma(node):
+        background.tell("Karma renders in the foreground or in TOPs. Press Render, or choose the engine.")
+        return
     try:
         commands = commands_of(node, task)
     except hou.NodeError as error:

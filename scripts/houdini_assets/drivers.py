@@ -1,6 +1,6 @@
 """The driver types: making datasets, training, rendering, publishing."""
 
-from houdini_assets.description import Item, Menu, NodeType, Parm
+from houdini_assets.description import Folder, Item, Menu, NodeType, Parm
 from houdini_assets.pieces import (
     file_parm,
     folder_parm,
@@ -42,6 +42,7 @@ def _driver(
     summary: str,
     text: str,
     frames: bool = False,
+    more: str = "",
 ) -> NodeType:
     return NodeType(
         table="Driver",
@@ -50,11 +51,38 @@ def _driver(
         items=(*render_parms(frames), *items, *job_parms()),
         summary=summary,
         help=text,
-        module=MODULE.format(name=name),
+        module=MODULE.format(name=name) + more,
         network=shell_network("hou.node('..').hdaModule().render_frame(hou.node('..'))", frames),
         icon=icon(drawing),
     )
 
+
+KARMA: tuple[Item, ...] = (
+    Parm(
+        "loppath",
+        "LOP Path",
+        "oppath",
+        help="The node whose stage is rendered, with its light and its cameras train_..., val_... and test_.... "
+        "Empty: the stage that the parameters above stand for.",
+        tags=(("opfilter", "!!LOP!!"), ("oprelative", ".")),
+    ),
+    Parm(
+        "prim",
+        "Primitive",
+        default=("/neuron/geometry",),
+        help="What takes the materials, on the stage of the LOP node.",
+        disable_when='{ loppath == "" }',
+    ),
+    Parm(
+        "karma_engine",
+        "Engine",
+        default=("cpu",),
+        help="Karma CPU or XPU.",
+        menu=Menu((("cpu", "CPU"), ("xpu", "XPU")), kind="menureplace"),
+    ),
+    whole("karma_samples", "Samples", 128, "Samples a pixel of every picture.", "1! 4096"),
+    Parm("husk", "husk", default=("$HFS/bin/husk",), help="The program that renders."),
+)
 
 DATASET = _driver(
     "dataset",
@@ -91,12 +119,36 @@ DATASET = _driver(
         whole("spp", "Samples", 36, "Samples a pixel of training pictures.", "1! 1024"),
         number("focal", "Focal Length", "50", "Millimetres.", "5! 200"),
         number("aperture", "Aperture", "36", "Width of the film gate in millimetres.", "1! 100"),
-        toggle("ground", "Ground", "Put the object on a grey disc."),
+        toggle("ground", "Ground", "Put the object on a grey disc. Of the engine's own renderer."),
         whole("seed", "Seed", 0, "Everything random follows from it.", "0! 100"),
         OVERWRITE,
+        Parm(
+            "renderer",
+            "Renderer",
+            default=("engine",),
+            help="Karma through husk, or the engine's own renderer. Both write the same folder.",
+            menu=Menu((("karma", "Karma"), ("engine", "Engine")), kind="menureplace"),
+        ),
+        Folder("karma", "Karma", KARMA, "simple", hide_when='{ renderer != "karma" }'),
     ),
-    "Renders the ground truth that a neural asset is trained on, with the engine's own renderer.",
-    "The folder is the one that `neuron dataset` writes. A run that was stopped goes on where it stopped.",
+    "Renders the ground truth that a neural asset is trained on, with Karma or the engine's own renderer.",
+    """
+    The folder is the one that `neuron dataset` writes. A run that was stopped goes on where it stopped.
+
+    Karma renders one picture of the shape from each camera and one of each material, as many frames of one
+    stage; then the engine converts them. Pictures that are there are not rendered again. For TOPs the Python
+    module has `work_items(node, frames)`, a list of dictionaries with the command line of each item, and
+    `convert_words(node)`, what the engine is told at the end.
+    """,
+    more="""
+
+def work_items(node, frames=8):
+    return _impl.work_items(node, frames)
+
+
+def convert_words(node):
+    return _impl.convert_words(node)
+""",
 )
 
 TRAIN = _driver(

@@ -7,9 +7,12 @@ from houdini_assets.pieces import (
     LOP_CODE,
     LOP_INPUTS,
     PRESSED,
+    folder_parm,
     icon,
     lop_network,
+    number,
     toggle,
+    whole,
 )
 
 REPRESENTATION = Parm(
@@ -149,4 +152,87 @@ def representations(kwargs):
     icon=icon("M20 18 H28 V26 H20 Z M38 18 H46 V26 H38 Z M20 38 H28 V46 H20 Z M38 38 H46 V46 H38 Z"),
 )
 
-LOPS = (ASSET, ASSEMBLE)
+SHADERBALL = NodeType(
+    table="Lop",
+    name="shaderball",
+    label="Neuron Shader Ball",
+    items=(
+        Parm(
+            "source",
+            "Object",
+            default=("ball",),
+            help="Neuron's own shader ball, a USD file, or what stands on the incoming stage, such as the "
+            "shader ball of Houdini's test geometry.",
+            menu=Menu(
+                (("ball", "Shader Ball"), ("file", "USD File"), ("input", "Incoming Stage")),
+                kind="menureplace",
+            ),
+        ),
+        Parm(
+            "geometry",
+            "USD File",
+            default=("shaderball",),
+            help="A USD file; a prim in it is written `FILE.usd@/prim`.",
+            hide_when='{ source != "file" }',
+        ),
+        Parm(
+            "assign",
+            "Assign To",
+            help="Prims of the file that take the material, separated by blanks. Empty: all of them.",
+            hide_when='{ source != "file" }',
+        ),
+        Parm(
+            "primpath",
+            "Primitive",
+            default=("/World",),
+            help="What is looked at and takes the material.",
+            hide_when='{ source != "input" }',
+            tags=(("sidefx::usdpathtype", "prim"),),
+        ),
+        Parm(
+            "materials",
+            "Library",
+            default=("builtin",),
+            help="`builtin`, names separated by commas, a JSON library, or a folder of MaterialX files.",
+        ),
+        Parm(
+            "material",
+            "Material",
+            help="The material that is shown. Empty: the first one.",
+            menu=Menu(function="materials", kind="menureplace"),
+        ),
+        whole("views", "Training Views", 48, "Cameras that are learned from.", "1! 200"),
+        whole("val_views", "Validation Views", 4, "Cameras whose pictures training is watched by.", "0! 32"),
+        whole("test_views", "Test Views", 8, "Cameras that nothing learns from.", "0! 32"),
+        whole("resolution", "Resolution", 128, "Pixels along each side of the square pictures.", "8! 1024"),
+        number("focal", "Focal Length", "50", "Millimetres.", "5! 200"),
+        number("aperture", "Aperture", "36", "Width of the film gate in millimetres.", "1! 100"),
+        toggle("ground", "Ground", "Keep the cameras above the ground."),
+        whole("seed", "Seed", 0, "Everything random follows from it.", "0! 100"),
+        folder_parm("folder", "Folder", "$HIP/neuron/lookdev", "Where the picture of the light is kept."),
+    ),
+    summary="Makes the stage of ground truth: an object, the studio light, cameras around it and a material.",
+    help="""
+    Below `/neuron` stand `geometry`, `light`, `cameras` and `materials`; cameras and light are those of the
+    engine, the material is MaterialX OpenPBR. `/Render/beauty` and `/Render/gbuffer` are settings for Karma
+    with the layers that [Node:out/neuron--dataset--1.0] renders. Materials that vary over the object are
+    shown even.
+    """,
+    module="""from neuron_houdini import shaderball as _impl
+
+
+def cook(lop, hda):
+    _impl.cook(lop, hda)
+
+
+def materials(kwargs):
+    return _impl.material_menu(kwargs["node"])
+""",
+    network=lop_network(LOP_CODE),
+    network_inputs=LOP_INPUTS,
+    input_labels=("Input Stage",),
+    input_help=STAGE_INPUT,
+    icon=icon("M32 14 A14 14 0 1 0 32.1 14 Z M20 48 H44 M26 42 V48 M38 42 V48"),
+)
+
+LOPS = (ASSET, ASSEMBLE, SHADERBALL)

@@ -1,0 +1,106 @@
+"""The LOP that makes the stage of ground truth: an object, the studio light, cameras, a material."""
+
+from __future__ import annotations  # names of hou differ between versions
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+import hou
+
+from neuron_core.foundation.errors import NeuronError
+from neuron_core.geometry import load_geometry
+from neuron_core.geometry.mesh import Geometry
+from neuron_core.materials import read_library
+from neuron_core.scene import karma, lookdev
+from neuron_core.tasks.dataset.config import DatasetConfig
+from neuron_core.tasks.dataset.plan import Plan, make_plan
+from neuron_core.tasks.dataset.studio import studio_environment
+
+CAMERA_OPTIONS = "views val_views test_views resolution focal aperture seed".split()
+
+
+def cook(lop: hou.LopNode, hda: hou.LopNode) -> None:
+    """Author the stage that is cooking. Raises hou.NodeError."""
+    try:
+        author(lop.editableStage(), hda)
+    except NeuronError as error:
+        raise hou.NodeError(f"{error.message} {error.hint}".strip()) from error
+
+
+def author(stage: object, hda: hou.OpNode) -> None:
+    """Everything that the parameters ask for. Raises NeuronError."""
+    config = config_of(hda)
+    library = read_library(config.materials)
+    brought = str(hda.evalParm("source")) == "input"
+    target = str(hda.evalParm("primpath")).strip()
+    geometry = lookdev.bounds_of(stage, target) if brought else _geometry(config.geometry, config.assign)
+    plan = make_plan(config, geometry, library.materials, library.held_out)
+    if not brought:
+        lookdev.add_geometry(stage, plan.geometry)
+    folder = Path(str(hda.evalParm("folder")).strip())
+    lookdev.add_light(stage, str(light_file(folder)))
+    cameras = lookdev.moved_cameras(plan.cameras, geometry.center) if brought else plan.cameras
+    paths = lookdev.add_cameras(stage, cameras)
+    _dress(stage, hda, plan, [target] if brought else lookdev.material_targets(plan.geometry))
+    size = (config.resolution, config.resolution)
+    for kind in (karma.BEAUTY, karma.GBUFFER):
+        karma.add_settings(stage, paths[0], size, kind, str(folder / f"{kind}.$F4.exr"))
+
+
+def _dress(stage: object, hda: hou.OpNode, plan: Plan, targets: list[str]) -> None:
+    """Bind the material that is picked, or the first one."""
+    name = str(hda.evalParm("material")).strip()
+    found = [one for one in plan.materials if not name or one.name == name]
+    if not found:
+        raise NeuronError(f"The library has no material {name!r}.", "Pick one of the menu.")
+    if found[0].layers:
+        hda.addMessage(f"{found[0].name} varies over the object; here it is even.")
+    surface = lookdev.add_material(stage, found[0])
+    for target in targets:
+        lookdev.bind(stage, target, surface)
+
+
+def config_of(hda: hou.OpNode) -> DatasetConfig:
+    """The dataset that the parameters stand for. Raises NeuronError."""
+    spec = "shaderball" if str(hda.evalParm("source")) == "ball" else str(hda.evalParm("geometry")).strip()
+    values: dict[str, object] = {name: hda.evalParm(name) for name in CAMERA_OPTIONS}
+    return DatasetConfig(
+        out=Path(),
+        geometry=spec,
+        assign=tuple(str(hda.evalParm("assign")).split()),
+        materials=str(hda.evalParm("materials")).strip(),
+        ground=bool(hda.evalParm("ground")),
+        surface_views=0,
+        **values,  # type: ignore[arg-type]  # each has the type of its parameter
+    )
+
+
+def plan_of(config: DatasetConfig) -> Plan:
+    """Object, cameras and materials of a dataset. Raises NeuronError."""
+    library = read_library(config.materials)
+    return make_plan(config, _geometry(config.geometry, config.assign), library.materials, library.held_out)
+
+
+@lru_cache(maxsize=2)
+def _geometry(spec: str, assign: tuple[str, ...]) -> Geometry:
+    return load_geometry(spec, assign)
+
+
+def light_file(folder: Path) -> Path:
+    """The studio light as a picture in a folder, written if it is not there."""
+    image = studio_environment()
+    digest = hashlib.sha256(image.tobytes()).hexdigest()[:8]
+    path = folder / f"neuron_studio_{digest}.exr"
+    if not path.is_file():
+        lookdev.write_environment(path, image)
+    return path
+
+
+def material_menu(hda: hou.OpNode) -> list[str]:
+    """Names of the materials of the library, each twice as menus want them."""
+    try:
+        library = read_library(str(hda.evalParm("materials")).strip())
+    except NeuronError:
+        return []
+    return [text for material in library.materials for text in (material.name, material.name)]

@@ -1,0 +1,302 @@
+"""The dataset driver with Karma: files for husk, its command line, what is left, errors."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pxr import Usd, UsdGeom, UsdRender, UsdShade
+
+from neuron_core.cli.arguments import parse
+from neuron_core.cli.registry import find_task
+from neuron_core.geometry import load_geometry
+from neuron_core.materials import read_library
+from neuron_core.scene import karma, lookdev
+from neuron_core.scene.usd_cameras import read_camera
+from neuron_core.tasks.dataset.config import DatasetConfig
+from neuron_core.tasks.dataset.plan import make_plan
+from neuron_core.tasks.karma.request import read_request
+from tests.houdini.published_hou import node_of
+from tests.houdini.test_lookdev import box_file
+
+# Options of husk that are documented for Houdini 21, with how many values each takes.
+HUSK = {
+    "--renderer": 1,
+    "--engine": 1,
+    "--settings": 1,
+    "--camera": 1,
+    "--frame": 1,
+    "--frame-count": 1,
+    "--frame-inc": 1,
+    "--res": 2,
+    "--output": 1,
+    "--make-output-path": 0,
+    "--pixel-samples": 1,
+    "--purpose": 1,
+    "--complexity": 1,
+    "--threads": 1,
+    "--snapshot": 1,
+    "--fast-exit": 1,
+    "--verbose": 1,
+    "--list-cameras": 0,
+}
+STAND_IN = """#!{python}
+import json, os, sys
+words = sys.argv[1:]
+value = lambda name: words[words.index(name) + 1]
+with open({log!r}, "a") as log: log.write(json.dumps(words) + "\\n")
+for frame in range(int(value("--frame")), int(value("--frame")) + int(value("--frame-count"))):
+    path = value("--output").replace("$F4", "%04d" % frame)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    print("ALF_PROGRESS 50%", flush=True)
+    if {end} == frame:
+        open(path, "w").write("half")
+        print("out of memory", flush=True)
+        os._exit(3)
+    open(path, "w").write("whole")
+    print("ALF_PROGRESS 100%", flush=True)
+"""
+SMALL = {"views": 3, "val_views": 1, "test_views": 1, "resolution": 24, "renderer": "karma"}
+
+
+def husk_program(tmp_path, end=0):
+    """A program that answers as husk does; it dies in the frame `end`."""
+    path = tmp_path / f"husk {end}"
+    path.write_text(STAND_IN.format(python=sys.executable, log=str(tmp_path / "log"), end=end))
+    path.chmod(0o755)
+    return str(path)
+
+
+def calls(tmp_path):
+    log = tmp_path / "log"
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+@pytest.fixture
+def dataset(hou, tmp_path, monkeypatch):
+    """A node, and the module with what the engine is told in place of the engine."""
+    from neuron_houdini import karma_dataset
+
+    told = []
+    monkeypatch.setattr(karma_dataset.engine, "run", lambda words, progress=None: told.append(words))
+    values = {
+        **SMALL,
+        "out": str(tmp_path / "Größe data"),
+        "geometry": str(box_file(tmp_path)),
+        "materials": "polished-gold,blue-plastic",
+        "husk": husk_program(tmp_path),
+    }
+    return node_of("dataset", **values), karma_dataset, told
+
+
+def options_of(words):
+    """Options with their values. Fails for what husk does not have."""
+    found, at = {}, 1
+    while at < len(words) and words[at].startswith("--"):
+        count = HUSK[words[at]]
+        found[words[at]] = words[at + 1 : at + 1 + count]
+        at += 1 + count
+    assert at == len(words) - 1, "one file at the end"
+    return found, words[at]
+
+
+def test_the_command_line_is_one_of_husk(dataset, tmp_path):
+    node, module, _ = dataset
+    items = module.work_items(node, 0)
+    assert [item["name"] for item in items] == ["gbuffer", "polished-gold", "blue-plastic"]
+    for item in items:
+        found, stage = options_of(item["command"])
+        assert found["--renderer"] == ["BRAY_HdKarma"] and found["--engine"] == ["cpu"]
+        assert (
+            found["--res"] == ["24", "24"] and found["--frame"] == ["1"] and found["--frame-count"] == ["5"]
+        )
+        opened = Usd.Stage.Open(stage)
+        settings = UsdRender.Settings(opened.GetPrimAtPath(found["--settings"][0]))
+        (target,) = settings.GetProductsRel().GetTargets()
+        product = UsdRender.Product(opened.GetPrimAtPath(target))
+        assert [product.GetProductNameAttr().Get()] == found["--output"]
+        count = len(product.GetOrderedVarsRel().GetTargets())
+        assert count == (5 if item["name"] == "gbuffer" else 1)
+
+
+def test_frames_look_through_the_cameras_of_the_engine(dataset):
+    node, module, _ = dataset
+    request = module.prepare(node)
+    config = DatasetConfig(
+        out=Path(node.evalParm("out")),
+        geometry=node.evalParm("geometry"),
+        materials=node.evalParm("materials"),
+        surface_views=0,
+        **{key: SMALL[key] for key in ("views", "val_views", "test_views", "resolution")},
+    )
+    plan = make_plan(config, load_geometry(config.geometry, ()), read_library(config.materials).materials)
+    assert request.splits == plan.splits
+    stage = Usd.Stage.Open(str(module._folder(node) / "karma" / "gbuffer.usda"))
+    settings = UsdRender.Settings(stage.GetPrimAtPath(karma.settings_path(karma.GBUFFER)))
+    (path,) = settings.GetCameraRel().GetTargets()
+    for frame, camera in enumerate(plan.cameras, 1):
+        found = read_camera(stage, str(path), 24, 24, Usd.TimeCode(frame))
+        np.testing.assert_allclose(found.c2w, camera.c2w, atol=1e-6)
+    assert (stage.GetStartTimeCode(), stage.GetEndTimeCode()) == (1, 5)
+
+
+def test_every_layer_shows_its_material(dataset):
+    node, module, _ = dataset
+    request = module.prepare(node)
+    for material in request.materials:
+        stage = Usd.Stage.Open(str(module._folder(node) / "karma" / f"{material.name}.usda"))
+        (mesh,) = stage.GetPrimAtPath(lookdev.GEOMETRY).GetChildren()
+        bound, _ = UsdShade.MaterialBindingAPI(mesh).ComputeBoundMaterial()
+        assert bound.GetPath().name == material.name.replace("-", "_")
+        assert stage.GetPrimAtPath(lookdev.LIGHT)
+        assert UsdGeom.GetStageMetersPerUnit(stage) == 1.0 and UsdGeom.GetStageUpAxis(stage) == "Y"
+
+
+def test_rendering_calls_husk_for_what_is_missing_and_then_the_engine(dataset, hou, tmp_path):
+    from neuron_houdini import drivers
+
+    node, module, told = dataset
+    drivers.dataset(node)
+    assert len(calls(tmp_path)) == 3
+    config = parse(find_task("karma"), told[0][1:])
+    assert config.out == module._folder(node)
+    drivers.dataset(node)
+    assert len(calls(tmp_path)) == 3 and len(told) == 2, "all is there"
+    raw = module._folder(node) / "karma" / "raw"
+    for frame in (2, 4, 5):
+        (raw / f"blue-plastic.{frame:04d}.exr").unlink()
+    drivers.dataset(node)
+    later = [options_of(["husk", *words])[0] for words in calls(tmp_path)[3:]]
+    assert [(found["--frame"], found["--frame-count"]) for found in later] == [(["2"], ["1"]), (["4"], ["2"])]
+
+
+def test_progress_never_goes_back_and_ends_at_the_end(dataset):
+    node, module, _ = dataset
+    seen = []
+    module.render(node, seen.append)
+    assert seen == sorted(seen) and 0 < seen[0] < seen[-1] <= 0.9
+
+
+def test_items_of_a_farm_are_short_and_together_all(dataset):
+    node, module, _ = dataset
+    items = module.work_items(node, 2)
+    assert max(item["count"] for item in items) == 2
+    outputs = [path for item in items for path in item["outputs"]]
+    assert len(outputs) == len(set(outputs)) == 15
+    assert parse(find_task("karma"), module.convert_words(node)[1:])
+
+
+def test_a_picture_that_husk_died_in_is_not_taken_for_whole(dataset, hou, tmp_path):
+    node, module, told = dataset
+    node._values["husk"] = husk_program(tmp_path, end=3)
+    with pytest.raises(hou.NodeError, match="out of memory"):
+        module.render(node, lambda fraction: None)
+    raw = module._folder(node) / "karma" / "raw"
+    assert sorted(path.name for path in raw.iterdir()) == ["gbuffer.0001.exr", "gbuffer.0002.exr"]
+    assert not told
+    node._values["husk"] = husk_program(tmp_path)
+    module.render(node, lambda fraction: None)
+    assert calls(tmp_path)[1][calls(tmp_path)[1].index("--frame") + 1] == "3" and told
+
+
+def test_a_missing_husk_is_a_node_error(dataset, hou, tmp_path):
+    node, module, _ = dataset
+    node._values["husk"] = str(tmp_path / "no husk")
+    with pytest.raises(hou.NodeError, match="no husk"):
+        module.render(node, lambda fraction: None)
+
+
+def test_escape_stops_husk(dataset, hou):
+    node, module, _ = dataset
+
+    def interrupt(fraction: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        module.render(node, interrupt)
+
+
+def test_pictures_of_something_else_are_not_mixed_in(dataset, hou, tmp_path):
+    node, module, _ = dataset
+    module.render(node, lambda fraction: None)
+    node._values["karma_samples"] = 7
+    with pytest.raises(hou.NodeError, match="something else"):
+        module.render(node, lambda fraction: None)
+    assert read_request(module._folder(node)).renderer.settings == {"samples": 128}
+    node._values["overwrite"] = 1
+    module.render(node, lambda fraction: None)
+    assert len(calls(tmp_path)) == 6
+
+
+def test_apprentice_has_a_mask_and_a_largest_size(dataset, hou, monkeypatch):
+    node, module, _ = dataset
+    assert module.prepare(node).mask_rectangle is None
+    monkeypatch.setitem(hou._own, "licenseCategory", lambda: "Apprentice")
+    left, top, right, bottom = module.prepare(node).mask_rectangle
+    assert 0 < left < right == 24 and 0 < top < bottom == 24
+    node._values["resolution"] = 721
+    with pytest.raises(hou.NodeError, match="1280 x 720"):
+        module.render(node, lambda fraction: None)
+
+
+def test_karma_does_not_run_in_the_background(dataset, hou):
+    from neuron_houdini import drivers
+
+    with pytest.raises(hou.NodeError, match="foreground"):
+        drivers.start(dataset[0], "dataset")
+
+
+def lop_stage(tmp_path, unit, up):
+    """A stage of somebody's own: a box off the origin, with cameras of the shader ball LOP around it."""
+    from neuron_houdini import shaderball
+
+    stage = Usd.Stage.CreateInMemory()
+    UsdGeom.SetStageMetersPerUnit(stage, unit)
+    UsdGeom.SetStageUpAxis(stage, up)
+    cube = UsdGeom.Cube.Define(stage, "/World/box")
+    cube.CreateSizeAttr(2.0 / unit)
+    UsdGeom.Xformable(cube).AddTranslateOp().Set((3 / unit, 4 / unit, 5 / unit))
+    small = {key: SMALL[key] for key in ("views", "val_views", "test_views", "resolution")}
+    hda = node_of("shaderball", source="input", primpath="/World/box", folder=str(tmp_path / "l"), **small)
+    inner = node_of("shaderball")
+    inner._stage = stage
+    shaderball.cook(inner, hda)
+    return inner
+
+
+@pytest.mark.parametrize(("unit", "up"), [(1.0, "Y"), (0.01, "Z")])
+def test_cameras_come_from_the_stage_of_a_lop(dataset, tmp_path, unit, up):
+    node, module, _ = dataset
+    node._nodes["/stage/ball"] = lop = lop_stage(tmp_path, unit, up)
+    node._values |= {"loppath": "/stage/ball", "prim": "/World/box"}
+    request = module.prepare(node)
+    assert {split: len(names) for split, names in request.splits.items()} == {"train": 3, "val": 1, "test": 1}
+    for camera in request.cameras:  # the object stands at the origin of the dataset
+        away = -camera.position
+        assert camera.forward @ away / np.linalg.norm(away) > 1 - 1e-6
+    path = f"{lookdev.CAMERAS}/{request.cameras[0].name}"
+    seen = read_camera(lop._stage, path, 24, 24, Usd.TimeCode.Default())
+    stage = Usd.Stage.Open(str(module._folder(node) / "karma" / "polished-gold.usda"))
+    found = read_camera(stage, module.CAMERA, 24, 24, Usd.TimeCode(1))
+    np.testing.assert_allclose(found.c2w, seen.c2w, atol=1e-5)
+    geometry = load_geometry(request.geometry, ())
+    assert geometry.digest() == request.geometry_digest
+    place = np.array(UsdGeom.XformCache().GetLocalToWorldTransform(stage.GetPrimAtPath("/World/box")))[3]
+    np.testing.assert_allclose((request.dataset_from_stage @ place)[:3], 0.0, atol=1e-5)
+    bound, _ = UsdShade.MaterialBindingAPI(stage.GetPrimAtPath("/World/box")).ComputeBoundMaterial()
+    assert bound.GetPath().name == "polished_gold"
+
+
+def test_a_stage_without_training_cameras_is_a_node_error(dataset, hou):
+    node, module, _ = dataset
+    lop = node_of("asset")
+    lop._stage = Usd.Stage.CreateInMemory()
+    UsdGeom.Cube.Define(lop._stage, "/World/box")
+    node._nodes["/stage/x"] = lop
+    node._values |= {"loppath": "/stage/x", "prim": "/World/box"}
+    with pytest.raises(hou.NodeError, match="begins with train"):
+        module.render(node, lambda fraction: None)
+    node._values["loppath"] = "/stage/gone"
+    with pytest.raises(hou.NodeError, match="no LOP node"):
+        module.render(node, lambda fraction: None)
