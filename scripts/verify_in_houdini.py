@@ -228,6 +228,7 @@ def check_dataset(work: Work) -> str:
     run_driver(
         "dataset",
         out=str(folder),
+        renderer="engine",
         materials=MATERIALS,
         views=2,
         val_views=1,
@@ -313,12 +314,28 @@ def _box() -> hou.OpNode:
 
 def check_shaderball(work: Work) -> str:
     """The LOP makes the stage of ground truth."""
-    node = cooked(made("shaderball"))
+    views = {"views": 2, "val_views": 1, "test_views": 1, "resolution": 64}
+    values = {"materials": MATERIALS, "folder": str(work.folder / "shaderball"), **views}
+    node = cooked(made("shaderball", **values))
     stage = cast("hou.LopNode", node).stage()
     kinds = [prim.GetTypeName() for prim in stage.Traverse()]
     if "Camera" not in kinds:
         raise Problem(f"no cameras among {len(kinds)} prims")
+    work.left["shader ball"] = node
     return f"{len(kinds)} prims, {kinds.count('Camera')} cameras"
+
+
+def check_karma(work: Work) -> str:
+    """The dataset driver renders the stage of the shader ball with Karma, and the engine converts it."""
+    lop = work.take("shader ball")
+    husk = Path(hou.text.expandString("$HFS/bin/husk"))
+    if not (husk.exists() or husk.with_suffix(".exe").exists()):
+        raise Skipped(f"there is no {husk}")
+    folder = work.folder / "karma"
+    values = {"renderer": "karma", "loppath": lop.path(), "karma_samples": 4, "resolution": 64}
+    run_driver("dataset", out=str(folder), materials=MATERIALS, **values)
+    must_exist(folder / "dataset.json")
+    return str(folder)
 
 
 def check_splats(work: Work) -> str:
@@ -421,6 +438,7 @@ EXERCISES: dict[str, Check] = {  # in this order: later ones use what earlier on
     "assemble": check_assemble,
     "render": check_render,
     "shaderball": check_shaderball,
+    "dataset with karma": check_karma,
     "splats": check_splats,
     "volume": check_volume,
     "sample": check_sample,

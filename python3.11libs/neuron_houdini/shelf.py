@@ -92,8 +92,14 @@ def shader_ball() -> hou.Node:
 
 @_tool
 def make_dataset() -> hou.Node:
-    """A driver that renders ground truth."""
-    return _shown(_create(OUT, "dataset"))
+    """A driver that renders ground truth: with Karma where /stage has a shader ball, else with the engine."""
+    node = _create(OUT, "dataset")
+    ball = _existing(STAGE, "shaderball")
+    if ball is not None:
+        node.setParms({"renderer": "karma", "loppath": ball.path()})
+        for name in ("materials", "resolution"):
+            _copy_value(ball, node, name)
+    return _shown(node)
 
 
 @_tool
@@ -206,6 +212,11 @@ def _existing(network: str, name: str) -> hou.OpNode | None:
     """A node of a type of ours: the selected one, else the last one."""
     nodes = [child for child in _network(network).children() if child.type().name() == operator(name)]
     return next((node for node in nodes if node.isSelected()), nodes[-1] if nodes else None)
+
+
+def _copy_value(source: hou.OpNode, target: hou.OpNode, name: str) -> None:
+    """Let a parameter have the value of that of the same name."""
+    target.setParms({name: source.evalParm(name)})
 
 
 def _copy_text(source: hou.OpNode, name: str, target: hou.OpNode, as_name: str) -> None:

@@ -267,6 +267,7 @@ def test_the_package_needs_numpy_and_pxr_only(version):
         pytest.skip(f"no Python {version[0]}.{version[1]} with numpy and pxr; name one in NEURON_TEST_PYTHON")
     libs = PROJECT / "python3.11libs"
     modules = [f"neuron_houdini.{path.stem}" for path in (libs / "neuron_houdini").glob("[a-z]*.py")]
+    modules.append("neuron_houdini.panel.library")  # the rest of the panel needs Houdini's Qt
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), str(libs)])}
     done = subprocess.run(
         [python, "-c", GUARD, *modules], env=environment, capture_output=True, text=True, check=False

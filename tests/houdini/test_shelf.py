@@ -125,6 +125,15 @@ def test_training_is_fed_by_the_selected_dataset(scene, shelf):
     assert len(scene.roots["out"].children()) == 3
 
 
+def test_the_dataset_of_a_scene_with_a_shader_ball_is_rendered_from_it_with_karma(scene, shelf):
+    assert leaves(scene, shelf, "make_dataset").evalParm("renderer") == "engine"
+    ball = leaves(scene, shelf, "shader_ball")
+    ball.setParms({"materials": "car-paint", "resolution": 96})
+    node = leaves(scene, shelf, "make_dataset")
+    assert (node.evalParm("renderer"), node.evalParm("loppath")) == ("karma", ball.path())
+    assert (node.evalParm("materials"), node.evalParm("resolution")) == ("car-paint", 96)
+
+
 def test_training_in_an_empty_scene_makes_a_dataset_too(scene, shelf):
     node = leaves(scene, shelf, "train")
     (dataset,) = node.inputs()

@@ -31,7 +31,7 @@ class Panel(QtWidgets.QWidget):
         self.tabs.addTab(self.browser, "Assets")
         self.tabs.addTab(self.jobs, "Jobs")
         self.engine = QtWidgets.QLabel()
-        self._where: tuple[Path, bool] | None = None
+        self._where: tuple[Path, bool, bool] | None = None
         layout = QtWidgets.QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.addWidget(self.tabs, 1)
@@ -44,7 +44,8 @@ class Panel(QtWidgets.QWidget):
         count = sum(not job.over for job in jobs.all_jobs())
         self.tabs.setTabText(1, f"Jobs ({count})" if count else "Jobs")
         folder = engine.environment_folder()
-        where = (folder, engine.python_of(folder).exists())
+        attempt = setup.current()
+        where = (folder, engine.python_of(folder).exists(), attempt is not None and attempt.over)
         if where != self._where:
             self._where = where
             state = setup.state_of(folder)
