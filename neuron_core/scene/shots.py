@@ -63,6 +63,7 @@ class Change:
     prompt: str | None = None  # "" goes back to the look
     pose: tuple[float, ...] | None = None  # () is at rest
     representation: str | None = None
+    purpose: str | None = None  # default, render, proxy or guide
     visible: bool | None = None
     version: str | None = None  # "latest" or as in "v002"
     frame: float | None = None  # key the values at this frame instead of for all
@@ -276,11 +277,20 @@ def change(stage: Usd.Stage, prim_path: str, wanted: Change) -> None:
     if wanted.pose is not None:
         _require_asset(prim)
         _key(_attribute(prim, schema.POSE), Vt.FloatArray(wanted.pose), wanted.frame)
+    if wanted.purpose is not None:
+        _purpose(prim, wanted.purpose)
     if wanted.visible is not None:
         token = UsdGeom.Tokens.inherited if wanted.visible else UsdGeom.Tokens.invisible
         _key(UsdGeom.Imageable(prim).CreateVisibilityAttr(), token, wanted.frame)
     _place(prim, wanted)
     _film(prim, wanted)
+
+
+def _purpose(prim: Usd.Prim, purpose: str) -> None:
+    known = UsdGeom.Imageable.GetOrderedPurposeTokens()
+    if purpose not in known:
+        raise SceneError(f"There is no purpose {purpose!r}.", f"There are: {', '.join(known)}.")
+    UsdGeom.Imageable(prim).CreatePurposeAttr(purpose)
 
 
 def _select(prim: Usd.Prim, set_name: str, name: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # names of hou differ between versions
 
+import math
 from pathlib import Path
 
 import hou
@@ -45,6 +46,8 @@ def author(stage: object, hda: hou.LopNode) -> None:
             rotate=rotate if rotate != (0.0, 0.0, 0.0) else None,
             scale=scale if scale != (1.0, 1.0, 1.0) else None,
             look=str(hda.evalParm("look")).strip() or None,
+            pose=pose_of(str(hda.evalParm("pose"))),
+            purpose=str(hda.evalParm("purpose")) or None,
             representation=_representation(prim, str(hda.evalParm("representation"))),
         ),
     )
@@ -56,6 +59,18 @@ def _check_look(hda: hou.OpNode) -> None:
     known = [] if manifest is None else [item.slug for item in manifest.looks]
     if look and manifest is not None and look not in known:
         raise NeuronError(f"The asset has no look {look!r}.", f"It has: {', '.join(known) or 'none'}.")
+
+
+def pose_of(text: str) -> tuple[float, ...] | None:
+    """The numbers of a pose, separated by blanks or commas; None for an empty text. Raises NeuronError."""
+    words = text.replace(",", " ").split()
+    try:
+        values = tuple(float(word) for word in words)
+    except ValueError:
+        raise NeuronError(f"The pose {text!r} holds no numbers.", "Write numbers, as 0.2 0 -1.") from None
+    if not all(map(math.isfinite, values)):
+        raise NeuronError(f"The pose {text!r} is not finite.", "Write finite numbers.")
+    return values or None
 
 
 def _three(hda: hou.OpNode, name: str) -> tuple[float, float, float]:

@@ -58,6 +58,26 @@ ASSET = NodeType(
         ),
         Parm("r", "Rotate", "vector", ("0", "0", "0"), "Degrees about X, Y and Z.", range="-180 180"),
         Parm("s", "Scale", "vector", ("1", "1", "1"), "Along X, Y and Z.", range="0 10"),
+        Parm(
+            "pose",
+            "Pose",
+            help="Numbers separated by blanks, as the asset's deformation takes them. Empty: at rest.",
+        ),
+        Parm(
+            "purpose",
+            "Purpose",
+            help="What the whole asset is for. Empty: as it was published, with a proxy while working.",
+            menu=Menu(
+                (
+                    ("", "As Published"),
+                    ("default", "Default"),
+                    ("render", "Render"),
+                    ("proxy", "Proxy"),
+                    ("guide", "Guide"),
+                ),
+                kind="menureplace",
+            ),
+        ),
         toggle("instance", "Instanceable", "Let USD share what is inside among equal assets.", default=True),
     ),
     summary="References a neural asset into the stage.",

@@ -95,6 +95,27 @@ def test_a_published_asset_becomes_the_prims_of_the_command_line(
     assert stage.GetPrimAtPath("/World/ball").IsInstance()
 
 
+def test_a_pose_and_a_purpose_are_those_of_the_command_line(hou, tmp_path):
+    publish_ball(tmp_path, tmp_path / "library")
+    source = tmp_path / "library" / "ball"
+    stage, _ = cooked(hou, file=str(source), pose="0.5, -1 2e-1", purpose="render", representation="mesh")
+    change = shots.Change(pose=(0.5, -1.0, 0.2), purpose="render", representation="mesh")
+    expected = by_hand(source / "ball.usd", change)
+    assert stage.GetRootLayer().ExportToString() == expected.GetRootLayer().ExportToString()
+    prim = stage.GetPrimAtPath("/World/ball")
+    np.testing.assert_allclose(prim.GetAttribute("neuron:pose").Get(), (0.5, -1.0, 0.2), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [({"pose": "a b"}, "no numbers"), ({"pose": "nan"}, "finite"), ({"purpose": "x"}, "x")],
+)
+def test_a_pose_or_purpose_that_cannot_be_is_a_node_error(hou, tmp_path, values, message):
+    write_ball(tmp_path / "ball.neuron")
+    with pytest.raises(hou.NodeError, match=message):
+        cooked(hou, file=str(tmp_path / "ball.neuron"), **values)
+
+
 def test_looks_of_the_menu_are_those_of_the_file(hou, tmp_path):
     from neuron_houdini import asset
 
