@@ -52,7 +52,9 @@ def read_splats(path: Path, y_down: bool = False) -> Splats:
     column = {name: index for index, name in enumerate(names)}
 
     def take(wanted: tuple[str, ...]) -> np.ndarray:
-        return rows[:, [column[name] for name in wanted]]
+        places = [column[name] for name in wanted]
+        together = places == list(range(places[0], places[0] + len(places)))
+        return rows[:, places[0] : places[-1] + 1] if together else rows[:, places]
 
     positions, quaternions = take(_POSITIONS), take(_TURNS)[:, [1, 2, 3, 0]]
     lengths = np.linalg.norm(quaternions, axis=1, keepdims=True)
@@ -78,11 +80,13 @@ def _harmonics(path: Path, take: object, names: list[str], dc: np.ndarray) -> np
         return None
     if count not in (9, 24, 45):
         raise PlyError(f"{path} has {count} f_rest properties; degrees 1 to 3 have 9, 24 or 45.")
-    rest = take(tuple(f"f_rest_{index}" for index in range(count)))  # type: ignore[operator]
-    result = np.zeros((len(dc), COEFFICIENTS, 3), np.float32)
-    result[:, 0] = dc
-    result[:, 1 : 1 + count // 3] = rest.reshape(-1, 3, count // 3).transpose(0, 2, 1)
-    return result
+    each = count // 3
+    result = np.zeros((3, len(dc), COEFFICIENTS), np.float32)  # a channel in one piece: an attribute each
+    for channel, values in enumerate(result):
+        values[:, 0] = dc[:, channel]
+        names_of_channel = tuple(f"f_rest_{channel * each + index}" for index in range(each))
+        values[:, 1 : 1 + each] = take(names_of_channel)  # type: ignore[operator]
+    return result.transpose(1, 2, 0)
 
 
 def _read_rows(path: Path) -> tuple[list[str], np.ndarray]:
