@@ -38,6 +38,7 @@ def author(stage: object, hda: hou.LopNode) -> None:
     source = locate(Path(str(hda.evalParm("file")).strip()))
     prim = shots.add(stage, source, path, bool(hda.evalParm("instance")))
     at, rotate, scale = (_three(hda, name) for name in ("t", "r", "s"))
+    shown = _representation(prim, str(hda.evalParm("representation")))
     shots.change(
         stage,
         path,
@@ -48,9 +49,18 @@ def author(stage: object, hda: hou.LopNode) -> None:
             look=str(hda.evalParm("look")).strip() or None,
             pose=pose_of(str(hda.evalParm("pose"))),
             purpose=str(hda.evalParm("purpose")) or None,
-            representation=_representation(prim, str(hda.evalParm("representation"))),
+            representation=shown,
         ),
     )
+    if text := _told(source, shown):
+        hda.addMessage(text)
+
+
+def _told(source: Path, shown: str | None) -> str:
+    """What a person sees of it, and why that is not the field."""
+    if source.suffix.lower() == ".neuron":
+        return "Houdini shows nothing of a .neuron file; publish it to see a stand-in. The engine draws it."
+    return f"Houdini shows the representation {shown}; the engine draws the field." if shown else ""
 
 
 def _check_look(hda: hou.OpNode) -> None:

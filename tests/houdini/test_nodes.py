@@ -93,6 +93,7 @@ def test_a_published_asset_becomes_the_prims_of_the_command_line(
     )
     assert stage.GetRootLayer().ExportToString() == expected.GetRootLayer().ExportToString()
     assert stage.GetPrimAtPath("/World/ball").IsInstance()
+    assert representation in hda.made["messages"][0]
 
 
 def test_a_pose_and_a_purpose_are_those_of_the_command_line(hou, tmp_path):
