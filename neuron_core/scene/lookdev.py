@@ -5,7 +5,7 @@ as MaterialX OpenPBR. Everything stands below `/neuron`, whose frame is metres w
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from neuron_core.cameras.camera import Camera
 from neuron_core.foundation.files import write_bytes
 from neuron_core.geometry.mesh import Geometry, MeshPart
 from neuron_core.materials.openpbr import INPUTS
+from neuron_core.materials.procedural import evaluate, varying_parameters
 from neuron_core.materials.record import Material
 from neuron_core.scene.records import SceneError, engine_from_stage
 from neuron_core.scene.shots import convert, prim_name
@@ -56,9 +57,7 @@ def bounds_of(stage: Usd.Stage, path: str) -> Geometry:
     box = cache.ComputeWorldBound(stage.GetPrimAtPath(path)).ComputeAlignedRange()
     if box.IsEmpty():
         raise SceneError(f"{path} has no size.", "Pick a prim that holds geometry.")
-    to_engine = engine_from_stage(
-        float(UsdGeom.GetStageMetersPerUnit(stage)), str(UsdGeom.GetStageUpAxis(stage)).upper()
-    )
+    to_engine = engine_frame(stage)
     corners = np.array([box.GetCorner(index) for index in range(8)]) @ to_engine[:3, :3].T
     x, y, z = ((corners.min(axis=0) + corners.max(axis=0)) / 2).tolist()
     part = MeshPart(
@@ -79,6 +78,12 @@ def moved_cameras(cameras: Sequence[Camera], center: Sequence[float]) -> list[Ca
         pose[:3, 3] += center
         found.append(replace(camera, c2w=pose))
     return found
+
+
+def engine_frame(stage: Usd.Stage) -> np.ndarray:
+    """Metres with Y up from the stage's frame, [4, 4]."""
+    up = str(UsdGeom.GetStageUpAxis(stage)).upper()
+    return np.array(engine_from_stage(float(UsdGeom.GetStageMetersPerUnit(stage)), up))
 
 
 def require_prim(stage: Usd.Stage, path: str) -> None:
@@ -167,8 +172,8 @@ def add_camera(stage: Usd.Stage, path: str, cameras: Sequence[Camera]) -> None:
         operation.Set(Gf.Matrix4d(camera.c2w.T.tolist()), when)
 
 
-def add_material(stage: Usd.Stage, material: Material) -> str:
-    """The record as an OpenPBR surface; its path. Layers, which vary over the object, are left out."""
+def add_material(stage: Usd.Stage, material: Material, varying: Sequence[str] = ()) -> str:
+    """The record as an OpenPBR surface; its path. Inputs that are `varying` are read from primvars."""
     add_root(stage)
     path = f"{MATERIALS}/{prim_name(material.name)}"
     UsdGeom.Scope.Define(stage, MATERIALS)
@@ -179,9 +184,62 @@ def add_material(stage: Usd.Stage, material: Material) -> str:
         kind = INPUTS[name].kind
         plain = bool(value) if kind == "switch" else Gf.Vec3f(*value) if isinstance(value, tuple) else value
         shader.CreateInput(name, _VALUE_TYPES[kind]).Set(plain)
+    for name in varying:
+        reader = UsdShade.Shader.Define(stage, f"{path}/{name}")
+        color = INPUTS[name].kind == "color"
+        reader.CreateIdAttr(f"ND_geompropvalue_{'color3' if color else 'float'}")
+        reader.CreateInput("geomprop", Sdf.ValueTypeNames.String).Set(primvar_of(name))
+        value_type = _VALUE_TYPES[INPUTS[name].kind]
+        shader.CreateInput(name, value_type).ConnectToSource(reader.CreateOutput("out", value_type))
     output = shader.CreateOutput("out", Sdf.ValueTypeNames.Token)
     prim.CreateSurfaceOutput("mtlx").ConnectToSource(output)
     return path
+
+
+def primvar_of(name: str) -> str:
+    """The primvar that an input of the surface is read from where it varies."""
+    return f"neuron_{name}"
+
+
+def can_vary(stage: Usd.Stage, targets: Sequence[str]) -> bool:
+    """Whether all geometry at and below prims is of meshes that may have primvars of their own."""
+    prims = [
+        prim
+        for target in targets
+        for prim in Usd.PrimRange(stage.GetPrimAtPath(target), Usd.TraverseInstanceProxies())
+        if prim.IsA(UsdGeom.Gprim)
+    ]
+    return bool(prims) and all(prim.IsA(UsdGeom.Mesh) and not prim.IsInstanceProxy() for prim in prims)
+
+
+def add_layers(
+    stage: Usd.Stage, targets: Sequence[str], material: Material, object_from_stage: np.ndarray
+) -> tuple[str, ...]:
+    """Give the meshes at and below prims what varies over the object, by vertex; the inputs that vary.
+
+    `object_from_stage` [4, 4] leads to the frame of the patterns, whose unit is the longest side of the
+    object. Layers that follow the shape see it open and flat.
+    """
+    names = varying_parameters(material)
+    cache = UsdGeom.XformCache()
+    for target in targets if names else ():
+        for prim in Usd.PrimRange(stage.GetPrimAtPath(target)):
+            if not prim.IsA(UsdGeom.Mesh):
+                continue
+            points = np.array(UsdGeom.Mesh(prim).GetPointsAttr().Get(Usd.TimeCode.EarliestTime()))
+            matrix = object_from_stage @ np.array(cache.GetLocalToWorldTransform(prim)).T
+            values = evaluate(material, (points @ matrix[:3, :3].T + matrix[:3, 3]).astype(np.float32))
+            _add_primvars(stage.OverridePrim(prim.GetPath()), values)
+    return names
+
+
+def _add_primvars(prim: Usd.Prim, values: Mapping[str, np.ndarray]) -> None:
+    for name, array in values.items():
+        color = INPUTS[name].kind == "color"
+        kind = Sdf.ValueTypeNames.Color3fArray if color else Sdf.ValueTypeNames.FloatArray
+        primvar = UsdGeom.PrimvarsAPI(prim).CreatePrimvar(primvar_of(name), kind, UsdGeom.Tokens.vertex)
+        rows = np.ascontiguousarray(array, np.float32)
+        primvar.Set(Vt.Vec3fArray.FromNumpy(rows) if color else Vt.FloatArray.FromNumpy(rows))
 
 
 def bind(stage: Usd.Stage, prim_path: str, material: str) -> None:

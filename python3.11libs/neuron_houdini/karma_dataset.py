@@ -2,7 +2,7 @@
 
 from __future__ import annotations  # names of hou differ between versions
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,6 +114,7 @@ def prepare(node: hou.RopNode) -> Request:
         else:
             request = _stage_request(node, config, stage, beside, base)
             targets = [str(node.evalParm("prim")).strip()]
+        request = replace(request, layered=lookdev.can_vary(stage, targets))
         _check_size(request.cameras[0])
         _check_same(node, folder, request)
         beside.replace(base)
@@ -279,13 +280,20 @@ def _check_same(node: hou.RopNode, folder: Path, request: Request) -> None:
 
 def write_layers(folder: Path, request: Request, targets: list[str]) -> None:
     """On top of the stage one layer for the G-buffer, and one for each material with the material bound."""
-    _write_layer(folder, request, GBUFFER, None, [])
+    low, high = load_geometry(request.geometry, request.assign).aabb().astype(np.float64)
+    frame = np.diag([*[1.0 / float((high - low).max())] * 3, 1.0]) @ request.dataset_from_stage
+    _write_layer(folder, request, GBUFFER, frame)
     for material in request.materials:
-        _write_layer(folder, request, material.name, material, targets)
+        _write_layer(folder, request, material.name, frame, material, targets)
 
 
 def _write_layer(
-    folder: Path, request: Request, name: str, material: Material | None, targets: list[str]
+    folder: Path,
+    request: Request,
+    name: str,
+    frame: np.ndarray,
+    material: Material | None = None,
+    targets: Sequence[str] = (),
 ) -> None:
     path = folder / FOLDER / f"{name}.usda"
     layer = Sdf.Layer.FindOrOpen(str(path)) if path.is_file() else Sdf.Layer.CreateNew(str(path))
@@ -298,7 +306,8 @@ def _write_layer(
     stage = Usd.Stage.Open(layer)
     _add_camera(stage, request)
     if material is not None:
-        surface = lookdev.add_material(stage, material)
+        varying = lookdev.add_layers(stage, targets, material, frame) if request.layered else ()
+        surface = lookdev.add_material(stage, material, varying)
         for target in targets:
             lookdev.bind(stage, target, surface)
     first = request.cameras[0]

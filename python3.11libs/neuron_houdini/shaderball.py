@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import hou
+import numpy as np
 
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.geometry import load_geometry
@@ -42,23 +43,39 @@ def author(stage: object, hda: hou.OpNode) -> None:
     lookdev.add_light(stage, str(light_file(folder)))
     cameras = lookdev.moved_cameras(plan.cameras, geometry.center) if brought else plan.cameras
     paths = lookdev.add_cameras(stage, cameras)
-    _dress(stage, hda, plan, [target] if brought else lookdev.material_targets(plan.geometry))
+    _dress(stage, hda, plan, brought)
     size = (config.resolution, config.resolution)
     for kind in (karma.BEAUTY, karma.GBUFFER):
         karma.add_settings(stage, paths[0], size, kind, str(folder / f"{kind}.$F4.exr"))
 
 
-def _dress(stage: object, hda: hou.OpNode, plan: Plan, targets: list[str]) -> None:
-    """Bind the material that is picked, or the first one."""
+def _dress(stage: object, hda: hou.OpNode, plan: Plan, brought: bool) -> None:
+    """Bind the material that is picked, or the first one, to what was brought or to the engine's object."""
+    target = str(hda.evalParm("primpath")).strip()
+    targets = [target] if brought else lookdev.material_targets(plan.geometry)
     name = str(hda.evalParm("material")).strip()
     found = [one for one in plan.materials if not name or one.name == name]
     if not found:
         raise NeuronError(f"The library has no material {name!r}.", "Pick one of the menu.")
-    if found[0].layers:
-        hda.addMessage(f"{found[0].name} varies over the object; here it is even.")
-    surface = lookdev.add_material(stage, found[0])
+    names: tuple[str, ...] = ()
+    if lookdev.can_vary(stage, targets):
+        names = lookdev.add_layers(
+            stage, targets, found[0], object_from_stage(stage, plan.geometry, not brought)
+        )
+    elif found[0].layers:
+        hda.addMessage(f"{found[0].name} varies over the object; what is no mesh of its own shows it even.")
+    surface = lookdev.add_material(stage, found[0], names)
     for target in targets:
         lookdev.bind(stage, target, surface)
+
+
+def object_from_stage(stage: object, geometry: Geometry, centered: bool = False) -> np.ndarray:
+    """To the frame of patterns. `geometry` stands `centered` on the stage, or where its center says."""
+    low, high = geometry.aabb().astype(np.float64)
+    matrix = lookdev.engine_frame(stage)
+    if not centered:
+        matrix[:3, 3] -= geometry.center
+    return np.diag([*[1.0 / float((high - low).max())] * 3, 1.0]) @ matrix
 
 
 def config_of(hda: hou.OpNode) -> DatasetConfig:

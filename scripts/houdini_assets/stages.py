@@ -235,8 +235,8 @@ SHADERBALL = NodeType(
     help="""
     Below `/neuron` stand `geometry`, `light`, `cameras` and `materials`; cameras and light are those of the
     engine, the material is MaterialX OpenPBR. `/Render/beauty` and `/Render/gbuffer` are settings for Karma
-    with the layers that [Node:out/neuron--dataset--1.0] renders. Materials that vary over the object are
-    shown even.
+    with the layers that [Node:out/neuron--dataset--1.0] renders. What varies over the object
+    stands on the vertices of its meshes.
     """,
     module="""from neuron_houdini import shaderball as _impl
 

@@ -167,7 +167,7 @@ def test_the_folder_is_that_of_mitsuba(config, request_, truth, fine, tmp_path):
         assert (tmp_path / path).read_bytes() == (truth.path / path).read_bytes(), path
     for key in ("geometry", "resolution", "splits", "kind", "version"):
         assert ours[key] == theirs[key], key
-    strip = {"truth_floor": None, "dropped": None, "supported": None}
+    strip = {"truth_floor": None, "dropped": None}  # Mitsuba drops inputs that Karma has
     assert [{**info, **strip} for info in ours["materials"]] == [
         {**info, **strip} for info in theirs["materials"]
     ]
@@ -355,6 +355,12 @@ def test_another_request_is_not_mixed_in(request_, truth, fine, tmp_path):
     run(KarmaConfig(tmp_path, overwrite=True), Silent())
     assert read_json(tmp_path / layout.MANIFEST)["mask_rectangle"] == [20, 28, 32, 32]
     assert not open_dataset(tmp_path).valid(request_.cameras[0].name)[30, 25:].any()
+
+
+def test_materials_whose_layers_are_lost_stay_out_of_averages(request_, truth, fine, tmp_path):
+    render(tmp_path, replace(request_, layered=False), truth, fine)
+    run(KarmaConfig(tmp_path), Silent())
+    assert not any(entry.supported for entry in open_dataset(tmp_path).materials)
 
 
 def test_requests_survive_writing_and_damaged_ones_are_refused(request_, tmp_path):

@@ -10,6 +10,7 @@ from neuron_core.geometry import load_geometry
 from neuron_core.images.exr import read_exr
 from neuron_core.materials import read_library
 from neuron_core.materials.builtin import builtin_materials
+from neuron_core.materials.procedural import evaluate
 from neuron_core.scene import karma, lookdev
 from neuron_core.scene.usd_cameras import camera_paths, read_camera
 from neuron_core.tasks.dataset.config import DatasetConfig
@@ -116,7 +117,50 @@ def test_the_material_that_is_picked_is_bound_over_all_else(hou, tmp_path):
     (mesh,) = stage.GetPrimAtPath(lookdev.GEOMETRY).GetChildren()
     bound, _ = UsdShade.MaterialBindingAPI(mesh).ComputeBoundMaterial()
     assert bound.GetPath() == f"{lookdev.MATERIALS}/rusted_iron"
-    assert "varies" in hda.made["messages"][0]
+
+
+def test_what_varies_is_on_the_vertices_and_read_by_the_surface(hou, tmp_path):
+    spec = str(box_file(tmp_path))
+    stage, _ = cooked(tmp_path, source="file", geometry=spec, material="rusted-iron")
+    material = builtin_materials()["rusted-iron"]
+    (mesh,) = stage.GetPrimAtPath(lookdev.GEOMETRY).GetChildren()
+    expected = evaluate(material, load_geometry(spec, ()).parts[0].positions / np.float32(2.0))
+    assert expected
+    surface = UsdShade.Shader(stage.GetPrimAtPath(f"{lookdev.MATERIALS}/rusted_iron/surface"))
+    for name, values in expected.items():
+        primvar = UsdGeom.PrimvarsAPI(mesh).GetPrimvar(lookdev.primvar_of(name))
+        assert primvar.GetInterpolation() == UsdGeom.Tokens.vertex
+        np.testing.assert_allclose(np.array(primvar.Get()), values, atol=1e-6)
+        reader = UsdShade.Shader(surface.GetInput(name).GetConnectedSources()[0][0].source.GetPrim())
+        kind = "float" if values.ndim == 1 else "color3"
+        assert reader.GetIdAttr().Get() == f"ND_geompropvalue_{kind}"
+        assert reader.GetInput("geomprop").Get() == lookdev.primvar_of(name)
+
+
+@pytest.mark.parametrize(("unit", "up"), [(1.0, "Y"), (0.01, "Z")])
+def test_patterns_are_the_same_wherever_the_object_stands(hou, tmp_path, unit, up):
+    from neuron_houdini.shaderball import object_from_stage
+
+    stage = Usd.Stage.CreateInMemory()
+    UsdGeom.SetStageMetersPerUnit(stage, unit)
+    UsdGeom.SetStageUpAxis(stage, up)
+    mesh = UsdGeom.Mesh.Define(stage, "/mesh")
+    corners = np.array([[3, 4, 5], [5, 4, 5], [5, 6, 5], [3, 6, 6.5]])
+    mesh.CreatePointsAttr([tuple(map(float, corner / unit)) for corner in corners])
+    bounds = lookdev.bounds_of(stage, "/mesh")
+    matrix = object_from_stage(stage, bounds)
+    placed = (corners / unit) @ matrix[:3, :3].T + matrix[:3, 3]
+    np.testing.assert_allclose(placed.max(axis=0) + placed.min(axis=0), 0.0, atol=1e-6)
+    assert np.ptp(placed, axis=0).max() == pytest.approx(1.0)
+
+
+def test_what_is_no_mesh_shows_a_material_even_and_says_so(hou, tmp_path):
+    stage = Usd.Stage.CreateInMemory()
+    UsdGeom.Cube.Define(stage, "/World/box")
+    stage, hda = cooked(tmp_path, stage, source="input", primpath="/World/box", material="rusted-iron")
+    assert "even" in hda.made["messages"][0]
+    surface = UsdShade.Shader(stage.GetPrimAtPath(f"{lookdev.MATERIALS}/rusted_iron/surface"))
+    assert not any(item.HasConnectedSource() for item in surface.GetInputs())
 
 
 def test_parts_that_take_no_material_are_grey(hou, tmp_path):

@@ -40,6 +40,7 @@ class Request:
     renderer: RendererInfo
     dataset_from_stage: np.ndarray  # [4, 4] from the world that Karma sees
     mask_rectangle: tuple[int, int, int, int] | None = None  # what a watermark covers
+    layered: bool = True  # whether materials vary over the object, by vertex
 
     def plan(self, geometry: Geometry) -> Plan:
         """The plan of the dataset."""
@@ -78,6 +79,7 @@ class Request:
             },
             "dataset_from_stage": np.asarray(self.dataset_from_stage, np.float64).tolist(),
             "mask_rectangle": None if self.mask_rectangle is None else list(self.mask_rectangle),
+            "layered": self.layered,
         }
 
 
@@ -114,6 +116,7 @@ def read_request(folder: Path) -> Request:
             renderer=RendererInfo(**content["renderer"]),
             dataset_from_stage=matrix,
             mask_rectangle=layout.rectangle(content["mask_rectangle"]),
+            layered=bool(content["layered"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DatasetError(

@@ -16,6 +16,7 @@ from neuron_core.images.pictures import display, encode_png
 from neuron_core.images.sheet import contact_sheet
 from neuron_core.materials import library_to_json
 from neuron_core.materials.principled import principled
+from neuron_core.materials.procedural import SHAPED
 from neuron_core.materials.record import Material
 from neuron_core.materials.wording import canonical_prompt, prompts
 from neuron_core.tasks.dataset.folder import PREVIEW, Folder
@@ -131,8 +132,8 @@ def _preview(plan: Plan, folder: Folder) -> np.ndarray:
 
 def _manifest(request: Request, plan: Plan, folder: Folder, notes: list[str]) -> layout.Manifest:
     low, high = plan.geometry.aabb().astype(float).tolist()
-    infos = tuple(_material_info(plan, material) for material in plan.materials)
-    lost = [f"{info.name} is rendered without its layers" for info in infos if info.dropped]
+    infos = tuple(_material_info(request, plan, material) for material in plan.materials)
+    lost = [f"{info.name} is rendered without {', '.join(info.dropped)}" for info in infos if info.dropped]
     files = [layout.CAMERAS, layout.MATERIALS, PREVIEW, *(unit.path for unit in plan.units())]
     files += [layout.transforms_path(material.name) for material in plan.materials]
     first = plan.cameras[0]
@@ -161,15 +162,16 @@ def _manifest(request: Request, plan: Plan, folder: Folder, notes: list[str]) ->
     )
 
 
-def _material_info(plan: Plan, material: Material) -> layout.MaterialInfo:
-    """Karma has every input of the surface; what varies over the object is not carried to it."""
-    layers = tuple(sorted({f"layer {layer.kind}" for layer in material.layers}))
+def _material_info(request: Request, plan: Plan, material: Material) -> layout.MaterialInfo:
+    """Karma has every input of the surface. Layers that follow the shape are not carried to it."""
+    lost = [layer.kind for layer in material.layers if not request.layered or layer.kind in SHAPED]
+    dropped = tuple(sorted({f"layer {kind}" for kind in lost}))
     return layout.MaterialInfo(
         name=material.name,
         prompt=canonical_prompt(material),
         prompts=tuple(prompts(material, PROMPTS, 0)),
         split="compositional" if material.name in plan.held_out else "train",
-        supported=not layers,
+        supported=not dropped,
         transmissive=principled(material).transmissive,
-        dropped=layers,
+        dropped=dropped,
     )
