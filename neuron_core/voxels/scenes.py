@@ -5,7 +5,7 @@ cannot be drawn is told as a problem with the path of its prim, and the rest is 
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +13,18 @@ import numpy as np
 
 from neuron_core.cameras.camera import Camera, resized
 from neuron_core.foundation.errors import NeuronError
-from neuron_core.scene.records import AssetNode, Problem, SceneSnapshot
+from neuron_core.scene.records import AssetNode, MeshNode, Problem, SceneSnapshot
 from neuron_core.voxels.baked import Baked, read_baked
 from neuron_core.voxels.composed import Composed, Composer, Dressed, Field, Instance, MeshInstance
+from neuron_core.voxels.neighbours import Neighbours, Occlusion
 from neuron_core.voxels.nvf import LookCodes
 
 DRAWN = ("default", "render")  # purposes
 MOST_RAYS = 1 << 22  # at once
+MOST_TRIANGLES = 10_000_000  # of ordinary meshes, each instance by itself
 FLATTEST = 1e-6  # smallest over largest scale of a placement that can be inverted
+
+NOTHING = Occlusion()
 
 MakeLook = Callable[[Baked, str], LookCodes]
 
@@ -61,12 +65,16 @@ class SceneRenderer:
         self._reflections = reflections
         self._make_look = make_look
         self._composer = Composer(device, sharing=sharing)
+        self._neighbours: Neighbours | None = None
         self._files: dict[Path, tuple[Baked, Field]] = {}
         self._dressed: dict[tuple[Path, str, str], Dressed] = {}
         self.paths: tuple[str, ...] = ()
 
-    def load(self, snapshot: SceneSnapshot) -> tuple[Problem, ...]:
-        """Draw this snapshot from now on. Returns its problems and those of reading its files."""
+    def load(self, snapshot: SceneSnapshot, occlusion: Occlusion = NOTHING) -> tuple[Problem, ...]:
+        """Draw this snapshot from now on. Returns its problems and those of reading its files.
+
+        `occlusion` is the light that things take from each other; only colors know of it.
+        """
         problems = list(snapshot.problems)
         told = {problem.path for problem in problems if problem.fatal}
         instances, paths = [], []
@@ -78,14 +86,12 @@ class SceneRenderer:
                 paths.append(node.path)
             except NeuronError as error:
                 problems.append(Problem(node.path, error.message, error.hint, error.kind))
-        meshes = [
-            MeshInstance(mesh.positions, mesh.faces, mesh.color, mesh.world_from_mesh)
-            for mesh in snapshot.meshes
-            if len(mesh.faces)
-        ]
-        self.paths = (*paths, *(mesh.path for mesh in snapshot.meshes if len(mesh.faces)))
+        drawn = _affordable(snapshot.meshes, problems)
+        meshes = [MeshInstance(one.positions, one.faces, one.color, one.world_from_mesh) for one in drawn]
+        self.paths = (*paths, *(mesh.path for mesh in drawn))
         self._numbers = np.array([*(identity(path) for path in self.paths), 0], np.int32)
         self._composer.place(instances, meshes)
+        self._neighbours = Neighbours(instances, meshes, occlusion, self._device) if occlusion else None
         self._instances = instances
         self._meshes = meshes
         return tuple(problems)
@@ -119,7 +125,8 @@ class SceneRenderer:
         `geometry` they are left empty if the colors take more rays.
         """
         shape = (camera.height, camera.width)
-        rgba = np.concatenate([_averaged(part, samples) for part in self._strips(camera, samples)])
+        strips = self._strips(camera, samples, self._neighbours)
+        rgba = np.concatenate([_averaged(part, samples) for part in strips])
         if samples > 1 and not geometry:
             nothing = np.zeros((*shape, 3), np.float32)
             return ScenePixels(rgba, nothing[..., 0], nothing, np.zeros(shape, np.int32))
@@ -129,14 +136,15 @@ class SceneRenderer:
         )
         return ScenePixels(rgba, depth, normal, self._numbers[ids])
 
-    def _strips(self, camera: Camera, samples: int) -> list[Composed]:
+    def _strips(self, camera: Camera, samples: int, neighbours: Neighbours | None = None) -> list[Composed]:
         """The picture `samples` times wider and higher, in strips of whole pixels."""
         rows = max(1, MOST_RAYS // (camera.width * samples * samples))
         found = []
         for top in range(0, camera.height, rows):
             strip = _strip(camera, top, min(rows, camera.height - top))
             fine = resized(strip, strip.width * samples, strip.height * samples) if samples > 1 else strip
-            found.append(self._composer.render(fine))
+            picture = self._composer.render(fine)
+            found.append(picture if neighbours is None else neighbours.darkened(picture, fine))
         return found
 
     def _dress(self, node: AssetNode, problems: list[Problem]) -> Dressed:
@@ -158,6 +166,22 @@ class SceneRenderer:
                 look = baked.looks[baked.look_of(slug)]
             self._dressed[key] = Dressed(field, look, self._reflections)
         return self._dressed[key]
+
+
+def _affordable(meshes: Sequence[MeshNode], problems: list[Problem]) -> list[MeshNode]:
+    """Those with an area, as long as all triangles together are not too many; each instance counts."""
+    found, triangles = [], 0
+    for mesh in meshes:
+        if not len(mesh.faces):
+            continue
+        triangles += len(mesh.faces)
+        if triangles > MOST_TRIANGLES:
+            message = f"It is left out: ordinary meshes have more than {MOST_TRIANGLES:,} triangles up to it."
+            hint = "Hide meshes that the shot does not need, or lower their subdivision."
+            problems.append(Problem(mesh.path, message, hint, "mesh"))
+            break
+        found.append(mesh)
+    return found
 
 
 def _not_made(node: AssetNode, slug: str) -> Problem:

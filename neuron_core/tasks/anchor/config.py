@@ -1,5 +1,6 @@
 """What `neuron anchor` can be asked for. Imports nothing heavy."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -33,6 +34,16 @@ class AnchorConfig:
     """Where to draw; auto takes CUDA where it works."""
     encoder_weights: Path | None = None
     """Local weights of the OpenCLIP encoder that assets were trained with, if they were."""
+    contact_shadows: bool = False
+    """Let assets and meshes shadow each other from the light of a lamp, near by; an approximation."""
+    ambient_occlusion: bool = False
+    """Let assets and meshes take the light from all around from each other; an approximation."""
+    lamp: str = ""
+    """The direction to the lamp of --contact-shadows, x,y,z in the axes of the stage."""
+    occlusion_reach: float = 0.0
+    """How far, in metres, neighbours shadow each other. Default: half the size of a usual asset there."""
+    library: Path | None = None
+    """Draw only assets that lie in this folder."""
     overwrite: bool = False
     """Replace anchors in the folder that were made with another config."""
 
@@ -40,4 +51,8 @@ class AnchorConfig:
         if not 1 <= self.samples <= MOST_SAMPLES:
             raise NeuronError(
                 f"{self.samples} samples along a side of a pixel cannot be had.", f"Give 1 to {MOST_SAMPLES}."
+            )
+        if not 0.0 <= self.occlusion_reach < math.inf:
+            raise NeuronError(
+                f"Neighbours cannot shadow each other over {self.occlusion_reach} m.", "Give a distance."
             )

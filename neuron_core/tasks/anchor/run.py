@@ -13,6 +13,7 @@ from neuron_core.scene import SceneStage
 from neuron_core.tasks.anchor.config import AnchorConfig
 from neuron_core.tasks.anchor.folder import AnchorFolder
 from neuron_core.tasks.anchor.motion import View, flow_between
+from neuron_core.tasks.render import shadows
 from neuron_core.tasks.render.scenes import (
     Shot,
     Stage,
@@ -39,7 +40,7 @@ CONVENTIONS = {
 def run(config: AnchorConfig, report: Reporter) -> dict[str, object]:
     """Write the anchors that are missing, then the index. Returns where everything is."""
     report.progress(0.0, "load", str(config.scene))
-    stage = Stage(Path(config.scene), config.device, config.encoder_weights, report)
+    stage = Stage(Path(config.scene), config, report)
     prim = require_cameras(stage.stage, config.camera)
     numbers = anchor_frames(stage.stage, config.frames)
     cameras = [stage_camera(stage.stage, prim, config.size, number) for number in numbers]
@@ -75,6 +76,7 @@ def run(config: AnchorConfig, report: Reporter) -> dict[str, object]:
         "rendered": written,
         "skipped": len(names) - written,
         "problems": problems_json(stage),
+        "approximations": shadows.approximations(config),
         "summary": f"{folder.path}: {len(names)} anchors of {prim}, {written} written.",
     }
 
@@ -114,6 +116,7 @@ def _describe(config: AnchorConfig, stage: Stage, prim: str, numbers: list[int])
         "size": config.size,
         "samples": config.samples,
         "conventions": CONVENTIONS,
+        **shadows.description(config),
     }
 
 

@@ -1,5 +1,6 @@
 """What `neuron render` can be asked for. Imports nothing heavy."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -50,6 +51,19 @@ class RenderConfig:
     """Where to draw; auto takes CUDA where it works."""
     encoder_weights: Path | None = None
     """Local weights of the OpenCLIP encoder that the asset was trained with, if it was one."""
+    contact_shadows: bool = False
+    """Of a stage: let assets and meshes shadow each other from the light of a lamp, near by. An
+    approximation that marches the densities of the neighbours; what an asset shadows of itself stands in
+    its look."""
+    ambient_occlusion: bool = False
+    """Of a stage: let assets and meshes take the light from all around from each other; likewise."""
+    lamp: str = ""
+    """The direction to the lamp of --contact-shadows, x,y,z in the axes of the stage. Default: above, a
+    little to the right and in front."""
+    occlusion_reach: float = 0.0
+    """How far, in metres, neighbours shadow each other. Default: half the size of a usual asset there."""
+    library: Path | None = None
+    """Of a stage: draw only assets that lie in this folder."""
     overwrite: bool = False
     """Replace pictures in the folder that were made with another config."""
 
@@ -61,6 +75,10 @@ class RenderConfig:
         if not -89.0 <= self.elevation <= 89.0:
             raise NeuronError(
                 f"A turntable cannot stand at {self.elevation:g} degrees.", "Give -89 (below) to 89 (above)."
+            )
+        if not 0.0 <= self.occlusion_reach < math.inf:
+            raise NeuronError(
+                f"Neighbours cannot shadow each other over {self.occlusion_reach} m.", "Give a distance."
             )
         unknown = [name for name in self.aovs() if name not in AOVS]
         if unknown:

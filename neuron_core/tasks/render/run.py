@@ -67,6 +67,11 @@ def _asset_path(config: RenderConfig) -> Path:
     path = Path(config.asset)
     if "id" in config.aovs():
         raise NeuronError("Only scenes have ids of what they show.", "Leave id out of --aov.")
+    if config.contact_shadows or config.ambient_occlusion:
+        raise NeuronError(
+            "Only what stands beside other things takes light from them.",
+            "Leave out --contact-shadows and --ambient-occlusion, or render a stage.",
+        )
     if not path.exists():
         raise FileError(f"There is no asset at {path}.", "Make one with: neuron bake RUN OUT.neuron")
     if path.is_dir():

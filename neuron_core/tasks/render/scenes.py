@@ -15,9 +15,11 @@ from neuron_core.foundation.progress import Reporter
 from neuron_core.foundation.values import ValueNotationError, frames, size
 from neuron_core.scene import SceneStage, read_stage
 from neuron_core.scene.records import Problem, SceneError
+from neuron_core.tasks.render import shadows
 from neuron_core.tasks.render.config import RenderConfig
 from neuron_core.tasks.render.folder import RenderFolder
 from neuron_core.tasks.render.prompted import look_maker
+from neuron_core.tasks.render.shadows import Asked
 from neuron_core.tasks.render.tracing import Geometry, Pictures, warp_device
 from neuron_core.tasks.render.viewpoints import DEFAULT_SIZE, Viewpoints, viewpoints
 from neuron_core.voxels.scenes import ScenePixels, SceneRenderer, identity
@@ -36,9 +38,12 @@ class Shot:
 class Stage:
     """A stage that is drawn, with what went wrong so far; each problem is told once."""
 
-    def __init__(self, path: Path, device: str, encoder_weights: Path | None, report: Reporter) -> None:
-        self.stage: SceneStage = read_stage(path)
-        self.renderer = SceneRenderer(warp_device(device), make_look=look_maker(encoder_weights, report))
+    def __init__(self, path: Path, asked: Asked, report: Reporter) -> None:
+        shadows.check(asked)
+        self.stage: SceneStage = read_stage(path, asked.library)
+        make_look = look_maker(asked.encoder_weights, report)
+        self.renderer = SceneRenderer(warp_device(asked.device), make_look=make_look)
+        self._asked = asked
         self.problems: dict[str, Problem] = {}
         self._report = report
         self._time: float | None = math.nan  # nothing is loaded
@@ -47,7 +52,8 @@ class Stage:
         """Make the renderer show a time. Raises SceneError if there is nothing to show at all."""
         if self._time == when:
             return
-        problems = self.renderer.load(self.stage.snapshot(when))
+        snapshot = self.stage.snapshot(when)
+        problems = self.renderer.load(snapshot, shadows.occlusion_in(self._asked, snapshot))
         self._time = when
         for problem in problems:
             if str(problem) not in self.problems:
@@ -73,7 +79,7 @@ def run_scene(config: RenderConfig, report: Reporter) -> dict[str, object]:
     """
     _refuse_options(config)
     report.progress(0.0, "load", str(config.asset))
-    stage = Stage(Path(config.asset), config.device, config.encoder_weights, report)
+    stage = Stage(Path(config.asset), config, report)
     shots, listed, views = shots_of(config, stage)
     cameras = tuple(listed)
     folder = RenderFolder(Path(config.out), _describe(config, stage, views), cameras, config.aovs())
@@ -153,6 +159,7 @@ def _describe(config: RenderConfig, stage: Stage, views: Viewpoints | None) -> d
         "samples": config.samples,
         "background": config.background,
         "cameras": cameras,
+        **shadows.description(config),
     }
 
 
@@ -194,13 +201,19 @@ def _result(
         "cameras": str(folder.path / "cameras.json"),
         "ids": {path: identity(path) for path in stage.renderer.paths},
         "problems": problems_json(stage),
+        "approximations": shadows.approximations(config),
         "detail": "nvf",
         "size": [width, height],
         "rendered": rendered,
         "skipped": skipped,
         "summary": f"{folder.path}: {len(names)} frames of {width} x {height} pixels"
-        f"{was_there}{speed}{wrong}.",
+        f"{was_there}{speed}{wrong}{_approximate(config)}.",
     }
+
+
+def _approximate(config: RenderConfig) -> str:
+    named = shadows.approximations(config)
+    return f"; approximate: {', '.join(named)}" if named else ""
 
 
 def problems_json(stage: Stage) -> list[dict[str, object]]:
