@@ -249,16 +249,16 @@ class Session:
         self.dataset = dataset
         self.looks: list[MaterialEntry] = [entry for entry in dataset.materials if entry.split == "train"]
         self.look = self.looks[0]
-        encoder = load_encoder("embedded", None)
+        self.encoder = load_encoder("embedded", None)
         self.plan: Plan = training.plan_of(self.config, dataset)
         torch.manual_seed(0)
-        self.field = Field(training.field_spec(self.config, dataset, encoder.width))
-        self.prompts = training.encode_prompts(encoder, self.looks)
+        self.field = Field(training.field_spec(self.config, dataset, self.encoder.width))
+        self.prompts = training.encode_prompts(self.encoder, self.looks)
 
     def make(self) -> list[Callable[[], Stage]]:
         """How to make each stage when its turn comes."""
         return training.make_stages(
-            self.config, self.dataset, self.field, self.looks, self.prompts, self.plan
+            self.config, self.dataset, self.field, self.looks, self.prompts, self.plan, self.encoder, Silent()
         )
 
     def psnr(self, report: Reporter) -> float:

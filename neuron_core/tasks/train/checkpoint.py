@@ -15,13 +15,13 @@ from neuron_core.fields.field import Field
 from neuron_core.fields.spec import FieldSpec
 from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
 from neuron_core.foundation.files import read_json, replacing, write_json
+from neuron_core.tasks.train.config import LIBRARY
 
 RUN = "run.json"
 CHECKPOINT = "checkpoint.safetensors"
 FIELD = "field.safetensors"
 VERSION = 1
 AGAIN = "Train again with --overwrite."
-LIBRARY = "library"  # names the run that came with Neuron, where there is no folder of that name
 PACKAGED = Path(__file__).parents[2] / "fields" / "library"
 
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+LIBRARY = "library"  # names the run that came with Neuron, where there is no folder of that name
+
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:

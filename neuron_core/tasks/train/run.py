@@ -19,6 +19,7 @@ from neuron_core.prompts import PromptEncoder, load_encoder
 from neuron_core.tasks.train import checkpoint, presets, preview
 from neuron_core.tasks.train.checkpoint import RunInfo, TrainedLook
 from neuron_core.tasks.train.config import TrainConfig
+from neuron_core.tasks.train.described import read_described
 from neuron_core.tasks.train.frame_data import read_frames
 from neuron_core.tasks.train.frame_stage import FrameStage
 from neuron_core.tasks.train.loop import Limits, Trainer
@@ -62,7 +63,7 @@ def run(config: TrainConfig, report: Reporter) -> dict[str, object]:
     trainer = Trainer(field, list(plan.stages.values()), limits, config.out, report, validate)
     if trainer.resume():
         report.progress(0.0, "train", "going on from the last checkpoint")
-    trainer.run(make_stages(config, dataset, field, looks, prompts, plan))
+    trainer.run(make_stages(config, dataset, field, looks, prompts, plan, encoder, report))
 
     field.eval()
     metrics = validate.measure()
@@ -139,6 +140,8 @@ def make_stages(
     looks: Sequence[MaterialEntry],
     prompts: Tensor,
     plan: Plan,
+    encoder: PromptEncoder,
+    report: Reporter,
 ) -> list[Callable[[], Stage]]:
     """How to make each stage when its turn comes; data is read once."""
     device, stages = field.center.device, plan.stages
@@ -160,7 +163,10 @@ def make_stages(
 
     def appearance() -> Stage:
         own = stages["appearance"]
-        return AppearanceStage(field, surface, prompts, own.batch, config.seed, own.looks)
+        described = None
+        if config.preset.startswith("library"):
+            described = read_described(dataset, surface, encoder, config.seed, report)
+        return AppearanceStage(field, surface, prompts, own.batch, config.seed, own.looks, described)
 
     def frames() -> Stage:
         plan_of_stage = stages["frames"]

@@ -18,8 +18,10 @@ from neuron_core.fields.field import Field, Style
 from neuron_core.fields.ranges import ray_range
 from neuron_core.fields.render import reflected_rays
 from neuron_core.fields.shading import Reflection
+from neuron_core.fields.spec import CODE_CHANNELS
 from neuron_core.fields.volume import composite_weights, march_spec, sample_rays, shell_occupancy
 from neuron_core.foundation import interrupts
+from neuron_core.tasks.train.described import WIDTH, DescribedLooks
 from neuron_core.tasks.train.surface_data import FREE, INSIDE, SpaceLabels, SurfacePool
 
 REACH = 3.0  # ramps on either side of the surface in which distances are learned
@@ -28,6 +30,8 @@ SMALL_CODES = 1e-4  # penalties: on the size of codes,
 LITTLE_DETAIL = 1e-4  # and on looks that use fine levels
 FAINT = 0.05  # reflected rays that meet less are taken to meet nothing
 TRACED = 1 << 15  # reflected rays at once
+RECORDS = 0.05  # weight of what records say, beside pictures
+DESCRIBED_LOOKS, DESCRIBED_POINTS = 16, 512  # of a step
 AT_EDGES = 0.25  # of a batch: points of pixels that show an edge
 DARK = 0.05  # linear value from which the log curve is about logarithmic
 
@@ -171,7 +175,7 @@ class GeometryStage(Stateless):
         return torch.stack([cells // (n * n), cells // n % n, cells % n], dim=-1).float()
 
 
-class AppearanceStage(Stateless):
+class AppearanceStage:
     """Fit F_mat and F_shade on surface points; F_geo stays as it is.
 
     Pixels that show one smooth surface are one point each. Those at edges and silhouettes are the
@@ -188,8 +192,13 @@ class AppearanceStage(Stateless):
         batch: int,
         seed: int,
         looks_per_step: int = 8,
+        described: DescribedLooks | None = None,
     ) -> None:
         self.field = field
+        self.described = described
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.reader = nn.Linear(CODE_CHANNELS, WIDTH).to(pool.points.device)
         self.batch = batch
         self.seed = seed
         self.prompts = prompts
@@ -209,8 +218,18 @@ class AppearanceStage(Stateless):
             self.mirrored = trace_reflections(field, points, self.rays_d)
 
     def parameters(self) -> Iterable[nn.Parameter]:
-        """Material branch and shader."""
-        return [*self.field.material.parameters(), *self.field.shader.parameters()]
+        """Material branch, shader, and what reads records in codes."""
+        own = [*self.field.material.parameters(), *self.field.shader.parameters()]
+        return own if self.described is None else [*own, *self.reader.parameters()]
+
+    def state(self) -> Mapping[str, Tensor]:
+        """The reader of records."""
+        return {} if self.described is None else self.reader.state_dict()
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Put the reader back."""
+        if self.described is not None:
+            self.reader.load_state_dict(dict(state))
 
     def backward(self, step: int) -> Mapping[str, float]:
         """One step on points that all looks of the step share."""
@@ -228,8 +247,28 @@ class AppearanceStage(Stateless):
         colors = self.field.shader(codes, geometry, self._reflection(rows, style))
         error = self._error(colors, looks, own, edges)
         loss = error + SMALL_CODES * codes.square().mean() + LITTLE_DETAIL * style.detail.mean()
+        told = {"loss": error.item(), "psnr": -10 * math.log10(max(error.item(), 1e-12))}
+        if self.described is not None:
+            records = self._records(self.described, random)
+            loss = loss + RECORDS * records
+            told["records"] = records.item()
         loss.backward()
-        return {"loss": error.item(), "psnr": -10 * math.log10(max(error.item(), 1e-12))}
+        return told
+
+    def _records(self, described: DescribedLooks, random: torch.Generator) -> Float[Tensor, ""]:
+        """How badly codes tell what records say, of materials that need not have been rendered."""
+        device = described.points.device
+        looks = torch.randint(len(described.prompts), (DESCRIBED_LOOKS,), generator=random, device=device)
+        wording = torch.randint(
+            described.prompts.shape[1], (DESCRIBED_LOOKS,), generator=random, device=device
+        )
+        rows = torch.randint(len(described.points), (DESCRIBED_POINTS,), generator=random, device=device)
+        units = self.field.units(described.points[rows])
+        with torch.no_grad():
+            structure = self.field.geometry(units)
+        style = self.field.material.style(described.prompts[looks, wording])
+        codes = self.field.material(units, structure, style)
+        return F.mse_loss(self.reader(codes), described.values[looks[:, None], rows].float())
 
     def _draw(self, random: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Which points, which pixels at edges, and the rows of both among all that were traced."""

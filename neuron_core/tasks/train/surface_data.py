@@ -30,6 +30,7 @@ class SurfacePool:
     points: Float[Tensor, "N 3"]
     normals: Float[Tensor, "N 3"]  # unit, towards the camera
     rays_d: Float[Tensor, "N 3"]  # unit, from the camera
+    shapes: Int[Tensor, " N"]  # counted from 1
     smooth: Int[Tensor, " K"]  # rows whose pixel shows one smooth piece of surface and has colors
     colors: Float[Tensor, "M P 3"]  # linear, of the first P points: others come from G-buffers alone
     passing_o: Float[Tensor, "B 3"]  # rays that just miss: they know where the silhouette ends
@@ -56,7 +57,7 @@ class SpaceLabels:
 def read_surface(dataset: Dataset, materials: list[str], device: torch.device) -> SurfacePool:
     """Read every view once. A pixel whose footprint crosses an edge teaches geometry
     but no color of a point: its color is an average of several surfaces, its position is of one."""
-    points, normals, rays_d, smooth, colors = [], [], [], [], []
+    points, normals, rays_d, shapes, smooth, colors = [], [], [], [], [], []
     passing_o, passing_d = [], []
     edge_o, edge_d, edge_colors = [], [], []
     pictured = len(dataset.splits["train"])
@@ -67,6 +68,7 @@ def read_surface(dataset: Dataset, materials: list[str], device: torch.device) -
         normals.append(gbuffer.normal[hit])
         directions = rays(camera, *pixel_centers(camera))[1]
         rays_d.append(directions[hit])
+        shapes.append(gbuffer.shape_id[hit])
         beside = _beside(hit)
         passing_d.append(directions[beside])
         passing_o.append(np.broadcast_to(camera.position.astype(np.float32), passing_d[-1].shape))
@@ -88,6 +90,7 @@ def read_surface(dataset: Dataset, materials: list[str], device: torch.device) -
         tensor(points),
         tensor(normals),
         tensor(rays_d),
+        tensor(shapes),
         rows,
         tensor(colors, 1),
         tensor(passing_o),
