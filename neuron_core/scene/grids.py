@@ -27,6 +27,7 @@ _KEYS = (
     "code",
 )
 BLOCK = 1 << 16  # points at a time
+CORNERS = tuple(np.ndindex(2, 2, 2))
 
 
 class GridError(NeuronError):
@@ -121,21 +122,39 @@ def _sample(grid: Grid, positions: np.ndarray) -> Values:
     inside[inside] = ((places[inside] > -1) & (places[inside] < limit)).all(axis=1)
     places = np.where(inside[:, None], places, -1.0)
     cell = np.floor(places).astype(np.int64)
-    part = places - cell
-    density = np.zeros(len(places))
-    normal, color = np.zeros((len(places), 3)), np.zeros((len(places), 3))
-    code = np.zeros((len(places), grid.code.shape[1]))
-    for corner in np.ndindex(2, 2, 2):
-        at = cell + corner
-        there = ((at >= 0) & (at < limit)).all(axis=1)
-        row = np.where(there, grid.rows[tuple(np.clip(at, 0, limit - 1).T)], -1)
+    rows = np.stack([_rows(grid, cell + corner) for corner in CORNERS])  # [8, P]
+    near = (rows >= 0).any(axis=0)
+    found = _between(grid, rows[:, near], (places - cell)[near])
+    return Values(*(_spread(values, near) for values in found))
+
+
+def _rows(grid: Grid, at: np.ndarray) -> np.ndarray:
+    """Which sample is at each place [P, 3], -1 for none."""
+    limit = np.array(grid.rows.shape)
+    there = ((at >= 0) & (at < limit)).all(axis=1)
+    x, y, z = np.clip(at, 0, limit - 1).T
+    return np.where(there, grid.rows[x, y, z], -1)
+
+
+def _between(grid: Grid, rows: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Density, normal, color and code of points whose corners are samples `rows` [8, P]."""
+    density = np.zeros(len(part))
+    sums = [np.zeros((len(part), values.shape[1])) for values in (grid.normal, grid.color, grid.code)]
+    for row, corner in zip(rows, CORNERS, strict=True):
         weight = np.where(row >= 0, np.prod(np.where(corner, part, 1 - part), axis=1), 0.0)
         weight = weight * grid.density[row]
         density += weight
-        normal += weight[:, None] * grid.normal[row]
-        color += weight[:, None] * grid.color[row]
-        code += weight[:, None] * grid.code[row]
+        for total, values in zip(sums, (grid.normal, grid.color, grid.code), strict=True):
+            total += weight[:, None] * values[row]
+    normal, color, code = sums
     whole = np.maximum(density, 1e-30)[:, None]
     lengths = np.linalg.norm(normal, axis=1, keepdims=True)
     unit = np.where(lengths > 0, normal / np.maximum(lengths, 1e-30), 0.0)
-    return Values(*(values.astype(np.float32) for values in (density, unit, color / whole, code / whole)))
+    return density, unit, color / whole, code / whole
+
+
+def _spread(values: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """To all points, 0 where nothing is near."""
+    result = np.zeros((len(near), *values.shape[1:]), np.float32)
+    result[near] = values
+    return result
