@@ -502,4 +502,7 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    if hou.isUIAvailable():  # the words are those of Houdini's own command line, and it goes on
+        main([])
+    else:
+        sys.exit(main(sys.argv[1:]))

@@ -163,6 +163,8 @@ def check(plan: Plan) -> None:
         raise engine.EngineError(
             "input", f"There are no wheels in {plan.wheelhouse}.", "Choose another folder."
         )
+    if plan.anew and any(not job.over for job in jobs.all_jobs() if not isinstance(job, Installation)):
+        raise engine.EngineError("busy", "Jobs run in the engine.", "Wait for them, or cancel them.")
     made = engine.python_of(plan.folder).exists() or (plan.folder / "pyvenv.cfg").exists()
     lock = _environment().LOCK
     if plan.folder.is_dir() and not made and any(entry.name != lock for entry in plan.folder.iterdir()):

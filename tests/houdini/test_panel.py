@@ -11,6 +11,11 @@ import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
+pytest.importorskip(
+    "PySide6.QtWidgets",
+    reason="Qt misses libraries of the system: libegl1 libgl1 libxkbcommon0 libdbus-1-3 libfontconfig1",
+    exc_type=ImportError,
+)
 from PySide6 import QtCore, QtTest, QtWidgets
 
 from neuron_core.scene.library import LibraryError, Submission, publish

@@ -174,6 +174,18 @@ def test_what_cannot_work_is_refused_before_anything_is_written(setup, tmp_path,
     assert caught.value.hint and not (tmp_path / "engine").exists()
 
 
+def test_an_engine_that_is_in_use_is_not_deleted(setup, tmp_path, monkeypatch):
+    from neuron_houdini import engine, jobs
+
+    job = jobs.Background("train")  # not over
+    monkeypatch.setattr(jobs, "all_jobs", lambda: [job])
+    plan = setup.Plan(Path(sys.executable), tmp_path / "engine", anew=True)
+    with pytest.raises(engine.EngineError, match="Jobs run"):
+        setup.check(plan)
+    job.result = engine.Answer({})
+    setup.check(plan)
+
+
 def test_the_set_up_runs_without_what_belongs_to_houdini(setup, tmp_path):
     given = {"HFS": "/opt/hfs", "PYTHONHOME": "/opt/hfs/python", "NEURON_TORCH_INDEX": "x", "HOME": "/h"}
     plan = setup.Plan(Path("python"), tmp_path, cuda=False)
