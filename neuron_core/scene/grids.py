@@ -118,12 +118,12 @@ def sample(grid: Grid, positions: np.ndarray) -> Values:
 def _sample(grid: Grid, positions: np.ndarray) -> Values:
     places = (np.asarray(positions, np.float64).reshape(-1, 3) - grid.origin) / grid.spacing
     limit = np.array(grid.rows.shape)
-    inside = np.isfinite(places).all(axis=1)
+    inside = np.asarray(np.isfinite(places).all(axis=1))
     inside[inside] = ((places[inside] > -1) & (places[inside] < limit)).all(axis=1)
     places = np.where(inside[:, None], places, -1.0)
     cell = np.floor(places).astype(np.int64)
     rows = np.stack([_rows(grid, cell + corner) for corner in CORNERS])  # [8, P]
-    near = (rows >= 0).any(axis=0)
+    near = np.asarray((rows >= 0).any(axis=0))
     found = _between(grid, rows[:, near], (places - cell)[near])
     return Values(*(_spread(values, near) for values in found))
 
