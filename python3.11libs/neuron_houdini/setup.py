@@ -98,7 +98,8 @@ def find_pythons(variables: Mapping[str, str] | None = None) -> list[Python]:
     known = os.environ if variables is None else variables
     clean = engine.clean_environment(known)
     found: dict[Path, Python] = {}
-    for path in (*_on_path(clean.get("PATH", "")), *_of_houdini(known.get("HFS", ""))):
+    own_home = _of_houdini(known.get("HFS", ""))
+    for path in (*_on_path(clean.get("PATH", "")), *_of_launcher(clean), *own_home):
         version = _version_of(path, clean)
         if version is not None and OLDEST <= version <= NEWEST:
             own = bool(known.get("HFS")) and path.is_relative_to(known["HFS"])
@@ -110,6 +111,25 @@ def _on_path(folders: str) -> list[Path]:
     names = [f"python3.{minor}" for minor in range(OLDEST[1], NEWEST[1] + 1)] + ["python3", "python"]
     candidates = (shutil.which(name, path=folders) for name in names)
     return [Path(candidate) for candidate in candidates if candidate]
+
+
+def _of_launcher(variables: Mapping[str, str]) -> list[Path]:
+    """What the `py` launcher of Windows knows; Python is often not on PATH there."""
+    launcher = shutil.which("py", path=variables.get("PATH", "")) if os.name == "nt" else None
+    if launcher is None:
+        return []
+    try:
+        done = subprocess.run(
+            [launcher, "-0p"], env=dict(variables), capture_output=True, text=True, timeout=20, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return listed_by_launcher(done.stdout)
+
+
+def listed_by_launcher(text: str) -> list[Path]:
+    """The programs in what `py -0p` prints: a tag, perhaps a star, and a path on each line."""
+    return [Path(match[1]) for match in re.finditer(r"([A-Za-z]:\\.*\.exe)\s*$", text, re.M)]
 
 
 def _of_houdini(home: str) -> list[Path]:

@@ -214,6 +214,17 @@ def test_pythons_are_found_on_the_path_and_houdinis_own_comes_last(setup, tmp_pa
     assert setup.default_plan(found).python == other
 
 
+def test_programs_are_found_in_what_the_launcher_of_windows_prints(setup):
+    text = (
+        " -V:3.12 *        C:\\Users\\Jörg Maier\\Python312\\python.exe\n"
+        " -3.9-64          D:\\py\\python.exe \n"
+        " -V:ContinuumAnalytics\n"
+    )
+    found = [str(path) for path in setup.listed_by_launcher(text)]
+    assert found == ["C:\\Users\\Jörg Maier\\Python312\\python.exe", "D:\\py\\python.exe"]
+    assert setup.listed_by_launcher("No installed Pythons found!") == []
+
+
 def test_without_any_python_a_sentence_says_what_to_do(setup):
     from neuron_houdini import engine
 
