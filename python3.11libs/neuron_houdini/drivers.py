@@ -9,7 +9,9 @@ import hou
 
 from neuron_houdini import background, engine
 
-DATASET_OPTIONS = "geometry materials views val_views test_views resolution spp focal aperture seed".split()
+DATASET_OPTIONS = (
+    "geometry materials views val_views test_views resolution spp focal aperture light seed".split()
+)
 TRAIN_OPTIONS = "preset device validate_every seed".split()
 BAKE_OPTIONS = "resolution name licence".split()
 RENDER_OPTIONS = "cameras frames prompt size aov device".split()

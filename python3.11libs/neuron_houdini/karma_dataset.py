@@ -23,11 +23,11 @@ from neuron_core.tasks.dataset.config import DatasetConfig
 from neuron_core.tasks.dataset.plan import Plan, make_plan
 from neuron_core.tasks.karma.request import FOLDER, GBUFFER, Request, read_request, write_request
 from neuron_houdini import engine, husk
-from neuron_houdini.shaderball import light_file
+from neuron_houdini.shaderball import geometry_of, light_file
 
 CAMERA = f"{lookdev.ROOT}/karma_camera"
 WATERMARK = (0.3, 0.12)  # of the width and height, in the lower right corner, with a margin
-OPTIONS = "views val_views test_views resolution focal aperture seed".split()
+OPTIONS = "views val_views test_views resolution focal aperture light seed".split()
 Progress = Callable[[float], None]
 
 
@@ -110,7 +110,7 @@ def prepare(node: hou.RopNode) -> Request:
     try:
         if chosen is None:
             request = _own_request(node, config)
-            targets = lookdev.material_targets(load_geometry(request.geometry, request.assign))
+            targets = lookdev.material_targets(geometry_of(request.geometry, request.assign))
         else:
             request = _stage_request(node, config, stage, beside, base)
             targets = [str(node.evalParm("prim")).strip()]
@@ -167,7 +167,7 @@ def _stage_of(node: hou.RopNode) -> Usd.Stage | None:
 
 def _own_plan(config: DatasetConfig) -> Plan:
     library = read_library(config.materials)
-    geometry = load_geometry(config.geometry, config.assign)
+    geometry = geometry_of(config.geometry, config.assign)
     return make_plan(config, geometry, library.materials, library.held_out)
 
 
@@ -183,9 +183,20 @@ def _own_request(node: hou.RopNode, config: DatasetConfig) -> Request:
 def _own_stage(folder: Path, config: DatasetConfig) -> Usd.Stage:
     stage = Usd.Stage.CreateInMemory()
     lookdev.set_frame(stage)
-    lookdev.add_geometry(stage, load_geometry(config.geometry, config.assign))
-    lookdev.add_light(stage, light_file(folder / FOLDER).resolve().as_posix())
+    lookdev.add_geometry(stage, geometry_of(config.geometry, config.assign))
+    lookdev.add_light(stage, _light_of(config.light, folder).resolve().as_posix())
     return stage
+
+
+def _light_of(light: str, folder: Path) -> Path:
+    """The picture of a light: that of the studio, or somebody's own."""
+    if light == "studio":
+        return light_file(folder / FOLDER)
+    if not Path(light).is_file():
+        raise DatasetError(
+            f"{light!r} is no light for Karma.", "Give studio, or a latitude-longitude picture that is there."
+        )
+    return Path(light)
 
 
 def _stage_request(
@@ -226,7 +237,9 @@ def _stage_cameras(
 
 
 def _request(node: hou.RopNode, config: DatasetConfig, plan: Plan, matrix: np.ndarray) -> Request:
-    samples = int(str(node.evalParm("karma_samples")))
+    settings: dict[str, object] = {"samples": int(str(node.evalParm("karma_samples")))}
+    if not str(node.evalParm("loppath")).strip():
+        settings["light"] = config.light
     engine_name = str(node.evalParm("karma_engine"))
     return Request(
         geometry=config.geometry,
@@ -236,7 +249,7 @@ def _request(node: hou.RopNode, config: DatasetConfig, plan: Plan, matrix: np.nd
         held_out=tuple(sorted(plan.held_out)),
         cameras=plan.cameras,
         splits=plan.splits,
-        renderer=RendererInfo("karma", hou.applicationVersionString(), engine_name, {"samples": samples}),
+        renderer=RendererInfo("karma", hou.applicationVersionString(), engine_name, settings),
         dataset_from_stage=matrix,
         mask_rectangle=watermark(plan.cameras[0]) if is_apprentice() else None,
     )
@@ -280,7 +293,7 @@ def _check_same(node: hou.RopNode, folder: Path, request: Request) -> None:
 
 def write_layers(folder: Path, request: Request, targets: list[str]) -> None:
     """On top of the stage one layer for the G-buffer, and one for each material with the material bound."""
-    low, high = load_geometry(request.geometry, request.assign).aabb().astype(np.float64)
+    low, high = geometry_of(request.geometry, request.assign).aabb().astype(np.float64)
     frame = np.diag([*[1.0 / float((high - low).max())] * 3, 1.0]) @ request.dataset_from_stage
     _write_layer(folder, request, GBUFFER, frame)
     for material in request.materials:
@@ -296,7 +309,7 @@ def _write_layer(
     targets: Sequence[str] = (),
 ) -> None:
     path = folder / FOLDER / f"{name}.usda"
-    layer = Sdf.Layer.FindOrOpen(str(path)) if path.is_file() else Sdf.Layer.CreateNew(str(path))
+    layer = Sdf.Layer.Find(str(path)) or Sdf.Layer.CreateNew(str(path))
     layer.Clear()
     base = Sdf.Layer.FindOrOpen(str(folder / FOLDER / "stage.usdc"))
     layer.subLayerPaths.append("./stage.usdc")

@@ -35,7 +35,7 @@ def author(stage: object, hda: hou.OpNode) -> None:
     library = read_library(config.materials)
     brought = str(hda.evalParm("source")) == "input"
     target = str(hda.evalParm("primpath")).strip()
-    geometry = lookdev.bounds_of(stage, target) if brought else _geometry(config.geometry, config.assign)
+    geometry = lookdev.bounds_of(stage, target) if brought else geometry_of(config.geometry, config.assign)
     plan = make_plan(config, geometry, library.materials, library.held_out)
     if not brought:
         lookdev.add_geometry(stage, plan.geometry)
@@ -93,15 +93,14 @@ def config_of(hda: hou.OpNode) -> DatasetConfig:
     )
 
 
-def plan_of(config: DatasetConfig) -> Plan:
-    """Object, cameras and materials of a dataset. Raises NeuronError."""
-    library = read_library(config.materials)
-    return make_plan(config, _geometry(config.geometry, config.assign), library.materials, library.held_out)
+def geometry_of(spec: str, assign: tuple[str, ...]) -> Geometry:
+    """The object; files are read again each time, since they may have changed. Raises NeuronError."""
+    return _ball(assign) if spec == "shaderball" else load_geometry(spec, assign)
 
 
 @lru_cache(maxsize=2)
-def _geometry(spec: str, assign: tuple[str, ...]) -> Geometry:
-    return load_geometry(spec, assign)
+def _ball(assign: tuple[str, ...]) -> Geometry:
+    return load_geometry("shaderball", assign)
 
 
 def light_file(folder: Path) -> Path:

@@ -119,6 +119,13 @@ DATASET = _driver(
         whole("spp", "Samples", 36, "Samples a pixel of training pictures.", "1! 1024"),
         number("focal", "Focal Length", "50", "Millimetres.", "5! 200"),
         number("aperture", "Aperture", "36", "Width of the film gate in millimetres.", "1! 100"),
+        Parm(
+            "light",
+            "Light",
+            default=("studio",),
+            help="`studio`, or a latitude-longitude picture (EXR). `studio:N` is a variant of the studio, of the "
+            "engine's own renderer.",
+        ),
         toggle("ground", "Ground", "Put the object on a grey disc. Of the engine's own renderer."),
         whole("seed", "Seed", 0, "Everything random follows from it.", "0! 100"),
         OVERWRITE,

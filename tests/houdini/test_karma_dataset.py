@@ -200,6 +200,20 @@ def test_a_picture_that_husk_died_in_is_not_taken_for_whole(dataset, hou, tmp_pa
     assert calls(tmp_path)[1][calls(tmp_path)[1].index("--frame") + 1] == "3" and told
 
 
+def test_a_light_of_ones_own_is_on_the_stage_and_one_that_is_not_there_an_error(dataset, hou, tmp_path):
+    node, module, _ = dataset
+    lookdev.write_environment(tmp_path / "sky.exr", np.ones((4, 8, 3), np.float32))
+    node._values["light"] = str(tmp_path / "sky.exr")
+    module.prepare(node)
+    stage = Usd.Stage.Open(str(module._folder(node) / "karma" / "stage.usdc"))
+    texture = stage.GetPrimAtPath(lookdev.LIGHT).GetAttribute("inputs:texture:file").Get()
+    assert Path(texture.path) == tmp_path / "sky.exr"
+    for wrong in ("studio:3", "none.exr"):
+        node._values["light"] = wrong
+        with pytest.raises(hou.NodeError, match="no light"):
+            module.render(node, lambda fraction: None)
+
+
 def test_a_missing_husk_is_a_node_error(dataset, hou, tmp_path):
     node, module, _ = dataset
     node._values["husk"] = str(tmp_path / "no husk")
@@ -223,7 +237,7 @@ def test_pictures_of_something_else_are_not_mixed_in(dataset, hou, tmp_path):
     node._values["karma_samples"] = 7
     with pytest.raises(hou.NodeError, match="something else"):
         module.render(node, lambda fraction: None)
-    assert read_request(module._folder(node)).renderer.settings == {"samples": 128}
+    assert read_request(module._folder(node)).renderer.settings == {"samples": 128, "light": "studio"}
     node._values["overwrite"] = 1
     module.render(node, lambda fraction: None)
     assert len(calls(tmp_path)) == 6
