@@ -8,7 +8,7 @@ tensors and names that are no dotted words. Nothing is allocated before its size
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Protocol, runtime_checkable
 
 from neuron_core.assets import strict_json
 from neuron_core.assets.errors import AssetError, shown
@@ -30,6 +30,17 @@ _LENGTH_BYTES = 8
 _NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_-]+)+")
 
 
+@runtime_checkable
+class Readable(Protocol):
+    """An open file, or a member of a package."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """The next bytes, all of them for -1."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go to a place."""
+
+
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
     """A tensor's place in its file: bytes `start` to `end`, counted from the first of the file."""
@@ -45,7 +56,7 @@ class TensorInfo:
         return self.end - self.start
 
 
-def read_container(file: BinaryIO, file_size: int) -> tuple[dict[str, str], dict[str, TensorInfo]]:
+def read_container(file: Readable, file_size: int) -> tuple[dict[str, str], dict[str, TensorInfo]]:
     """Metadata and tensors of an open file of `file_size` bytes. Raises AssetError.
 
     The tensors are in the order of the file; together they cover it to its last byte.

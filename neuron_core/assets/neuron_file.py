@@ -1,5 +1,6 @@
 """Read and write `.neuron` files: one bare safetensors file with a manifest in its metadata.
 
+Paths that are read may also name a member of a USD package, as `shot.usdz[oak.neuron]`.
 `read_header` and `read_preview` need the standard library and numpy only. A file that is damaged
 or hostile ends in an AssetError (or a FileError if it cannot be read at all), never in anything
 else, and nothing in it is ever run.
@@ -12,12 +13,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
-from neuron_core.assets import container, png, schema, strict_json
-from neuron_core.assets.container import TensorInfo
+from neuron_core.assets import container, packages, png, schema, strict_json
+from neuron_core.assets.container import Readable, TensorInfo
 from neuron_core.assets.errors import AssetError, blaming, shown
 from neuron_core.assets.manifest import Manifest
 from neuron_core.foundation.errors import FileError
@@ -119,16 +119,21 @@ def digest_of(tensors: Mapping[str, np.ndarray]) -> str:
 
 
 @contextmanager
-def _opened(path: Path, blamed: Path | None = None) -> Iterator[tuple[BinaryIO, int]]:
+def _opened(path: Path, blamed: Path | None = None) -> Iterator[tuple[Readable, int]]:
     path = Path(path)
     with blaming(blamed or path):
+        packaged = packages.split(path)
+        if packaged is not None and not path.exists():
+            with packages.opened(*packaged) as (member, size):
+                yield member, size
+            return
         if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
             raise FileError(f"{path} is not a file.", "Pick a .neuron file.")
         with path.open("rb") as file:
             yield file, os.fstat(file.fileno()).st_size
 
 
-def _read_header(file: BinaryIO, size: int) -> Header:
+def _read_header(file: Readable, size: int) -> Header:
     metadata, tensors = container.read_container(file, size)
     format_number = _read_format(metadata.get(_FORMAT_KEY))
     for key in (_MANIFEST_KEY, _CHECKSUM_KEY):
@@ -166,7 +171,8 @@ def _read_asset(path: Path, blamed: Path, max_bytes: int) -> Asset:
                 f"it has {size} bytes; at most {max_bytes} are allowed.", "Bake it at a lower resolution."
             )
     with blaming(blamed):
-        tensors = _load(path, header.tensors)
+        packaged = packages.split(path) is not None and not path.exists()
+        tensors = _load_member(path, header.tensors) if packaged else _load(path, header.tensors)
         schema.check_values(tensors)
         if digest_of(tensors) != header.manifest.digest:
             raise AssetError("its tensors are not the ones that were written: the digest differs.")
@@ -187,6 +193,19 @@ def _load(path: Path, expected: Mapping[str, TensorInfo]) -> dict[str, np.ndarra
                 tensors[name] = array
     except (SafetensorError, ValueError, MemoryError) as error:
         raise AssetError(f"its tensors cannot be read: {error}.") from error
+    return tensors
+
+
+def _load_member(path: Path, expected: Mapping[str, TensorInfo]) -> dict[str, np.ndarray]:
+    """The tensors of a member of a package, which lie in it in the order of `expected`."""
+    tensors: dict[str, np.ndarray] = {}
+    with _opened(path) as (file, _):
+        for name, info in expected.items():
+            file.seek(info.start)
+            content = file.read(info.size)
+            if len(content) != info.size:
+                raise AssetError("it became shorter while it was read.")
+            tensors[name] = np.frombuffer(content, schema.NUMPY_DTYPES[info.dtype]).reshape(info.shape).copy()
     return tensors
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from pxr import Ar, Sdf, Tf, Usd, UsdGeom
 
-from neuron_core.assets import FORMAT, Header, Manifest
+from neuron_core.assets import FORMAT, Header, Manifest, packages
 from neuron_core.cameras.camera import Camera
 from neuron_core.foundation.errors import FileError, NeuronError
 from neuron_core.prompts import check_prompt
@@ -125,10 +125,11 @@ class SceneStage:
         meshes = []
         for found, surface in walker.surfaces:
             matrix = _column(to_engine, found.matrix)
-            if np.isfinite(matrix).all():
+            wrong = _unplaceable(matrix, surface.positions)
+            if wrong is None:
                 meshes.append(MeshNode(found.path, surface.positions, surface.faces, surface.color, matrix))
             else:
-                problems.append(_not_finite(found.path))
+                problems.append(Problem(found.path, *wrong, "transform"))
         assets = self._assets(walker.assets, to_engine, _when(time), problems)
         return SceneSnapshot(tuple(assets), tuple(meshes), tuple(problems), unit, self.up_axis)
 
@@ -213,10 +214,13 @@ class _AssetReader:
         return self._files[value.resolvedPath]
 
     def _open(self, value: Sdf.AssetPath) -> tuple[Path, Header]:
-        if Ar.IsPackageRelativePath(value.resolvedPath):
-            raise SceneError(f"{value.path} lies inside a package.", "Keep .neuron files beside the layer.")
         file = Path(value.resolvedPath)
-        if self._library is not None and not file.resolve().is_relative_to(self._library):
+        if Ar.IsPackageRelativePath(value.resolvedPath) and packages.split(file) is None:
+            raise SceneError(
+                f"{value.path} lies in a package inside a package.", "Unpack the inner one beside the layer."
+            )
+        place = packages.file_of(file).resolve()
+        if self._library is not None and not place.is_relative_to(self._library):
             raise SceneError(
                 f"{value.path} lies outside the library {self._library}.",
                 "Publish the asset into the library, or open the stage without the restriction.",
@@ -320,8 +324,16 @@ def _undrawn(found: Found, matrix: np.ndarray, digest: str = "") -> AssetNode:
     return AssetNode(found.path, None, digest, "", "", (), matrix, found.purpose)
 
 
-def _not_finite(path: str) -> Problem:
-    return Problem(path, "Its transform is not finite.", "Author it again.", "transform")
+def _unplaceable(matrix: np.ndarray, positions: np.ndarray) -> tuple[str, str] | None:
+    """Why and what to do where an ordinary surface cannot stand in the engine's world."""
+    if not np.isfinite(matrix).all():
+        return "Its transform is not finite.", "Author it again."
+    ends = np.abs(positions).max(axis=0, initial=0.0)
+    with np.errstate(over="ignore"):
+        reach = float((np.abs(matrix[:3, :3]) @ ends + np.abs(matrix[:3, 3])).max())
+    if reach > FARTHEST:
+        return f"It reaches {reach:.3g} m from the origin.", f"Bring it within {FARTHEST:g} m."
+    return None
 
 
 def _column(to_engine: np.ndarray, matrix: np.ndarray) -> np.ndarray:

@@ -95,7 +95,10 @@ def _usd_problems(stage: Usd.Stage) -> Iterable[Problem]:
         sites = [str(site.GetPrim().GetPath()) for site in error.GetSites() if site.GetPrim()]
         fatal = error.GetType() == UsdValidation.ValidationErrorType.Error
         text = " ".join(error.GetMessage().split())
-        yield Problem(sites[0] if sites else "/", text, f"USD calls it {error.GetName()}.", "usd", fatal)
+        hint = f"USD calls it {error.GetName()}."
+        if text.endswith("unsupported extension 'neuron'."):
+            fatal, hint = False, "Neuron reads it in its package; programs that take USDZ only may refuse it."
+        yield Problem(sites[0] if sites else "/", text, hint, "usd", fatal)
 
 
 def _is_ours(metadata: Any) -> bool:

@@ -1,15 +1,18 @@
 """What a stage says about its assets, meshes and cameras, and what is wrong with them."""
 
+import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pxr import Usd, UsdGeom
+from pxr import Sdf, Usd, UsdGeom, UsdUtils
 
-from neuron_core.assets import read_header, write_asset
+from neuron_core.assets import AssetError, packages, read_asset, read_header, write_asset
 from neuron_core.cameras.camera import CameraError, project
 from neuron_core.foundation.errors import FileError
 from neuron_core.scene import SceneError, SceneSnapshot, read_stage
+from neuron_core.scene.validate import validate
 from tests.core import asset_samples
 from tests.core.asset_samples import MANIFEST
 from tests.core.scene_samples import (
@@ -368,6 +371,16 @@ def Mesh "m"
     assert len(node.faces) > 500 and radii.max() < 1.0 and radii.max() / radii.min() < 1.2
 
 
+@pytest.mark.parametrize("scale", [1e-30, 0.0, 1e30, "inf"])
+def test_meshes_of_any_scale_are_placed_or_named(scale, tmp_path):
+    matrix = np.diag([float(scale)] * 3 + [1.0])
+    text = matrix_op(matrix) if scale != "inf" else moved("inf")
+    snapshot = snapshot_of(tmp_path, mesh("m", text) + mesh("sound"))
+    small = isinstance(scale, float) and scale < 1
+    assert [node.path for node in snapshot.meshes] == (["/m", "/sound"] if small else ["/sound"])
+    assert [problem.path for problem in snapshot.problems] == ([] if small else ["/m"])
+
+
 def test_instances_share_their_points(tmp_path):
     write_stage(tmp_path / "one.usda", f'def Xform "World"\n{{\n{mesh()}}}\n')
     body = "".join(
@@ -490,3 +503,53 @@ def test_the_range_of_frames_is_what_the_stage_states(tmp_path):
     assert read_stage(camera_stage(tmp_path)).time_range() is None
     path = write_stage(tmp_path / "s.usda", "", more="    startTimeCode = 3\n    endTimeCode = 7")
     assert read_stage(path).time_range() == (3.0, 7.0)
+
+
+# --- packages ---
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A package of a stage with an asset, as USD makes it, without what it was made from."""
+    publish_ball(tmp_path, tmp_path / "lib")
+    body = f'def Xform "World"\n{{\n{reference_prim("b", "@./lib/ball/ball.usd@")}}}\n'
+    path = write_stage(tmp_path / "shot.usda", body)
+    assert UsdUtils.CreateNewUsdzPackage(Sdf.AssetPath(str(path)), str(tmp_path / "shot.usdz"))
+    whole = read_asset(tmp_path / "lib/ball/v001/ball.neuron")
+    shutil.rmtree(tmp_path / "lib")
+    return tmp_path / "shot.usdz", whole
+
+
+def test_an_asset_in_a_package_is_read_in_its_place(package):
+    path, whole = package
+    snapshot = read_stage(path).snapshot()
+    (node,) = snapshot.assets
+    assert not snapshot.problems and node.path == "/World/b" and node.digest == whole.manifest.digest
+    assert node.file is not None and not node.file.exists()
+    assert read_header(node.file).manifest == whole.manifest
+    asset = read_asset(node.file)
+    assert set(asset.tensors) == set(whole.tensors)
+    for name, tensor in asset.tensors.items():
+        assert np.array_equal(tensor, whole.tensors[name]) and tensor.flags.writeable
+    told = validate(read_stage(path), deep=True)  # USDZ knows no such files
+    assert [(one.kind, one.fatal) for one in told] == [("usd", False)] and "'neuron'" in told[0].message
+    assert not read_stage(path, path.parent).snapshot().problems
+    (problem,) = read_stage(path, path.parent / "lib").snapshot().problems
+    assert problem.path == "/World/b" and "outside the library" in problem.message
+
+
+def test_packages_that_break_the_rules_are_named(package, tmp_path):
+    path, _ = package
+    (node,) = read_stage(path).snapshot().assets
+    assert node.file is not None
+    _, member = packages.split(node.file) or (None, "")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(tmp_path / "tight.usdz", "w") as new:
+        new.writestr("ball.neuron", old.read(member), zipfile.ZIP_DEFLATED)
+    (tmp_path / "cut.usdz").write_bytes(path.read_bytes()[:-200])
+    for name, error in (("tight.usdz[ball.neuron]", AssetError), ("cut.usdz[ball.neuron]", FileError)):
+        with pytest.raises(error, match=name.partition("[")[0]):
+            read_header(tmp_path / name)
+    with pytest.raises(FileError, match="no gone.neuron in"):
+        read_header(tmp_path / "tight.usdz[gone.neuron]")
+    with pytest.raises(FileError, match="none.usdz"):
+        read_header(tmp_path / "none.usdz[ball.neuron]")
