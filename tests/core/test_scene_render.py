@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neuron_core.assets import Encoder, read_asset, write_asset
 from neuron_core.cameras.camera import (
     Camera,
     CameraError,
@@ -27,8 +28,10 @@ from neuron_core.scene.records import AssetNode, SceneSnapshot
 from neuron_core.tasks.anchor.config import AnchorConfig
 from neuron_core.tasks.anchor.run import run as run_anchor
 from neuron_core.tasks.render.config import RenderConfig
+from neuron_core.tasks.render.prompted import look_maker
 from neuron_core.tasks.render.run import run
 from neuron_core.tasks.render.tracing import BakedTracer, draw
+from neuron_core.voxels import scenes
 from neuron_core.voxels.baked import read_baked
 from neuron_core.voxels.render import Renderer
 from neuron_core.voxels.scenes import SceneRenderer, identity
@@ -137,6 +140,16 @@ def test_looks_and_meshes_of_the_stage_are_shown(folder):
     assert np.abs(colors[0] - colors[1]).max() > 0.02
     floor = pixels.rgba[pixels.ids == identity("/floor")][:, :3]
     np.testing.assert_allclose(np.median(floor / floor[:, 1:2], axis=0), [0.5, 1.0, 0.25], atol=0.02)
+
+
+def test_more_triangles_than_can_be_drawn_are_told_by_the_mesh_that_is_too_much(folder, monkeypatch):
+    meshes = [SQUARE.replace("floor", f"floor{number}") for number in range(4)]
+    path = write_stage(folder / "many.usda", asset_prim("ball", "./ball.neuron"), *meshes)
+    monkeypatch.setattr(scenes, "MOST_TRIANGLES", 5)
+    renderer = SceneRenderer()
+    (problem,) = renderer.load(read_stage(path).snapshot())
+    assert problem.path == "/floor2" and "5 triangles" in problem.message and problem.hint
+    assert renderer.paths == ("/ball", "/floor0", "/floor1")
 
 
 @pytest.fixture(scope="module")
@@ -343,6 +356,31 @@ def test_a_prompt_of_a_prim_is_asked_of_the_field_in_its_file(folder, tmp_path):
     problems = renderer.load(read_stage(folder / "prompted.usda").snapshot())
     assert [(problem.path, problem.fatal) for problem in problems] == [("/ball", False)]
     assert renderer.paths == ("/ball",)
+
+
+def test_a_prompt_for_another_encoder_leaves_its_prim_out_and_draws_the_rest(folder):
+    whole = read_asset(folder / "ball.neuron")
+    strange = replace(whole.manifest, encoder=Encoder(whole.manifest.encoder.id, "0" * 64), digest="")
+    write_asset(folder / "strange.neuron", strange, whole.tensors)
+    prompt = 'string neuron:prompt = "worn oak"'
+    prims = asset_prim("broken", "./strange.neuron", extra=prompt), asset_prim("ball", "./ball.neuron")
+    renderer = SceneRenderer(make_look=look_maker(None, Silent()))
+    (problem,) = renderer.load(read_stage(write_stage(folder / "strange.usda", *prims)).snapshot())
+    assert (problem.path, problem.kind, problem.fatal) == ("/broken", "prompt", True)
+    assert renderer.paths == ("/ball",) and renderer.render(view()).rgba[..., 3].max() > 0.9
+
+
+def test_assets_outside_a_library_are_told_and_not_drawn(folder, tmp_path):
+    (tmp_path / "lib").mkdir()
+    write_ball(tmp_path / "lib" / "ball.neuron")
+    prims = asset_prim("inside", "./lib/ball.neuron"), asset_prim("outside", f"{folder}/ball.neuron")
+    path = write_stage(tmp_path / "s.usda", *prims, camera_prim())
+    config = RenderConfig(path, tmp_path / "out", cameras="/shot", frames="1", size="16", device="cpu")
+    result = run(replace(config, library=tmp_path / "lib"), Silent())
+    assert list(result["ids"]) == ["/inside"]
+    assert [one["path"] for one in result["problems"]] == ["/outside"]
+    with pytest.raises(ConfigMismatchError):
+        run(config, Silent())
 
 
 def test_a_move_through_cameras_passes_through_them(folder, tmp_path):

@@ -264,7 +264,7 @@ def analytic_codes(positions: np.ndarray, seed: int) -> np.ndarray:
 def test_interpenetrating_fields_are_what_a_brute_force_march_of_both_sees():
     one, two = soft_ball((0.1, 0.0, 0.0), 8.0), soft_ball((0.0, -0.05, 0.05), 12.0)
     places = [placed((-0.1, 0, 0), turn=0.3), placed((0.12, 0.05, 0.05), (1.2, 0.9, 1.0), turn=-0.9)]
-    view = camera(side=40)
+    view = camera(side=28)
     scene = drawn(
         (dressed(smoke(one, 48), seed=2), places[0]), (dressed(smoke(two, 48), seed=5), places[1]), view=view
     )
