@@ -1,0 +1,96 @@
+"""From nothing to a drawn stage: node code drives the real engine in a process of its own."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pxr import Usd, UsdGeom
+
+from neuron_core.images.exr import read_exr
+from neuron_core.scene import shots
+from neuron_core.scene.shots import Change, NewShot
+from tests.core.baked_samples import write_ball
+from tests.houdini.published_hou import node_of
+from tests.houdini.test_lookdev import box_file
+
+LOOK = "polished_gold"
+
+
+@pytest.fixture
+def driven(hou, monkeypatch):
+    """The drivers, with this Python as the engine's."""
+    from neuron_houdini import drivers, engine
+
+    monkeypatch.setattr(engine, "find_python", lambda: Path(sys.executable))
+    return drivers
+
+
+def pictures(folder):
+    """All channels of the pictures of a folder, by name."""
+    found = {path.name: read_exr(path) for path in sorted(folder.rglob("*.exr"))}
+    return {f"{name} {key}": values for name, layers in found.items() for key, values in layers.items()}
+
+
+def stage_of_nodes(asset, hou):
+    """The stage of an asset LOP on a stage with a camera."""
+    from neuron_houdini import asset as lop
+
+    inner = node_of("asset")
+    hda = node_of("asset", file=str(asset), primpath="/World/ball", look=LOOK, t=(0.2, 0.0, 0.0))
+    inner._stage = Usd.Stage.CreateInMemory()
+    UsdGeom.SetStageMetersPerUnit(inner._stage, 1.0)
+    UsdGeom.SetStageUpAxis(inner._stage, UsdGeom.Tokens.y)
+    camera = UsdGeom.Camera.Define(inner._stage, "/World/camera")
+    camera.CreateFocalLengthAttr(50.0)
+    camera.CreateHorizontalApertureAttr(36.0)
+    camera.CreateVerticalApertureAttr(24.0)
+    shots.change(inner._stage, "/World/camera", Change(at=(0.0, 3.0, 7.0), aim=(0.0, 0.0, 0.0)))
+    lop.cook(inner, hda)
+    return inner
+
+
+def stage_of_commands(asset, path):
+    """The same with `neuron scene`."""
+    shots.write_new(path, NewShot())
+    with shots.editing(path) as stage:
+        shots.change(stage, "/World/camera", Change(at=(0.0, 3.0, 7.0), aim=(0.0, 0.0, 0.0)))
+        shots.add(stage, asset, "/World/ball")
+        shots.change(stage, "/World/ball", Change(at=(0.2, 0.0, 0.0), look=LOOK))
+    return path
+
+
+@pytest.mark.timeout(1800)
+def test_nodes_make_what_the_command_line_makes(driven, hou, tmp_path):
+    folder = tmp_path / "mein Büro"
+    folder.mkdir()
+    dataset, run, asset = folder / "dataset", folder / "run", folder / "asset.neuron"
+    small = {"views": 4, "val_views": 0, "test_views": 1, "resolution": 16, "spp": 4}
+    box = str(box_file(tmp_path))
+    driven.dataset(node_of("dataset", out=str(dataset), geometry=box, materials="polished-gold", **small))
+    assert (dataset / "dataset.json").is_file()
+    training = {"dataset": str(dataset), "run": str(run), "asset": str(asset), "preset": "cpu-demo"}
+    driven.train(node_of("train", steps=10, validate_every=0, resolution=24, **training))
+    assert asset.is_file()
+    compare_pictures(driven, hou, asset, folder)
+
+
+def test_a_stage_of_nodes_is_drawn_as_that_of_commands(driven, hou, tmp_path):
+    compare_pictures(driven, hou, write_ball(tmp_path / "größe.neuron"), tmp_path)
+
+
+def compare_pictures(driven, hou, asset, folder):
+    """Draw the stage of nodes and that of `neuron scene` with the engine."""
+    lop = stage_of_nodes(asset, hou)
+    ours = node_of("render", source="lop", loppath="/stage/asset", out=str(folder / "a"), aov="depth")
+    ours._values |= {"cameras": "/World/camera", "size": "48x32"}
+    ours._nodes["/stage/asset"] = lop
+    driven.render(ours)
+    theirs = node_of("render", asset=str(stage_of_commands(asset, folder / "shot.usda")), aov="depth")
+    theirs._values |= {"cameras": "/World/camera", "size": "48x32", "out": str(folder / "b")}
+    driven.render(theirs)
+    one, other = pictures(folder / "a"), pictures(folder / "b")
+    assert set(one) == set(other) and one
+    for name, values in one.items():
+        np.testing.assert_allclose(values, other[name], atol=1e-5, err_msg=name)
+    assert any(values.any() for values in one.values()), "something is seen"
