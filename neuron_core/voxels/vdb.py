@@ -2,12 +2,14 @@
 
 Little-endian, file version 224. A tree holds nodes of 32^3 below its root, nodes of 16^3 below
 those, and leaves of 8^3 voxels; each has a mask of what it holds. Only active voxels are stored, the
-others are the background 0. Bits of a mask ascend x slowest.
+others are the background 0; a leaf whose voxels are all active and alike is a tile, one value in the
+node above. Bits of a mask ascend x slowest.
 """
 
 import struct
 import zlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,9 @@ NO_ID = "00000000-0000-0000-0000-000000000000"
 MOST_VOXELS = 1 << 31
 ZIP, MASKED = 1, 2
 LEVEL = 1  # of zlib: most of the gain at a fraction of the time
+LEAF = 512  # voxels
+HALF_LIMIT = 65504.0
+THREADS = 4  # that compress
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,9 @@ class VdbGrid:
     translation: tuple[float, float, float] = (0.0, 0.0, 0.0)
     half: bool = False  # stored with half precision
 
+    def __len__(self) -> int:
+        return len(self.voxels)
+
 
 def write_vdb(path: Path, grids: Sequence[VdbGrid], creator: str = "neuron", compress: bool = True) -> None:
     """Write fog volumes, whole or not at all. Raises VoxelError for what no volume is."""
@@ -46,6 +54,11 @@ def write_vdb(path: Path, grids: Sequence[VdbGrid], creator: str = "neuron", com
 def _check(grid: VdbGrid, path: Path) -> None:
     if not 0 < len(grid.voxels) < MOST_VOXELS:
         raise VoxelError(f"The grid {grid.name} of {path} would have {len(grid.voxels)} voxels.")
+    if grid.half and np.abs(grid.values).max() > HALF_LIMIT:
+        raise VoxelError(
+            f"The grid {grid.name} of {path} has values up to {np.abs(grid.values).max():.3g}.",
+            "Half precision ends at 65504; write it as float.",
+        )
     if not np.isfinite(grid.values).all() or not np.isfinite(grid.voxel_size) or grid.voxel_size <= 0:
         raise VoxelError(f"The grid {grid.name} of {path} has values that are not finite.")
     if np.abs(grid.voxels).max() >= 1 << 20:
@@ -63,7 +76,7 @@ def vdb_bytes(grids: Sequence[VdbGrid], creator: str, compress: bool) -> bytes:
 
 
 def _grid_bytes(grid: VdbGrid, start: int, compress: bool) -> bytes:
-    tree = _tree(grid.voxels)
+    tree = _tree(grid.voxels, grid.values)
     kind = "Tree_float_5_4_3" if grid.values.ndim == 1 else "Tree_vec3s_5_4_3"
     name = _text(grid.name) + _text(kind + ("_HalfFloat" if grid.half else "")) + _text("")
     about = struct.pack("<I", (ZIP if compress else 0) | MASKED) + _metadata(_facts(grid, compress))
@@ -126,11 +139,12 @@ class _Tree:
     slots: tuple[np.ndarray, np.ndarray, np.ndarray]  # [V] in the 32^3 node, the 16^3 node, the leaf
     roots: np.ndarray  # first voxel of each node of 32^3
     nodes: np.ndarray  # first voxel of each node of 16^3
-    leaves: np.ndarray  # first voxel of each leaf
+    leaves: np.ndarray  # first voxel of each leaf, or tile
     origins: np.ndarray  # [roots, 3]
+    tiles: np.ndarray  # which of the leaves are tiles, [leaves] bool
 
 
-def _tree(voxels: np.ndarray) -> _Tree:
+def _tree(voxels: np.ndarray, values: np.ndarray) -> _Tree:
     places = np.asarray(voxels, np.int64)
     root = places >> 12
     large, small, leaf = (places >> 7) & 31, (places >> 3) & 15, places & 7
@@ -144,7 +158,17 @@ def _tree(voxels: np.ndarray) -> _Tree:
     key = ((first_key << 12) | slots[1])[order]
     roots, nodes, leaves = (_begins(part) for part in (key >> 27, key >> 12, key))
     sorted_slots = (slots[0][order], slots[1][order], slots[2][order])
-    return _Tree(order, sorted_slots, roots, nodes, leaves, root[order][roots] << 12)
+    origins = root[order][roots] << 12
+    return _Tree(order, sorted_slots, roots, nodes, leaves, origins, _tiles(leaves, values[order]))
+
+
+def _tiles(leaves: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Which leaves have all their voxels, and one value in all of them."""
+    rows = values.reshape(len(values), -1)
+    differs = np.concatenate([[True], (rows[1:] != rows[:-1]).any(axis=1)])
+    changes = np.add.reduceat(differs, leaves) - differs[leaves]
+    counts = np.diff(np.append(leaves, len(rows)))
+    return np.asarray((counts == LEAF) & (changes == 0))
 
 
 def _begins(keys: np.ndarray) -> np.ndarray:
@@ -158,14 +182,27 @@ def _mask(slots: np.ndarray, bits: int) -> bytes:
     return np.packbits(mask, bitorder="little").tobytes()
 
 
-def _empty_block(grid: VdbGrid, compress: bool) -> bytes:
-    return b"\0" + (struct.pack("<q", 0) if compress and not grid.half else b"")
+def _block(grid: VdbGrid, raw: bytes | memoryview, compress: bool) -> bytes:
+    """The values of a node or leaf, inactive ones being the background."""
+    if not raw:
+        return b"\0" + (struct.pack("<q", 0) if compress and not grid.half else b"")
+    if not compress:
+        return b"\0" + bytes(raw)
+    packed = zlib.compress(raw, LEVEL)
+    if len(packed) < len(raw):
+        return b"\0" + struct.pack("<q", len(packed)) + packed
+    return b"\0" + struct.pack("<q", -len(raw)) + bytes(raw)
+
+
+def _stored(grid: VdbGrid, tree: _Tree) -> np.ndarray:
+    """The values in the order and precision of the file."""
+    return np.ascontiguousarray(grid.values[tree.order], "<f2" if grid.half else "<f4")
 
 
 def _topology(grid: VdbGrid, tree: _Tree, compress: bool) -> bytes:
     width = 1 if grid.values.ndim == 1 else 3
-    nothing = _empty_block(grid, compress)
-    leaf_masks = _leaf_masks(tree)
+    nothing = _block(grid, b"", compress)
+    leaf_masks, values = _leaf_masks(tree), _stored(grid, tree)
     found = [struct.pack("<i", 1), b"\0" * 4 * width, struct.pack("<II", 0, len(tree.roots))]
     end = len(tree.order)
     node_of_leaf = np.searchsorted(tree.leaves, np.append(tree.nodes, end)).tolist()
@@ -175,34 +212,36 @@ def _topology(grid: VdbGrid, tree: _Tree, compress: bool) -> bytes:
         mask = _mask(tree.slots[0][tree.nodes[low:high]], 1 << 15)
         found += [struct.pack("<iii", *tree.origins[index].tolist()), mask, bytes(1 << 12), nothing]
         for node in range(low, high):
-            leaves = slice(node_of_leaf[node], node_of_leaf[node + 1])
-            mask = _mask(tree.slots[1][tree.leaves[leaves]], 1 << 12)
-            found += [mask, bytes(1 << 9), nothing, leaf_masks[leaves].tobytes()]
+            part = slice(node_of_leaf[node], node_of_leaf[node + 1])
+            leaves, tiles = tree.leaves[part], tree.tiles[part]
+            slots = tree.slots[1][leaves]
+            found += [_mask(slots[~tiles], 1 << 12), _mask(slots[tiles], 1 << 12)]
+            found += [_block(grid, values[leaves[tiles]].tobytes(), compress)]
+            found += [leaf_masks[part][~tiles].tobytes()]
     return b"".join(found)
 
 
 def _leaf_masks(tree: _Tree) -> np.ndarray:
     """[leaves, 64] uint8."""
-    bits = np.zeros((len(tree.leaves), 512), np.uint8)
+    bits = np.zeros((len(tree.leaves), LEAF), np.uint8)
     leaf = np.repeat(np.arange(len(tree.leaves)), np.diff(np.r_[tree.leaves, len(tree.order)]))
     bits[leaf, tree.slots[2]] = 1
     return np.packbits(bits, axis=1, bitorder="little")
 
 
 def _blocks(grid: VdbGrid, tree: _Tree, compress: bool) -> bytes:
-    values = np.asarray(grid.values[tree.order], "<f2" if grid.half else "<f4")
-    content = memoryview(np.ascontiguousarray(values).tobytes())
+    values = _stored(grid, tree)
+    content = memoryview(values.tobytes())
     each = len(content) // len(values)
-    bounds = np.r_[tree.leaves, len(values)] * each
+    bounds = (np.r_[tree.leaves, len(values)] * each).tolist()
     masks = _leaf_masks(tree)
-    found: list[bytes | memoryview] = []
-    for leaf in range(len(tree.leaves)):
-        raw = content[bounds[leaf] : bounds[leaf + 1]]
-        found += [masks[leaf].tobytes(), b"\0"]
-        if compress:
-            packed = zlib.compress(raw, LEVEL)
-            smaller = len(packed) < len(raw)
-            found += [struct.pack("<q", len(packed) if smaller else -len(raw)), packed if smaller else raw]
-        else:
-            found.append(raw)
-    return b"".join(found)
+    leaves = np.flatnonzero(~tree.tiles)
+
+    def written(part: np.ndarray) -> bytes:
+        return b"".join(
+            masks[leaf].tobytes() + _block(grid, content[bounds[leaf] : bounds[leaf + 1]], compress)
+            for leaf in part.tolist()
+        )
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        return b"".join(threads.map(written, np.array_split(leaves, 4 * THREADS)))

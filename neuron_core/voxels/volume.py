@@ -26,17 +26,20 @@ class VoxelSamples:
     origin: tuple[float, float, float]  # where place (0, 0, 0) is, in metres
 
 
-def voxel_samples(baked: Baked, slug: str) -> VoxelSamples:
-    """What a look is like at every sample with density. Raises VoxelError for a field without density."""
+def voxel_samples(baked: Baked, slug: str, around: bool = False) -> VoxelSamples:
+    """What a look is like at every sample with density; with `around` also at those beside one.
+
+    Raises VoxelError for a field without density.
+    """
     nvf = baked.nvf
     bricks, places = np.divmod(nvf.active.astype(np.int64), SIDE**3)
     steps = np.stack(np.unravel_index(places, (SIDE, SIDE, SIDE)), axis=-1)
     voxels = brick_coordinates(nvf.top)[bricks].astype(np.int64) * CELLS + steps
     density = nvf.density.reshape(-1)[nvf.active]
-    kept = np.flatnonzero(density > 0)
+    kept = np.arange(len(density)) if around else np.flatnonzero(density > 0)
     _, first = np.unique(voxels[kept] @ np.array([1 << 42, 1 << 21, 1]), return_index=True)
     kept = kept[first]  # samples that bricks share, once
-    if not len(kept):
+    if not (density > 0).any():
         raise VoxelError(f"{baked.path} has no density to write.")
     corner = nvf.aabb[0].astype(np.float64)
     normals = nvf.normals.reshape(-1, 3)[nvf.active[kept]]
@@ -53,14 +56,15 @@ def voxel_samples(baked: Baked, slug: str) -> VoxelSamples:
 
 
 def volume_grids(baked: Baked, slug: str) -> tuple[VdbGrid, VdbGrid]:
-    """`density` in 1 / metre and `Cd`, linear Rec. 709, where there is density; voxels are the samples.
+    """`density` in 1 / metre where there is some, and `Cd`, linear Rec. 709; voxels are the samples.
 
-    Raises VoxelError for a field without density.
+    Colors also stand beside what has density: programs interpolate both grids, and a color that was
+    mixed with black there would darken every edge. Raises VoxelError for a field without density.
     """
-    samples = voxel_samples(baked, slug)
-    size, origin = samples.voxel_size, samples.origin
+    samples = voxel_samples(baked, slug, around=True)
+    size, origin, solid = samples.voxel_size, samples.origin, samples.density > 0
     return (
-        VdbGrid("density", samples.voxels, samples.density, size, origin),
+        VdbGrid("density", samples.voxels[solid], samples.density[solid], size, origin),
         VdbGrid("Cd", samples.voxels, samples.colors, size, origin, half=True),
     )
 

@@ -12,11 +12,11 @@ import pytest
 
 ENGINE = Path(__file__).resolve().parents[2] / "neuron_core"
 LAYERS = (
-    "foundation kernels images cameras geometry materials prompts datasets assets scene voxels splats fields "
-    "tasks demo bench cli __main__"
+    "foundation kernels images cameras geometry materials prompts datasets assets scene voxels surfaces "
+    "splats fields tasks demo bench cli __main__"
 ).split()
 WHEEL_FREE = ("foundation", "assets", "cameras", "materials", "scene")  # Houdini imports these
-FORBIDDEN = {"kernels": {"torch"}, "voxels": {"torch"}, "splats": {"torch"}}  # also inside functions
+FORBIDDEN = dict.fromkeys(("kernels", "voxels", "surfaces", "splats"), {"torch"})  # also inside functions
 HOST = {"hou", "pdg", "neuron_houdini"}
 
 

@@ -7,24 +7,28 @@ from typing import Literal
 from neuron_core.foundation.errors import NeuronError
 
 MOST = 20_000_000
+MOST_LEVELS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class ExportConfig:
-    """Write a .neuron file as Gaussian splats or an OpenVDB volume, or convert splats.
+    """Write a .neuron file as Gaussian splats, a volume, a mesh or points, or convert splats.
 
-    The ending of OUT says what is written: .ply .spz .usd .usda .usdc .usdz .npz are splats, .vdb
-    is a volume. SOURCE may also be a file of splats (.ply .spz .usd*), which is converted.
+    The ending of OUT says what is written: .ply .spz .npz are splats, .vdb and .nvdb volumes; .usd
+    .usda .usdc .usdz are splats or what --form says. SOURCE may also be a file of splats (.ply .spz
+    .usd*), which is converted.
     """
 
     source: Path
     """A .neuron file, or a file of splats."""
     out: Path
     """The file to write."""
+    form: Literal["auto", "splats", "volume", "mesh", "points"] = "auto"
+    """What a USD file gets; auto is splats."""
     prompt: str = ""
     """A look, by its name or its prompt. Default: the first one."""
     max_splats: int = 100_000
-    """At most so many splats."""
+    """At most so many splats or points."""
     degree: int = 3
     """Of the harmonics that make colors depend on the direction, 0 to 3."""
     steps: int = 900
@@ -36,7 +40,13 @@ class ExportConfig:
     ply_axes: Literal["rdf", "y-up"] = "rdf"
     """Axes of PLY files: Y down as viewers expect, or Y up as the asset is."""
     precision: Literal["half", "float"] = "half"
-    """Of USD splats; positions are always float."""
+    """Of USD splats and of colors in volumes; positions and densities are always float."""
+    triangles: int = 60_000
+    """At most about so many in a mesh; 0 for all that the voxels give."""
+    texture_size: int = 2048
+    """Texels along the side of a mesh's textures; 0 for colors at vertices only."""
+    levels: int = 1
+    """Levels of detail of a mesh or of splats; each has a quarter of the one before."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the field is drawn; auto takes CUDA where it works."""
     overwrite: bool = False
@@ -44,10 +54,20 @@ class ExportConfig:
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_splats <= MOST:
-            raise NeuronError(f"{self.max_splats} splats cannot be made.", f"Ask for 1 to {MOST}.")
+            raise NeuronError(f"{self.max_splats} splats or points cannot be made.", f"Ask for 1 to {MOST}.")
         if not 0 <= self.degree <= 3:
             raise NeuronError(
                 f"There are no harmonics of degree {self.degree} in files of splats.", "Give 0 to 3."
             )
         if not 0 <= self.steps <= 100_000 or not 1 <= self.views <= 10_000:
             raise NeuronError(f"{self.steps} steps on {self.views} views cannot be done.")
+        if not (self.triangles == 0 or 4 <= self.triangles <= MOST):
+            raise NeuronError(
+                f"A mesh of {self.triangles} triangles cannot be made.", f"Ask for 4 to {MOST}."
+            )
+        if not (self.texture_size == 0 or 16 <= self.texture_size <= 16384):
+            raise NeuronError(
+                f"Textures of {self.texture_size} texels a side cannot be made.", "Give 16 to 16384, or 0."
+            )
+        if not 1 <= self.levels <= MOST_LEVELS:
+            raise NeuronError(f"{self.levels} levels of detail cannot be made.", f"Give 1 to {MOST_LEVELS}.")

@@ -7,11 +7,18 @@ from neuron_core.assets import AssetError
 from neuron_core.foundation.errors import ConfigMismatchError, FileError, NeuronError
 from neuron_core.foundation.progress import Reporter
 from neuron_core.splats.cloud import Encoding, Splats
-from neuron_core.splats.files import READABLE, WRITABLE, read_splats, write_splats
+from neuron_core.splats.files import READABLE, USD_ENDINGS, read_splats, write_splats
+from neuron_core.splats.levels import levels_of
 from neuron_core.splats.moving import in_encoding, turned_upside_down
 from neuron_core.tasks.export.config import ExportConfig
 
-VOLUMES = (".vdb",)
+VOLUMES = (".vdb", ".nvdb")
+FORMS = {  # by ending, the default first
+    **dict.fromkeys((".ply", ".spz", ".npz"), ("splats",)),
+    **dict.fromkeys(VOLUMES, ("volume",)),
+    **dict.fromkeys(USD_ENDINGS[:-1], ("splats", "mesh", "points", "volume")),
+    USD_ENDINGS[-1]: ("splats", "mesh", "points"),  # a package cannot hold an OpenVDB file
+}
 DISPLAY_REFERRED = (".ply", ".spz")  # what their viewers show without a color transform
 
 
@@ -19,19 +26,14 @@ def run(config: ExportConfig, report: Reporter) -> dict[str, object]:
     """Write the file. Raises NeuronError for an ending that is none of ours, a source that cannot be
     read, a look that it does not have, or a target that is there."""
     source, out = Path(config.source), Path(config.out)
-    ending = out.suffix.lower()
-    if ending not in (*WRITABLE, *VOLUMES):
-        raise NeuronError(
-            f"{out} has no ending that says what to write.",
-            f"Take one of {', '.join((*WRITABLE, *VOLUMES))}.",
-        )
+    form = form_of(config)
     if not source.is_file():
         raise FileError(f"There is no file {source}.", "Give a .neuron file or a file of splats.")
     if out.exists() and not config.overwrite:
         raise ConfigMismatchError(f"{out} is already there.", "Replace it with --overwrite.")
     started, spent = time.perf_counter(), time.process_time()
     report.progress(0.0, "load", str(source))
-    body = _volume(config, report) if ending in VOLUMES else _splats(config, report)
+    body = _splats(config, report) if form == "splats" else _dense(config, form, report)
     seconds, cpu = time.perf_counter() - started, time.process_time() - spent
     size = out.stat().st_size
     report.progress(1.0, "export", str(out))
@@ -46,29 +48,68 @@ def run(config: ExportConfig, report: Reporter) -> dict[str, object]:
     }
 
 
+def form_of(config: ExportConfig) -> str:
+    """What is written. Raises NeuronError where the ending says nothing, or cannot hold it."""
+    out = Path(config.out)
+    known = FORMS.get(out.suffix.lower())
+    if known is None:
+        raise NeuronError(f"{out} has no ending that says what to write.", f"Take one of {', '.join(FORMS)}.")
+    form = known[0] if config.form == "auto" else config.form
+    if form not in known:
+        fitting = [ending for ending, forms in FORMS.items() if form in forms]
+        raise NeuronError(f"A {out.suffix} file cannot hold a {form}.", f"Take one of {', '.join(fitting)}.")
+    return form
+
+
 def _splats(config: ExportConfig, report: Reporter) -> dict[str, object]:
-    ending = Path(config.out).suffix.lower()
     if Path(config.source).suffix.lower() == ".neuron":
-        splats, look = _fitted(config, ending, report)
+        splats, look = _fitted(config, report)
     elif Path(config.source).suffix.lower() in READABLE:
         splats, look = _converted(config), ""
     else:
         raise AssetError(f"{config.source} is no .neuron file and no file of splats.", "See neuron inspect.")
-    if ending == ".ply" and config.ply_axes == "rdf":
-        splats = turned_upside_down(splats)
-    write_splats(config.out, splats, config.precision == "half")
-    body: dict[str, object] = {"kind": "splats", "splats": len(splats), "degree": splats.degree, "look": look}
-    return {**body, "color": splats.encoding, "said": f"{len(splats):,} splats of degree {splats.degree}"}
+    return {**_save(config, splats), "look": look}
 
 
-def _fitted(config: ExportConfig, ending: str, report: Reporter) -> tuple[Splats, str]:
+def _save(config: ExportConfig, splats: Splats) -> dict[str, object]:
+    """Write splats that have Y up, and coarser levels of them; what was written."""
+    out = Path(config.out)
+    upside_down = out.suffix.lower() == ".ply" and config.ply_axes == "rdf"
+    levels = levels_of(splats, config.levels)
+    files = [out, *(out.with_name(f"{out.stem}.lod{level}{out.suffix}") for level in range(1, len(levels)))]
+    taken = [file for file in files[1:] if file.exists() and not config.overwrite]
+    if taken:
+        raise ConfigMismatchError(f"{taken[0]} is already there.", "Replace it with --overwrite.")
+    written: list[Path] = []
+    try:
+        for file, level in reversed(list(zip(files, levels, strict=True))):  # OUT itself last
+            fresh = not file.exists()
+            half = config.precision == "half"
+            write_splats(file, turned_upside_down(level) if upside_down else level, half)
+            written += [file] if fresh else []
+    except BaseException:
+        for file in written:
+            file.unlink(missing_ok=True)
+        raise
+    return {
+        "kind": "splats",
+        "splats": len(splats),
+        "degree": splats.degree,
+        "color": splats.encoding,
+        "levels": [len(level) for level in levels],
+        "files": [str(file) for file in files],
+        "said": f"{len(splats):,} splats of degree {splats.degree}",
+    }
+
+
+def _fitted(config: ExportConfig, report: Reporter) -> tuple[Splats, str]:
     from neuron_core.splats.fitting import FitSettings, fit_splats
     from neuron_core.tasks.render.tracing import warp_device
     from neuron_core.voxels.baked import read_baked
 
     baked = read_baked(config.source)
     slug = baked.look_of(config.prompt) if config.prompt else baked.slugs()[0]
-    encoding: Encoding = "srgb" if ending in DISPLAY_REFERRED else "linear"
+    encoding: Encoding = "srgb" if Path(config.out).suffix.lower() in DISPLAY_REFERRED else "linear"
     if config.splat_color != "auto":
         encoding = config.splat_color
     settings = FitSettings(config.max_splats, config.degree, encoding, config.steps, config.views)
@@ -89,17 +130,15 @@ def _converted(config: ExportConfig) -> Splats:
     return splats if config.splat_color == "auto" else in_encoding(splats, config.splat_color)
 
 
-def _volume(config: ExportConfig, report: Reporter) -> dict[str, object]:
+def _dense(config: ExportConfig, form: str, report: Reporter) -> dict[str, object]:
+    """What is made of the voxels themselves."""
+    from neuron_core.tasks.export.dense import export_mesh, export_points
+    from neuron_core.tasks.export.volumes import export_volume
     from neuron_core.voxels.baked import read_baked
-    from neuron_core.voxels.vdb import write_vdb
-    from neuron_core.voxels.volume import volume_grids
 
     if Path(config.source).suffix.lower() != ".neuron":
-        raise AssetError(f"{config.source} is no .neuron file.", "Volumes are made from baked assets.")
+        raise AssetError(f"{config.source} is no .neuron file.", f"A {form} is made from a baked asset.")
     baked = read_baked(config.source)
     slug = baked.look_of(config.prompt) if config.prompt else baked.slugs()[0]
-    report.progress(0.1, "volume", slug)
-    density, colors = volume_grids(baked, slug)
-    write_vdb(config.out, [density, colors])
-    count = len(density.voxels)
-    return {"kind": "volume", "voxels": count, "look": slug, "said": f"{count:,} voxels of density and Cd"}
+    write = {"mesh": export_mesh, "points": export_points, "volume": export_volume}[form]
+    return write(config, baked, slug, report)

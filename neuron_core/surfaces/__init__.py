@@ -1,0 +1,1 @@
+"""Meshes and points of baked fields."""
