@@ -1,7 +1,7 @@
 """A second pair of eyes for `study_library.py`: an image encoder that shares nothing with the first.
 
 A small residual network (torchvision's) learns to tell the materials of a study apart on another
-geometry, a torus knot, under other lights than those of the study. It is asked which true picture a
+geometry, a torus knot, under another light than that of the study. It is asked which true picture a
 drawn one resembles most. It is made for the study, in its folder, and goes nowhere else.
 """
 
@@ -20,7 +20,7 @@ from torchvision.models.resnet import BasicBlock, ResNet
 from neuron_core.datasets.reader import Dataset, open_dataset
 from neuron_core.foundation.colors import linear_to_srgb
 
-LIGHTS = ("studio:11", "studio:23")
+LIGHTS = ("studio:11",)
 VIEWS, RENDERED, SIZE = 6, 64, 56  # cameras a light; pixels rendered, and what is cut out of them
 STEPS, BATCH, SEED = 1200, 96, 4099
 RATE, SHARPNESS, WIDTH = 1e-3, 16.0, 128

@@ -297,14 +297,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--materials", default="builtin:240+150@1")
     parser.add_argument("--preset", default="library", choices=("library-small", "library"))
-    parser.add_argument("--blank-steps", type=int, default=3000, help="of the prompt-agnostic model")
+    parser.add_argument("--blank-steps", type=int, default=2000, help="of the prompt-agnostic model")
     arguments = parser.parse_args()
     folder = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
     neuron(
         folder, "dataset", "dataset", folder / "dataset", "--materials", arguments.materials,
         "--resolution", 128, "--views", 12, "--val-views", 0, "--test-views", 2, "--spp", 16,
-        "--truth-db", 40, "--truth-spp", 1024,
+        "--truth-db", 40, "--truth-spp", 256,
     )  # fmt: skip
     neuron(
         folder, "pairs", "dataset", folder / "pairs", "--materials", worn_and_clean(),

@@ -4,6 +4,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+# None of them was rendered for the library that answers them, in any wording.
+PROMPTS = (
+    "purple velvet, worn",
+    "hammered silver, dusty",
+    "worn brown leather, polished",
+    "satin blue car paint, badly weathered",
+    "wet marble with a satin finish",
+    "turquoise porcelain, glazed, dusty",
+    "weathered walnut timber, grained",
+    "rough brass, aged",
+)
 NOT_IN_FINGERPRINT = ("out", "device", "overwrite")
 
 
@@ -30,7 +41,8 @@ QUICK = Plan(96, 16, 1, 3, 16, 36.0, 144, 500, 96, 24, 320)
 
 @dataclass(frozen=True, slots=True)
 class DemoConfig:
-    """The whole loop: ground truth, training, bake, turntable, evaluation, and a report to look at.
+    """The whole loop: ground truth, training, bake, turntable, evaluation, prompts that nobody rendered,
+    and a report to look at.
 
     The same command goes on where it stopped, and says so when everything is there.
     """
@@ -45,6 +57,8 @@ class DemoConfig:
     """shaderball, or PATH.usd[@/prim]."""
     assign: tuple[str, ...] = ()
     """Prims that take the materials; may be repeated. Default: all."""
+    prompt: tuple[str, ...] = PROMPTS
+    """What to ask of the library that came with Neuron; may be repeated."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train and draw; auto takes CUDA where it works."""
     seed: int = 0
@@ -59,4 +73,5 @@ class DemoConfig:
     def described(self) -> dict[str, object]:
         """What the results depend on, as plain data."""
         values = {name: value for name, value in asdict(self).items() if name not in NOT_IN_FINGERPRINT}
-        return {**values, "assign": list(self.assign), "plan": asdict(self.plan())}
+        lists = {"assign": list(self.assign), "prompt": list(self.prompt)}
+        return {**values, **lists, "plan": asdict(self.plan())}

@@ -31,6 +31,7 @@ class Report:
     asset: Path
     turntable: Path
     stills: Sequence[Still]
+    typed: Sequence[Still]  # prompts that nobody rendered
     sheet: Path
     evaluation: Mapping[str, object]  # the result of `neuron evaluate`
     losses: Mapping[str, Mapping[str, charts.Curve]]  # stage -> name -> (step, value)
@@ -47,7 +48,8 @@ def write_report(path: Path, report: Report) -> None:
     body = "".join(
         (
             _hero(report),
-            _section("Looks", _stills(report)),
+            _section("Looks", _stills(report.stills)),
+            _section("Typed, never rendered", _typed(report)),
             _section("Against the truth", _sheet(report)),
             _section("Figures", _figures(report)),
             _section("Training", _training(report)),
@@ -121,11 +123,20 @@ def _section(title: str, content: str) -> str:
     return f"<section>\n<h2>{escape(title)}</h2>\n{content}</section>\n" if content else ""
 
 
-def _stills(report: Report) -> str:
+def _typed(report: Report) -> str:
+    if not report.typed:
+        return ""
+    return (
+        "<p>The field that comes with Neuron learned a few hundred materials by their words. None of these "
+        f"was among them.</p>\n{_stills(report.typed)}"
+    )
+
+
+def _stills(stills: Sequence[Still]) -> str:
     figures = "".join(
         f"<figure>{_image(still.picture, f'The asset as {still.prompt}')}"
         f"<figcaption>{escape(still.prompt)}<code>{escape(still.slug)}</code></figcaption></figure>"
-        for still in report.stills
+        for still in stills
     )
     return f'<div class="stills">{figures}</div>\n'
 

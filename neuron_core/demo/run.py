@@ -1,9 +1,9 @@
 """`neuron demo`: every task once, in order, each of which goes on where it stopped."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from neuron_core.demo.config import DemoConfig
 from neuron_core.demo.journal import Journal
@@ -14,13 +14,14 @@ from neuron_core.tasks.bake.config import BakeConfig
 from neuron_core.tasks.dataset.config import DatasetConfig
 from neuron_core.tasks.evaluate.config import EvaluateConfig
 from neuron_core.tasks.render.config import RenderConfig
-from neuron_core.tasks.train.config import TrainConfig
+from neuron_core.tasks.train.config import LIBRARY, TrainConfig
 
 # When each stage ends, as a part of the whole; measured on two cores.
-ENDS = {"dataset": 0.40, "train": 0.78, "bake": 0.84, "render": 0.92, "evaluate": 0.99}
+ENDS = {"dataset": 0.37, "train": 0.70, "bake": 0.75, "render": 0.82, "evaluate": 0.89, "library": 0.99}
 STILL_AT = 0.125  # of a turn: the frame that shows every look
 
 Body = Mapping[str, Any]  # what a task returns
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,16 @@ class Paths:
         return self.folder / "evaluation"
 
     @property
+    def library(self) -> Path:
+        """The shader ball that came with Neuron, as the prompts ask for it."""
+        return self.folder / "library.neuron"
+
+    @property
+    def typed(self) -> Path:
+        """A picture of every prompt, in folders of their looks."""
+        return self.folder / "typed"
+
+    @property
     def report(self) -> Path:
         """The page."""
         return self.folder / "report" / "index.html"
@@ -79,9 +90,10 @@ def run(config: DemoConfig, report: Reporter) -> dict[str, object]:
     baked = stages.bake()
     stills = stages.render(baked)
     evaluation = stages.evaluate()
+    typed = stages.library()
     report.progress(0.99, "report", str(paths.report))
     seconds = {stage: journal.seconds[stage] for stage in ENDS}
-    write_report(paths.report, _report(config, paths, stills, evaluation, seconds))
+    write_report(paths.report, _report(config, paths, (stills, typed), evaluation, seconds))
     journal.finish({"seconds": round(sum(seconds.values()), 1), "mean": evaluation["mean"]})
     assert journal.result is not None
     return _located(journal.result, paths, "")
@@ -151,22 +163,13 @@ class Stages:
         from neuron_core.tasks.render.run import run as task
 
         looks = baked["looks"]
-        still = str(1 + int(STILL_AT * self._plan.frames))
-        turntable = self._rendering(self._paths.turntable, looks[0]["slug"], "")
-        stills = []
+        turntable = self._rendering(self._paths.asset, self._paths.turntable, looks[0]["slug"], "")
 
-        def everything(part: Reporter) -> Body:
-            done = task(turntable, Part(part, 0.0, 0.8))
-            for index, look in enumerate(looks):
-                config = self._rendering(self._paths.looks / look["slug"], look["slug"], still)
-                share = (0.8 + 0.2 * index / len(looks), 0.8 + 0.2 * (index + 1) / len(looks))
-                frames = task(config, Part(part, *share))["frames"]
-                assert isinstance(frames, list)
-                stills.append(Still(look["slug"], look["prompt"], Path(frames[0])))
-            return done
+        def everything(part: Reporter) -> list[Still]:
+            task(turntable, Part(part, 0.0, 0.8))
+            return self._stills(self._paths.asset, self._paths.looks, looks, Part(part, 0.8, 1.0))
 
-        self._run("render", everything)
-        return stills
+        return self._run("render", everything)
 
     def evaluate(self) -> Body:
         """Figures against the truth."""
@@ -181,9 +184,44 @@ class Stages:
         )
         return self._run("evaluate", lambda part: task(wanted, part))
 
-    def _rendering(self, out: Path, look: str, frames: str) -> RenderConfig:
+    def library(self) -> list[Still]:
+        """A picture of every prompt, from the field that came with Neuron."""
+        if not self._config.prompt:
+            return []
+        from neuron_core.tasks.bake.run import run as task
+
+        wanted = BakeConfig(
+            Path(LIBRARY),
+            self._paths.library,
+            prompt=self._config.prompt,
+            resolution=self._plan.voxels,
+            overwrite=self._config.overwrite,
+        )
+
+        def everything(part: Reporter) -> list[Still]:
+            looks = task(wanted, Part(part, 0.0, 0.8))["looks"]
+            assert isinstance(looks, list)
+            return self._stills(self._paths.library, self._paths.typed, looks, Part(part, 0.8, 1.0))
+
+        return self._run("library", everything)
+
+    def _stills(
+        self, asset: Path, folder: Path, looks: Sequence[Mapping[str, str]], report: Reporter
+    ) -> list[Still]:
+        """A picture of each look."""
+        from neuron_core.tasks.render.run import run as task
+
+        frame, stills = str(1 + int(STILL_AT * self._plan.frames)), []
+        for index, look in enumerate(looks):
+            config = self._rendering(asset, folder / look["slug"], look["slug"], frame)
+            frames = task(config, Part(report, index / len(looks), (index + 1) / len(looks)))["frames"]
+            assert isinstance(frames, list)
+            stills.append(Still(look["slug"], look["prompt"], Path(frames[0])))
+        return stills
+
+    def _rendering(self, asset: Path, out: Path, look: str, frames: str) -> RenderConfig:
         return RenderConfig(
-            self._paths.asset,
+            asset,
             out,
             cameras=f"turntable:{self._plan.frames}",
             frames=frames,
@@ -193,7 +231,7 @@ class Stages:
             overwrite=self._config.overwrite,
         )
 
-    def _run(self, stage: str, task: Callable[[Reporter], Body]) -> Body:
+    def _run(self, stage: str, task: Callable[[Reporter], Done]) -> Done:
         names = list(ENDS)
         index = names.index(stage)
         start = ENDS[names[index - 1]] if index else 0.0
@@ -212,7 +250,11 @@ def _is_whole(paths: Paths) -> bool:
 
 
 def _report(
-    config: DemoConfig, paths: Paths, stills: list[Still], evaluation: Body, seconds: Mapping[str, float]
+    config: DemoConfig,
+    paths: Paths,
+    stills: tuple[list[Still], list[Still]],
+    evaluation: Body,
+    seconds: Mapping[str, float],
 ) -> Report:
     small = (
         "This was the quick demo: small pictures, few views, short training. Without --quick the same "
@@ -222,7 +264,8 @@ def _report(
         name=paths.name,
         asset=paths.asset,
         turntable=paths.turntable / "turntable.webp",
-        stills=stills,
+        stills=stills[0],
+        typed=stills[1],
         sheet=Path(evaluation["contact_sheet"]),
         evaluation=evaluation,
         losses=read_losses(paths.run / "metrics.jsonl"),
@@ -237,6 +280,10 @@ def _report(
 def _commands(paths: Paths) -> list[tuple[str, str]]:
     asset, out = paths.asset, paths.folder
     return [
+        (
+            "Ask the library for a material of your own words, and draw it",
+            f'neuron look {paths.library} --prompt "green leather, scratched"',
+        ),
         ("Look at what the asset holds", f"neuron inspect {asset}"),
         (
             "Bake another look from a prompt, without training again",

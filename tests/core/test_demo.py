@@ -165,6 +165,7 @@ def report(tmp_path):
         asset=tmp_path / "ball.neuron",
         turntable=tmp_path / "turn.webp",
         stills=[Still("gold", 'gold, "polished" <i>', tmp_path / "still.png")],
+        typed=[],
         sheet=tmp_path / "still.png",
         evaluation={"rows": [row], "mean": {"nvf": {"psnr": 31.25, "iou": None}}, "baking_loss": {}},
         losses={"appearance": {"loss": [(1.0, 1.0), (2.0, 0.1)]}},
