@@ -165,6 +165,9 @@ def add(stage: Usd.Stage, source: Path, prim_path: str, instance: bool = True) -
     else:
         unit, up = _frame_of(source)
         prim.GetReferences().AddReference(relative(source, root))
+        prim.ClearTypeName()  # a mesh stays one
+        if not prim.IsA(UsdGeom.Xformable) or str(prim.GetTypeName()) == "Xform":
+            prim.SetTypeName("Xform")
         if instance and schema.is_asset(prim):
             prim.SetInstanceable(True)
     convert(prim, unit, up)

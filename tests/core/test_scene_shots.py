@@ -300,3 +300,17 @@ def test_stages_keep_their_frame_when_flattened(tmp_path):
     scene = read_stage(tmp_path / "flat.usdc")
     assert (scene.meters_per_unit, scene.up_axis) == (0.01, "Z")
     assert isinstance(scene.stage, Usd.Stage)
+
+
+def test_a_layer_whose_default_prim_is_a_mesh_stays_a_mesh(tmp_path):
+    text = (
+        '#usda 1.0\n(\ndefaultPrim = "board"\nmetersPerUnit = 1\nupAxis = "Y"\n)\ndef Mesh "board"\n{\n'
+        "int[] faceVertexCounts = [3]\nint[] faceVertexIndices = [0, 1, 2]\n"
+        'point3f[] points = [(0, 0, 0), (0, 0, 1), (1, 0, 0)]\nuniform token subdivisionScheme = "none"\n}\n'
+    )
+    (tmp_path / "board.usda").write_text(text)
+    write_new(tmp_path / "shot.usda", NewShot())
+    with editing(tmp_path / "shot.usda") as stage:
+        add(stage, tmp_path / "board.usda", "/World/board")
+    (node,) = read_stage(tmp_path / "shot.usda").snapshot().meshes
+    assert node.path == "/World/board" and len(node.faces) == 1
