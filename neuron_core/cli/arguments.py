@@ -8,11 +8,13 @@ import contextlib
 import importlib
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from neuron_core.cli.registry import Task
 from neuron_core.foundation.errors import NeuronError
+
+NOTHING = "nothing"  # stands where an argument was left out
 
 
 class ArgumentsError(NeuronError):
@@ -81,7 +83,18 @@ def parse(task: Task, words: Sequence[str]) -> Any:
         if not end.code:
             rows = [row.rstrip() for row in shown.getvalue().strip().splitlines()]
             raise HelpRequested("\n".join([*rows, "", SWITCHES_HELP])) from None
+        if _lacks_only(task, complaint.getvalue()):
+            filled = parse(replace(task, optional=()), [*words, *(NOTHING for _ in task.optional)])
+            return replace(filled, **dict.fromkeys(task.optional))
         raise _arguments_error(task, complaint.getvalue()) from None
+
+
+def _lacks_only(task: Task, complaint: str) -> bool:
+    """Whether nothing is wrong but that what may be left out was left out."""
+    rows = [row.strip("│|+╭╮╰╯ ") for row in complaint.splitlines()]
+    title = next((row for row in rows if row), "")
+    lacking = {row.lower() for row in rows if row.lower() in task.positionals}
+    return bool(task.optional) and "Required" in title and lacking == set(task.optional)
 
 
 def _arguments_error(task: Task, complaint: str) -> ArgumentsError:

@@ -4,7 +4,7 @@ The entry is all that the overview shows, so that listing the tasks imports none
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,8 @@ class Task:
 
     `config` names a frozen dataclass in a module that imports no heavy library. Its fields without
     a default become positional arguments, in their order, and are repeated here as `positionals`;
-    the others become options. `run(config, report)` does the work and returns the result body.
+    the others become options. What is among the `optional` may be left out and is None then.
+    `run(config, report)` does the work and returns the result body.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Task:
     positionals: tuple[str, ...]
     config: str
     run: str
+    optional: tuple[str, ...] = ()
 
 
 def _scene(name: str, positionals: tuple[str, ...], summary: str) -> Task:
@@ -62,9 +64,17 @@ TASKS: tuple[Task, ...] = (
         ("asset", "out"),
         "render a .neuron file or a USD stage from a set of cameras",
     ),
-    _task("evaluate", "EvaluateConfig", ("subject", "dataset"), "measure a field or asset against the truth"),
+    replace(
+        _task(
+            "evaluate",
+            "EvaluateConfig",
+            ("subject", "dataset"),
+            "measure a field or asset against the truth, or an export against its asset",
+        ),
+        optional=("dataset",),
+    ),
     _task(
-        "export", "ExportConfig", ("source", "out"), "write an asset as splats or a volume, or convert splats"
+        "export", "ExportConfig", ("source", "out"), "write an asset as splats, a volume, a mesh or points"
     ),
     _task("grid", "GridConfig", ("asset", "out"), "sample an asset into arrays that numpy reads"),
     _task(

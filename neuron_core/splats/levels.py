@@ -25,7 +25,8 @@ def merged(splats: Splats, count: int) -> Splats:
     Means are weighted by opacity and area. A merged splat has the spread of all that it stands for,
     between them and of their own, and the light that they stop together.
     """
-    low, high = 1e-7, float(np.ptp(splats.positions, axis=0).max()) + 1e-6
+    high = float(np.ptp(splats.positions, axis=0).max()) + 1e-6
+    low = 2 * high / ROW
     for _ in range(18):
         middle = float(np.sqrt(low * high))
         if len(np.unique(_cells(splats, middle))) > count:

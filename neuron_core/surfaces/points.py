@@ -62,7 +62,8 @@ def _candidates(mesh: Mesh, count: int, random: np.random.Generator) -> tuple[np
 
 def _thinned(positions: np.ndarray, count: int) -> tuple[float, np.ndarray]:
     """The side of a grid with at most `count` cells that hold a point, and the first point of each."""
-    low, high = 1e-7, float(np.ptp(positions, axis=0).max()) + 1e-6
+    high = float(np.ptp(positions, axis=0).max()) + 1e-6
+    low = 2 * high / ROW
     rows = np.zeros(1, np.int64)
     for _ in range(18):
         middle = float(np.sqrt(low * high))

@@ -20,7 +20,7 @@ from neuron_core.tasks.evaluate import summary, table
 from neuron_core.tasks.evaluate.baselines import measure_baselines
 from neuron_core.tasks.evaluate.config import EvaluateConfig
 from neuron_core.tasks.evaluate.measure import Measured, measure
-from neuron_core.tasks.evaluate.subjects import Subject, open_subjects
+from neuron_core.tasks.evaluate.subjects import EXPORTS, Subject, open_subjects
 from neuron_core.tasks.evaluate.table import Result
 
 TABLE, DATA, SHEET = "table.md", "table.json", "contact_sheet.png"
@@ -42,6 +42,12 @@ class Part:
 
 def run(config: EvaluateConfig, report: Reporter) -> dict[str, object]:
     """Measure, or return what was measured before. Raises NeuronError if nothing can be compared."""
+    if Path(config.subject).suffix.lower() in EXPORTS:
+        return _of_export(config, report)
+    if config.dataset is None:
+        raise DatasetError(
+            f"There is nothing to measure {config.subject} on.", "Give a dataset with test views."
+        )
     report.progress(0.0, "load", str(config.subject))
     subjects = open_subjects(config.subject, config.representation, config.device, config.encoder_weights)
     if config.against is not None:
@@ -59,6 +65,12 @@ def run(config: EvaluateConfig, report: Reporter) -> dict[str, object]:
     results = _measure(config, dataset, cameras, parts, shown, report)
     baselines = _baselines(config, dataset, cameras, parts, shown, report)
     return _write(config, dataset, folder, fingerprint, results, baselines, shown)
+
+
+def _of_export(config: EvaluateConfig, report: Reporter) -> dict[str, object]:
+    from neuron_core.tasks.evaluate.exports import run_export
+
+    return run_export(config, report)
 
 
 def _downscale(config: EvaluateConfig) -> int:

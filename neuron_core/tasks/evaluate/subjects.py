@@ -78,11 +78,6 @@ def open_subjects(
     path = Path(path)
     if not path.exists():
         raise FileError(f"There is nothing at {path}.", "Give a training run or a .neuron file.")
-    if path.suffix.lower() in EXPORTS:
-        raise NeuronError(
-            f"{path} is an export; exports are not measured yet.",
-            "Give the run or .neuron file it came from.",
-        )
     if path.is_dir():
         if wanted == "nvf":
             raise NeuronError(

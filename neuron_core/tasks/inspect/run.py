@@ -10,9 +10,10 @@ from neuron_core.tasks.inspect.config import InspectConfig
 from neuron_core.tasks.inspect.findings import Findings, InspectError, byte_size
 
 USD_SUFFIXES = (".usd", ".usda", ".usdc", ".usdz")
+EXPORTS = (".ply", ".spz", ".vdb")
 KNOWN = (
     "It knows .neuron files, datasets, training runs, photographs with a transforms.json, .exr, .png, .jpg, "
-    "USD, .mtlx, cameras.json and material libraries."
+    "USD, .ply and .spz splats, .vdb volumes, .mtlx, cameras.json and material libraries."
 )
 _SIGNATURES = {
     b"\x76\x2f\x31\x01": "EXR",
@@ -63,6 +64,10 @@ def _inspect_file(path: Path, verify: bool) -> Findings:
         from neuron_core.tasks.inspect.stages import inspect_stage
 
         return inspect_stage(path, verify)
+    if suffix in EXPORTS:
+        from neuron_core.tasks.inspect.exports import inspect_splats, inspect_volume
+
+        return inspect_volume(path) if suffix == ".vdb" else inspect_splats(path)
     if suffix == ".mtlx":
         return documents.inspect_materials(path)
     if suffix == ".json":
