@@ -16,11 +16,11 @@ class ExportConfig:
 
     The ending of OUT says what is written: .ply .spz .npz are splats, .vdb and .nvdb volumes; .usd
     .usda .usdc .usdz are splats or what --form says. SOURCE may also be a file of splats (.ply .spz
-    .usd*), which is converted.
+    .usd*), which is converted, or a USD scene of assets.
     """
 
     source: Path
-    """A .neuron file, or a file of splats."""
+    """A .neuron file, a scene of such assets, or a file of splats."""
     out: Path
     """The file to write."""
     form: Literal["auto", "splats", "volume", "mesh", "points"] = "auto"
@@ -47,6 +47,8 @@ class ExportConfig:
     """Texels along the side of a mesh's textures; 0 for colors at vertices only."""
     levels: int = 1
     """Levels of detail of a mesh or of splats; each has a quarter of the one before."""
+    scene: Literal["flat", "instances"] = "flat"
+    """Splats of a scene: all in one file, or a file for each asset and a stage that places them."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the field is drawn; auto takes CUDA where it works."""
     overwrite: bool = False

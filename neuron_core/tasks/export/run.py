@@ -1,6 +1,7 @@
 """`neuron export`: an asset, or splats of any origin, to a file of another program."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from neuron_core.assets import AssetError
@@ -33,7 +34,7 @@ def run(config: ExportConfig, report: Reporter) -> dict[str, object]:
         raise ConfigMismatchError(f"{out} is already there.", "Replace it with --overwrite.")
     started, spent = time.perf_counter(), time.process_time()
     report.progress(0.0, "load", str(source))
-    body = _splats(config, report) if form == "splats" else _dense(config, form, report)
+    body = _written(config, form, report)
     seconds, cpu = time.perf_counter() - started, time.process_time() - spent
     size = out.stat().st_size
     report.progress(1.0, "export", str(out))
@@ -59,6 +60,16 @@ def form_of(config: ExportConfig) -> str:
         fitting = [ending for ending, forms in FORMS.items() if form in forms]
         raise NeuronError(f"A {out.suffix} file cannot hold a {form}.", f"Take one of {', '.join(fitting)}.")
     return form
+
+
+def _written(config: ExportConfig, form: str, report: Reporter) -> dict[str, object]:
+    source = Path(config.source)
+    if source.suffix.lower() in USD_ENDINGS:
+        from neuron_core.tasks.export.scenes import is_scene
+
+        if is_scene(source):
+            return _scene(config, form, report)
+    return _splats(config, report) if form == "splats" else _dense(config, form, report)
 
 
 def _splats(config: ExportConfig, report: Reporter) -> dict[str, object]:
@@ -128,6 +139,38 @@ def _converted(config: ExportConfig) -> Splats:
     if splats.degree > config.degree:
         splats = splats.of_degree(config.degree)
     return splats if config.splat_color == "auto" else in_encoding(splats, config.splat_color)
+
+
+def _scene(config: ExportConfig, form: str, report: Reporter) -> dict[str, object]:
+    """Every asset that a stage places."""
+    from neuron_core.tasks.export.scenes import Source, flat_splats, placed, write_instances
+
+    placements = placed(Path(config.source), report)
+
+    def own(source: Source, out: Path, **values: object) -> ExportConfig:
+        return replace(config, source=source.file, prompt=source.look, out=out, **values)  # type: ignore[arg-type]
+
+    if config.scene == "instances":
+
+        def write(source: Source, file: Path, share: Reporter) -> None:
+            one = own(source, file, levels=1)
+            _splats(one, share) if form == "splats" else _dense(one, form, share)
+
+        body = write_instances(Path(config.out), placements, write, report, config.overwrite)
+        said = f"{len(placements)} instances of {len({source for source, _ in placements})} assets"
+        return {"kind": "scene", "form": form, **body, "said": said}
+    if form != "splats":
+        raise NeuronError(
+            f"A {form} cannot hold a whole scene.", "Write a file for each asset: --scene instances"
+        )
+
+    def fit(source: Source, most: int, share: Reporter) -> Splats:
+        return _fitted(own(source, Path(config.out), max_splats=most), share)[0]
+
+    return {
+        **_save(config, flat_splats(placements, config.max_splats, fit, report)),
+        "instances": len(placements),
+    }
 
 
 def _dense(config: ExportConfig, form: str, report: Reporter) -> dict[str, object]:
