@@ -120,7 +120,7 @@ def _augmented(pictures: np.ndarray, noise: np.random.Generator) -> np.ndarray:
         top, left = noise.integers(0, RENDERED - SIZE + 1, 2)
         cut = picture[top : top + SIZE, left : left + SIZE]
         cut = cut[:, ::-1] if noise.random() < 0.5 else cut
-        cut = np.rot90(cut, noise.integers(4)) if noise.random() < 0.3 else cut
+        cut = np.rot90(cut, int(noise.integers(4))) if noise.random() < 0.3 else cut
         gain = 2.0 ** noise.uniform(-0.25, 0.25) * 2.0 ** noise.uniform(-0.05, 0.05, 3)
         rows.append(linear_to_srgb(cut[..., :3] * gain.astype(np.float32) + 1.0 - cut[..., 3:]))
     return np.ascontiguousarray(np.stack(rows).transpose(0, 3, 1, 2), np.float32)

@@ -59,7 +59,10 @@ def test_cameras_that_see_the_shape_alone_take_no_pictures():
     assert sides == {CONFIG.surface_resolution} == {128}
 
 
-@pytest.mark.parametrize(("views", "asked", "extra"), [(6, None, 42), (48, None, 0), (60, None, 0), (6, 0, 0)])
+EXTRA = [(6, None, 42), (48, None, 0), (60, None, 0), (6, 0, 0)]
+
+
+@pytest.mark.parametrize(("views", "asked", "extra"), EXTRA)
 def test_the_shape_is_learned_from_enough_cameras(views, asked, extra):
     config = replace(CONFIG, views=views, surface_views=asked)
     assert config.extra_views == extra
