@@ -45,6 +45,7 @@ def config(tmp_path_factory) -> DatasetConfig:
         views=2,
         val_views=1,
         test_views=1,
+        surface_views=3,
         resolution=16,
         spp=4,
         truth_db=25.0,
@@ -63,11 +64,15 @@ def test_what_is_written_is_what_readers_expect(config, whole):
     dataset.verify()
     assert set(content(config.out)) == {*dataset.manifest["files"], "dataset.json"}
     assert [entry.name for entry in dataset.materials] == ["polished-gold", "clear-glass"]
-    assert {split: len(names) for split, names in dataset.splits.items()} == {"train": 2, "val": 1, "test": 1}
+    counts = {split: len(names) for split, names in dataset.splits.items()}
+    assert counts == {"train": 2, "val": 1, "test": 1, "surface": 3}
     np.testing.assert_allclose(dataset.aabb, [[-20, -20, -20], [20, 20, 20]], atol=1e-4)
     for camera in dataset.cameras:
         buffer = dataset.gbuffer(camera)
         assert buffer is not None and 0.1 < buffer.coverage.mean() < 0.9
+        if camera in dataset.splits["surface"]:
+            assert not dataset.has("polished-gold", camera)
+            continue
         alpha = dataset.beauty("polished-gold", camera)[..., 3]
         assert (alpha[buffer.coverage == 1] > 0.2).all()
         assert abs(alpha.mean() - buffer.coverage.mean()) < 0.05

@@ -26,6 +26,7 @@ from neuron_core.tasks.evaluate.run import run as evaluate
 TINY = Plan(24, 8, 1, 2, 4, 20.0, 8, 30, 24, 3, 24)
 ROOT = Path(__file__).resolve().parents[2]
 MATERIALS = "polished-gold,white-ceramic"
+PROMPTS = ("purple velvet, worn", "rough brass, aged")
 
 
 class Page(HTMLParser):
@@ -70,7 +71,8 @@ def answer(words):
 
 
 def words_for(folder):
-    return ["demo", "--quick", "--out", folder, "--materials", MATERIALS, "--device", "cpu"]
+    asked = [word for prompt in PROMPTS for word in ("--prompt", prompt)]
+    return ["demo", "--quick", "--out", folder, "--materials", MATERIALS, "--device", "cpu", *asked]
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +102,7 @@ def test_a_second_call_does_nothing_again(demo):
 
 
 def test_what_was_lost_is_made_again_and_nothing_else(demo):
-    asset = next(demo.glob("*.neuron"))
+    asset = demo / "shaderball.neuron"
     content, field = asset.read_bytes(), (demo / "run" / "field.safetensors").stat().st_mtime_ns
     asset.unlink()
     answer(words_for(demo))
@@ -126,7 +128,8 @@ def test_the_report_needs_no_network_and_no_scripts(demo):
 def test_every_picture_of_the_report_says_what_it_shows(demo):
     page = Page(demo / "report" / "index.html")
     assert all(attributes.get("alt") for attributes in page.of("img"))
-    assert len(page.of("img")) == 2 + 2  # turntable and sheet, two looks
+    assert len(page.of("img")) == 2 + 2 + 2  # turntable and sheet, two looks, two prompts
+    assert all(prompt in page.text for prompt in PROMPTS)
     assert all(attributes.get("aria-label") for attributes in page.of("svg"))
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,8 @@ from neuron_core.cameras.dome import turntable
 from neuron_core.datasets.reader import open_dataset
 from neuron_core.fields.field import Field
 from neuron_core.foundation.progress import Silent
+from neuron_core.materials.grammar import combinations, material_of
 from neuron_core.materials.grammar import find as find_look
-from neuron_core.materials.grammar import material_of
 from neuron_core.materials.wording import paraphrases
 from neuron_core.prompts import load_encoder
 from neuron_core.tasks.bake.config import BakeConfig
@@ -24,11 +25,10 @@ from neuron_core.tasks.dataset.config import DatasetConfig
 from neuron_core.tasks.dataset.run import run as render_dataset
 from neuron_core.tasks.render.field_tracer import FieldTracer
 from neuron_core.tasks.render.tracing import draw
+from neuron_core.tasks.train import described, presets
 from neuron_core.tasks.train.checkpoint import PACKAGED, load_run
 from neuron_core.tasks.train.config import LIBRARY, TrainConfig
 from neuron_core.tasks.train.run import run as train
-
-STEPS = 240
 
 
 @pytest.fixture(scope="module")
@@ -37,16 +37,23 @@ def study(tmp_path_factory):
     cut to some steps, with and without prompts."""
     folder = tmp_path_factory.mktemp("library")
     config = DatasetConfig(
-        folder / "dataset", materials="builtin:20+8@1", views=6, val_views=0, test_views=1, resolution=32,
-        surface_views=24, spp=4, truth_db=20.0, truth_spp=16,
+        folder / "dataset", materials="builtin:16+4@1", views=4, val_views=0, test_views=1, resolution=32,
+        surface_views=12, spp=4, truth_db=20.0, truth_spp=16,
     )  # fmt: skip
     render_dataset(config, Silent())
-    for name, encoder in (("run", "embedded"), ("blank", "blank")):
-        wanted = TrainConfig(
-            folder / "dataset", folder / name, preset="library-small", steps=STEPS, encoder=encoder,
-            device="cpu", validate_every=0,
-        )  # fmt: skip
-        train(wanted, Silent())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(described, "combinations", lambda: combinations()[::8])
+        patch.setattr(described, "POINTS", 512)
+        plan = presets.SURFACE_PLANS["library-small"].stages
+        shape = replace(plan["geometry"], steps=200, batch=2048)
+        small = presets.Plan({"geometry": shape, "appearance": replace(plan["appearance"], steps=160)})
+        patch.setitem(presets.SURFACE_PLANS, "library-small", small)
+        for name, encoder in (("run", "embedded"), ("blank", "blank")):
+            wanted = TrainConfig(
+                folder / "dataset", folder / name, preset="library-small", encoder=encoder, device="cpu",
+                validate_every=0,
+            )  # fmt: skip
+            train(wanted, Silent())
     return folder
 
 

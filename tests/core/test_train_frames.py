@@ -124,7 +124,7 @@ def test_a_run_on_frames_makes_its_cells_from_the_surface(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = presets.FRAME_PLANS["cpu-demo"]
-    small = {name: replace(stage, batch=512, steps=60) for name, stage in plan.stages.items()}
+    small = {name: replace(stage, batch=512, steps=90) for name, stage in plan.stages.items()}
     monkeypatch.setitem(presets.FRAME_PLANS, "cpu-demo", presets.Plan(small))
     kept: list[FrameStage] = []
     make = FrameStage.backward

@@ -4,9 +4,7 @@ Splats and points are drawn as splats, one sample a pixel, as viewers draw them;
 and meshes traced with four rays a pixel.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from pxr import Sdf, Tf, Usd, UsdGeom, UsdVol
@@ -23,34 +21,16 @@ from neuron_core.splats.moving import turned_upside_down
 from neuron_core.splats.usd import TYPE as SPLATS
 from neuron_core.surfaces.points import PointCloud
 from neuron_core.surfaces.usd_reading import read_mesh, read_points
+from neuron_core.tasks.evaluate.drawn import SAMPLES, Drawer, Picture
+from neuron_core.tasks.evaluate.mesh_drawer import MeshDrawer
 from neuron_core.tasks.render.tracing import SOLID, Encoding, Surfaces, Tracer, draw, trace_centers
 from neuron_core.voxels.gridded import NO_SHADER, field_of_grids
 from neuron_core.voxels.render import Renderer
 from neuron_core.voxels.vdb import VdbGrid
 from neuron_core.voxels.vdb_reading import read_vdb
 
-SAMPLES = 2
 POINT_SPREAD = 0.35  # standard deviation of a point drawn as a splat, in its widths
 POINT_THICKNESS = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """What one camera sees."""
-
-    encoded: np.ndarray  # [H, W, 3] sRGB over white, in [0, 1]
-    coverage: np.ndarray  # [H, W] bool, through pixel centres
-
-
-@runtime_checkable
-class Drawer(Protocol):
-    """An export that can be drawn."""
-
-    representation: str  # splat, volume, mesh or points
-    counts: dict[str, int]
-
-    def picture(self, camera: Camera) -> Picture:
-        """What the camera sees."""
 
 
 def open_export(path: Path, ply_axes: str, report: Reporter) -> Drawer:
@@ -85,8 +65,6 @@ def _of_stage(path: Path, report: Reporter) -> Drawer:
                 raise NeuronError(f"{path} names a volume that is not there.", "Copy its .vdb along.")
             return VolumeDrawer(read_vdb(Path(file.resolvedPath)))
         if prim.IsA(UsdGeom.Mesh):
-            from neuron_core.tasks.evaluate.mesh_drawer import MeshDrawer
-
             return MeshDrawer(read_mesh(UsdGeom.Mesh(prim)), report)
         if prim.IsA(UsdGeom.Points):
             cloud = read_points(UsdGeom.Points(prim))

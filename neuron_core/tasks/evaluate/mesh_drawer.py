@@ -11,7 +11,7 @@ from neuron_core.foundation.progress import Reporter
 from neuron_core.splats.drawing import magnified
 from neuron_core.surfaces.usd_reading import ShownMesh
 from neuron_core.tasks.dataset.variants import choose_variant
-from neuron_core.tasks.evaluate.drawers import SAMPLES, Picture
+from neuron_core.tasks.evaluate.drawn import SAMPLES, Picture
 
 
 class MeshDrawer:
