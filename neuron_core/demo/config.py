@@ -57,14 +57,19 @@ class DemoConfig:
     """shaderball, or PATH.usd[@/prim]."""
     assign: tuple[str, ...] = ()
     """Prims that take the materials; may be repeated. Default: all."""
-    prompt: tuple[str, ...] = PROMPTS
-    """What to ask of the library that came with Neuron; may be repeated."""
+    prompt: tuple[str, ...] = ()
+    """What to ask of the library that came with Neuron; may be repeated. Default: eight materials that
+    nobody rendered."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train and draw; auto takes CUDA where it works."""
     seed: int = 0
     """Everything random follows from it."""
     overwrite: bool = False
     """Replace a demo that was made with another config."""
+
+    def prompts(self) -> tuple[str, ...]:
+        """What is asked of the library."""
+        return self.prompt or PROMPTS
 
     def plan(self) -> Plan:
         """The sizes that it runs with."""
@@ -73,5 +78,5 @@ class DemoConfig:
     def described(self) -> dict[str, object]:
         """What the results depend on, as plain data."""
         values = {name: value for name, value in asdict(self).items() if name not in NOT_IN_FINGERPRINT}
-        lists = {"assign": list(self.assign), "prompt": list(self.prompt)}
+        lists = {"assign": list(self.assign), "prompt": list(self.prompts())}
         return {**values, **lists, "plan": asdict(self.plan())}

@@ -186,14 +186,12 @@ class Stages:
 
     def library(self) -> list[Still]:
         """A picture of every prompt, from the field that came with Neuron."""
-        if not self._config.prompt:
-            return []
         from neuron_core.tasks.bake.run import run as task
 
         wanted = BakeConfig(
             Path(LIBRARY),
             self._paths.library,
-            prompt=self._config.prompt,
+            prompt=self._config.prompts(),
             resolution=self._plan.voxels,
             overwrite=self._config.overwrite,
         )

@@ -124,7 +124,7 @@ def test_a_run_on_frames_makes_its_cells_from_the_surface(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = presets.FRAME_PLANS["cpu-demo"]
-    small = {name: replace(stage, batch=512, steps=90) for name, stage in plan.stages.items()}
+    small = {name: replace(stage, batch=512, steps=60) for name, stage in plan.stages.items()}
     monkeypatch.setitem(presets.FRAME_PLANS, "cpu-demo", presets.Plan(small))
     kept: list[FrameStage] = []
     make = FrameStage.backward
@@ -138,7 +138,7 @@ def test_a_run_on_frames_makes_its_cells_from_the_surface(
         dataset.path, tmp_path / "run", "cpu-demo", learn_from="frames", device="cpu", validate_every=0
     )
     result = train.run(config, Silent())
-    assert result["metrics"]["psnr"] > 12  # type: ignore[index]
+    assert result["metrics"]["psnr"] > 11  # type: ignore[index]
     labels = set(kept[-1].state()["cells"].unique().tolist())
     assert {OCCUPIED, SOLID, EMPTY_BLOCK} <= labels
 

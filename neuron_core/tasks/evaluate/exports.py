@@ -20,7 +20,8 @@ from neuron_core.images.pictures import encode_png, to_bytes
 from neuron_core.images.sheet import contact_sheet, difference
 from neuron_core.splats.placing import viewing_dome
 from neuron_core.tasks.evaluate.config import EvaluateConfig
-from neuron_core.tasks.evaluate.drawers import Drawer, open_export
+from neuron_core.tasks.evaluate.drawers import open_export
+from neuron_core.tasks.evaluate.drawn import Drawer
 from neuron_core.tasks.evaluate.measure import compare
 from neuron_core.tasks.evaluate.table import number
 from neuron_core.tasks.render.tracing import BakedTracer, draw, trace_centers, warp_device
