@@ -15,10 +15,12 @@ from pathlib import Path
 import numpy as np
 from pxr import Usd
 
-from tests.core.scene_samples import publish_ball
-from tests.houdini import published_hou, published_scene
-
 PROJECT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(PROJECT / "scripts"), str(PROJECT / "python3.11libs")]  # as pytest is told to
+
+from tests.core.scene_samples import publish_ball  # noqa: E402
+from tests.houdini import published_hou, published_scene  # noqa: E402
+
 ASSET_BYTES, PICTURE_BYTES, SPLATS, ASSETS = 30_000_000, 3_000_000, 1_000_000, 1000
 
 
