@@ -49,7 +49,7 @@ def write_report(path: Path, report: Report) -> None:
         (
             _hero(report),
             _section("Looks", _stills(report.stills)),
-            _section("Typed, never rendered", _typed(report)),
+            _section("By prompt alone", _typed(report)),
             _section("Against the truth", _sheet(report)),
             _section("Figures", _figures(report)),
             _section("Training", _training(report)),
@@ -127,8 +127,8 @@ def _typed(report: Report) -> str:
     if not report.typed:
         return ""
     return (
-        "<p>The field that comes with Neuron learned a few hundred materials by their words. None of these "
-        f"was among them.</p>\n{_stills(report.typed)}"
+        "<p>Drawn by the field that comes with Neuron, which learned a few hundred materials from pictures. "
+        f"None of the eight that are asked for by default was rendered.</p>\n{_stills(report.typed)}"
     )
 
 
