@@ -18,12 +18,13 @@ FIELD = "field.safetensors"
 
 def inspect_dataset(path: Path, verify: bool) -> Findings:
     """A rendered dataset or photographs: the manifest is checked, with `verify` every file."""
+    from neuron_core.datasets.layout import SURFACE_SPLIT
     from neuron_core.datasets.reader import Dataset, open_dataset
 
     dataset: Dataset = open_dataset(path)
     if verify:
         dataset.verify()
-    splits = {split: len(names) for split, names in dataset.splits.items() if names or split != "surface"}
+    splits = {split: len(names) for split, names in dataset.splits.items() if names or split != SURFACE_SPLIT}
     views = listed([f"{count} {split}" for split, count in splits.items()])
     sizes = sorted({f"{camera.width}x{camera.height}" for camera in dataset.cameras.values()})
     low, high = ([float(number) for number in corner] for corner in dataset.aabb)

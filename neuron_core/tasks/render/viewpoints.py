@@ -11,6 +11,7 @@ from neuron_core.cameras.camera import Camera, CameraError, load_cameras, resize
 from neuron_core.cameras.dome import turntable
 from neuron_core.cameras.paths import CameraPath, Key
 from neuron_core.cameras.transforms import is_transforms, read_transforms
+from neuron_core.datasets.layout import SURFACE_SPLIT
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.values import ValueNotationError, frames, size
 
@@ -135,7 +136,7 @@ def read_cameras(text: str) -> list[Camera]:
         raise CameraError(
             f"{path} holds no cameras.", "Give turntable:N, cameras.json, transforms.json or a dataset."
         )
-    shape_only = () if split else splits.get("surface", ())  # of which a dataset has no pictures
+    shape_only = () if split else splits.get(SURFACE_SPLIT, ())  # of which a dataset has no pictures
     names = splits.get(split, []) if split else [c.name for c in cameras if c.name not in shape_only]
     found = [camera for camera in cameras if camera.name in names]
     if not found:
