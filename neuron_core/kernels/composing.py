@@ -6,14 +6,12 @@ Letters in shapes: R rays, T tiles of 64 rays, I instances, P pairs of a tile an
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import warp as wp
 
 from neuron_core.kernels.arrays import view
 from neuron_core.kernels.launch import CORES, launch
 from neuron_core.kernels.nvf import FAINT, OPAQUE
 from neuron_core.kernels.scene import (
-    FAR,
     FEW_TILES,
     LAYER,
     PLACEMENT,
@@ -22,7 +20,7 @@ from neuron_core.kernels.scene import (
     ray_arguments,
     tile_arguments,
 )
-from neuron_core.kernels.viewing import BEAM, Rays, View, direction_of, origin_of, ray_of
+from neuron_core.kernels.viewing import BEAM, Rays, View
 
 AT_ONCE = 64  # layers along one ray that are sorted together; of more, the nearest ones first
 
@@ -82,33 +80,6 @@ def compose(
 def _nothing(device: str) -> list[Any]:
     kinds = (wp.float32, wp.float32, wp.float32, wp.int32)
     return [wp.empty(0, dtype=kind, device=device) for kind in kinds]
-
-
-class Surfaces:
-    """Triangles in the world that rays can hit."""
-
-    def __init__(self, positions: np.ndarray, faces: np.ndarray, device: str = "cpu") -> None:
-        """`positions` [V, 3] and `faces` [F, 3]."""
-        points = wp.array(np.ascontiguousarray(positions, np.float32), dtype=wp.vec3f, device=device)
-        corners = np.ascontiguousarray(faces, np.int32).ravel()
-        indices = wp.array(corners, dtype=wp.int32, device=device)
-        self.mesh = wp.Mesh(points, indices)
-        self.device = device
-
-
-def cast(surfaces: Surfaces, rays: Rays, times: Any, normals: Any, faces: Any, facing: Any) -> None:
-    """Write how far away rays meet a triangle (FAR without one), its unit normal towards the ray,
-    which one it is, and the cosine between both."""
-    arguments = [
-        surfaces.mesh.id,
-        *ray_arguments(rays),
-        view(times, wp.float32, [rays.count]),
-        view(normals, wp.vec3f, [rays.count]),
-        view(faces, wp.int32, [rays.count]),
-        view(facing, wp.float32, [rays.count]),
-    ]
-    slices = 1 if rays.tiles < FEW_TILES else 8 * CORES
-    launch(cast_kernel, arguments, rays.tiles, BEAM, device=surfaces.device, slices=slices)
 
 
 def _all(met: Occluders) -> tuple[Any, ...]:
@@ -284,30 +255,3 @@ def compose_kernel(
         normals,
         ids,
     )
-
-
-@wp.kernel(enable_backward=False)
-def cast_kernel(
-    mesh: wp.uint64,
-    rays: View,
-    rays_o: wp.array[wp.vec3f],
-    rays_d: wp.array[wp.vec3f],
-    times: wp.array[wp.float32],  # [R]
-    normals: wp.array[wp.vec3f],  # [R]
-    faces: wp.array[wp.int32],  # [R]
-    facing: wp.array[wp.float32],  # [R]
-    first: wp.int32,
-) -> None:
-    """One index per ray, in the order of tiles."""
-    index = first + wp.tid()
-    ray = ray_of(rays, index >> 6, index & 63)
-    if ray < 0:
-        return
-    direction = wp.normalize(direction_of(rays, rays_d, ray))
-    met = wp.mesh_query_ray(mesh, origin_of(rays, rays_o, ray), direction, wp.static(FAR))
-    times[ray] = wp.static(FAR)
-    if met.result:
-        times[ray] = met.t
-        faces[ray] = met.face
-        facing[ray] = wp.abs(wp.dot(met.normal, direction))
-        normals[ray] = wp.where(wp.dot(met.normal, direction) > 0.0, -met.normal, met.normal)

@@ -18,6 +18,7 @@ from neuron_core.kernels.bricks import block_of
 from neuron_core.kernels.launch import CORES, launch
 from neuron_core.kernels.nvf import cell_at
 from neuron_core.kernels.scene import PLACEMENT, Asset, column_of
+from neuron_core.kernels.solids import Placed, Solids, is_hit
 
 BLOCK = 256
 MOST_RAYS = 16  # of a point, both kinds together
@@ -37,7 +38,7 @@ class Surroundings:
     assets: Any  # [A] Asset
     asset_of: Any  # [I] int32
     table: Any  # [I, 24] float32, as `scene.placements` makes it
-    mesh: Any  # wp.Mesh or None
+    solids: Placed
     device: str
 
 
@@ -78,8 +79,7 @@ def find_shares(
         around.assets,
         view(around.asset_of, wp.int32, [int(around.asset_of.shape[0])]),
         view(around.table, wp.float32, [int(around.table.shape[0]), PLACEMENT]),
-        around.mesh.id if around.mesh is not None else wp.uint64(0),
-        int(around.mesh is not None),
+        around.solids.solids,
         *moved,
         own,
         float(reach),
@@ -193,8 +193,7 @@ def shares_kernel(
     assets: wp.array[Asset],  # [A]
     asset_of: wp.array[wp.int32],  # [I]
     table: wp.array2d[wp.float32],  # [I, 24]
-    mesh: wp.uint64,
-    has_mesh: wp.int32,
+    solids: Solids,
     points: wp.array[wp.vec3f],  # [N]
     normals: wp.array[wp.vec3f],  # [N]
     owners: wp.array[wp.int32],  # [N]
@@ -237,10 +236,9 @@ def shares_kernel(
     direct = wp.float32(0.0)
     for ray in range(count):
         passed = wp.exp(-depths[ray])
-        if has_mesh != 0 and passed > 1.0e-3:
+        if solids.count > 0 and passed > 1.0e-3:
             ahead = ray_from(ray, ambient_rays, lamp_rays, normal, lamp, turn, shift)
-            met = wp.mesh_query_ray(mesh, start, ahead, reach)
-            if met.result:
+            if is_hit(solids, start, ahead, reach):
                 passed = wp.float32(0.0)
         if ray < ambient_rays:
             ambient += passed

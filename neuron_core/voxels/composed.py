@@ -21,7 +21,7 @@ from neuron_core.foundation.colors import srgb_to_linear
 from neuron_core.kernels import scene as kernels
 from neuron_core.kernels import viewing
 from neuron_core.kernels.bricks import BrickPools, brick_pools
-from neuron_core.kernels.composing import Occluders, Picture, Surfaces, cast, compose
+from neuron_core.kernels.composing import Occluders, Picture, compose
 from neuron_core.kernels.nvf import FAINT, OPAQUE
 from neuron_core.kernels.scene import FAR, LAYER, RECORD, Tiled
 from neuron_core.kernels.shading import Network
@@ -38,13 +38,13 @@ from neuron_core.voxels.culling import (
     pairs_of_camera,
     pairs_of_rays,
 )
+from neuron_core.voxels.meshes import Meshes, MeshInstance
 from neuron_core.voxels.nvf import CHANNELS, LookCodes, Nvf, VoxelError
 from neuron_core.voxels.render import DULL, LIFT
 from neuron_core.voxels.shading import Shader, direction_map, mirror_of, network_of
 
 TILES_AT_ONCE = 4096  # of a picture: what they meet is kept meanwhile, 2 kB for each pair
 STEP = 0.5  # voxels between two ticks
-AMBIENT, HEADLIGHT = 0.3, 0.7  # how meshes are lit
 
 
 class Field:
@@ -102,16 +102,6 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MeshInstance:
-    """An opaque surface of one color."""
-
-    positions: np.ndarray  # [V, 3]
-    faces: np.ndarray  # [F, 3]
-    color: tuple[float, float, float]
-    world_from_local: np.ndarray  # [4, 4] float64
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Composed:
     """A picture. Depth, normal and id belong to what stops the middle of the light."""
 
@@ -130,7 +120,7 @@ class Composer:
         self._sharing = 4 if sharing else 1
         self._step = step
         self._instances: tuple[Instance, ...] = ()
-        self._mesh: _Meshes | None = None
+        self._mesh: Meshes | None = None
         self._scratch: dict[str, Any] = {}
 
     def place(self, instances: Sequence[Instance], meshes: Sequence[MeshInstance] = ()) -> None:
@@ -144,15 +134,16 @@ class Composer:
         self._boxes = np.array([one.dressed.field.box for one in instances]).reshape(-1, 2, 3)
         self._corners = corners_of(self._boxes, self._matrices)
         self._touching = intersecting(self._boxes, self._matrices)
-        self._mesh = _Meshes(meshes, len(instances), self._device) if meshes else None
+        self._mesh = Meshes(meshes, len(instances), self._device) if meshes else None
         pools, codes = [d.field.pools for d in self._dressed], [d.codes for d in self._dressed]
         self._assets = kernels.assets_of(pools, codes, self._device) if pools else None
         self._asset_of = self._moved(self._look_of)
 
     def nbytes(self) -> int:
-        """Of memory on the device for pools, looks and instances; pictures are not counted."""
+        """Of memory on the device for pools, looks, instances and meshes; pictures are not counted."""
         fields = {id(one.field): one.field for one in self._dressed}
         own = sum(one.nbytes() for one in self._dressed) + sum(one.nbytes() for one in fields.values())
+        own += self._mesh.nbytes() if self._mesh is not None else 0
         return own + len(self._instances) * 4 * (kernels.PLACEMENT + 1)
 
     def render(self, camera: Camera) -> Composed:
@@ -491,40 +482,6 @@ def _decode(layers: Any) -> None:
     own[:, :3] = srgb_to_linear(np.clip(straight, 0.0, 1.0)) * alphas
     if not isinstance(layers, np.ndarray):
         layers.assign(own)
-
-
-class _Meshes:
-    """All meshes as one surface in the world, lit by a lamp at the camera and some light from around."""
-
-    def __init__(self, meshes: Sequence[MeshInstance], first_id: int, device: str) -> None:
-        positions, faces, owners, count = [], [], [], 0
-        for number, mesh in enumerate(meshes):
-            matrix = mesh.world_from_local
-            positions.append(mesh.positions @ matrix[:3, :3].T + matrix[:3, 3])
-            faces.append(mesh.faces + count)
-            owners.append(np.full(len(mesh.faces), number, np.int32))
-            count += len(mesh.positions)
-        self._surfaces = Surfaces(np.concatenate(positions), np.concatenate(faces), device)
-        self._owners = np.concatenate(owners)
-        self._colors = np.array([mesh.color for mesh in meshes], np.float32)
-        self._first_id = first_id
-        self._device = device
-
-    def met(self, given: Rays) -> Occluders:
-        """What rays meet: colors times (ambient + headlight * cosine)."""
-        times: Any = wp.empty(given.count, dtype=wp.float32, device=self._device)
-        normals: Any = wp.zeros(given.count, dtype=wp.vec3f, device=self._device)
-        faces: Any = wp.zeros(given.count, dtype=wp.int32, device=self._device)
-        facing: Any = wp.zeros(given.count, dtype=wp.float32, device=self._device)
-        cast(self._surfaces, given, times, normals, faces, facing)
-        owners = self._owners[faces.numpy()]
-        light = AMBIENT + HEADLIGHT * facing.numpy()
-        colors = self._colors[owners] * light[:, None]
-        ids = owners + np.int32(self._first_id)
-        if self._device == "cpu":
-            return Occluders(times.numpy(), colors, normals.numpy(), ids)
-        moved: Any = wp.array(colors, dtype=wp.float32, device=self._device)
-        return Occluders(times, moved, normals, wp.array(ids, dtype=wp.int32, device=self._device))
 
 
 def pinhole_of(camera: Camera) -> np.ndarray:

@@ -16,8 +16,9 @@ import warp as wp
 from neuron_core.cameras.camera import Camera, pixel_centers, rays
 from neuron_core.kernels import neighbours as kernels
 from neuron_core.kernels import scene
-from neuron_core.voxels.composed import Composed, Instance, MeshInstance
+from neuron_core.voxels.composed import Composed, Instance
 from neuron_core.voxels.culling import corners_of
+from neuron_core.voxels.meshes import MeshInstance, solid_of
 
 KEY = 0.6  # share of the light that a lamp gives
 RAYS = 8  # of each kind from each pixel sample
@@ -52,9 +53,8 @@ class Neighbours:
         boxes = np.array([one.dressed.field.box for one in instances]).reshape(-1, 2, 3)
         matrices = np.array([one.world_from_local for one in instances]).reshape(-1, 4, 4)
         corners = corners_of(boxes, matrices)
-        surfaces = [mesh.positions @ _linear(mesh).T + mesh.world_from_local[:3, 3] for mesh in meshes]
         self._wanted = wanted
-        self._reach = wanted.reach or _usual_size(corners, surfaces) / 2
+        self._reach = wanted.reach or _usual_size(corners, meshes) / 2
         self._count = len(instances)
         x, y, z = (np.array(wanted.lamp, np.float64) / np.linalg.norm(wanted.lamp)).tolist()
         self._lamp: Vec3 = (x, y, z)
@@ -67,7 +67,7 @@ class Neighbours:
             scene.assets_of([one.field.pools for one in dressed], [one.codes for one in dressed], device),
             wp.array(asset_of, dtype=wp.int32, device=device),
             wp.array(table, dtype=wp.float32, device=device),
-            _mesh(surfaces, meshes, device),
+            solid_of(meshes, device).placed,
             device,
         )
 
@@ -95,26 +95,9 @@ class Neighbours:
         return replace(picture, rgba=rgba)
 
 
-def _linear(mesh: MeshInstance) -> np.ndarray:
-    matrix: np.ndarray = mesh.world_from_local[:3, :3]
-    return matrix
-
-
-def _usual_size(corners: np.ndarray, surfaces: Sequence[np.ndarray]) -> float:
+def _usual_size(corners: np.ndarray, meshes: Sequence[MeshInstance]) -> float:
     """The median of the longest sides of what there is; of meshes only without assets."""
+    if not len(corners):
+        corners = np.array([mesh.corners() for mesh in meshes]).reshape(-1, 8, 3)
     sizes = np.ptp(corners, axis=1).max(axis=-1)
-    if not len(sizes):
-        sizes = np.array([np.ptp(points, axis=0).max() for points in surfaces])
     return float(np.median(sizes)) if len(sizes) else 1.0
-
-
-def _mesh(surfaces: Sequence[np.ndarray], meshes: Sequence[MeshInstance], device: str) -> "wp.Mesh | None":
-    if not meshes:
-        return None
-    starts = np.cumsum([0, *(len(points) for points in surfaces)])
-    faces = np.concatenate([mesh.faces + start for mesh, start in zip(meshes, starts, strict=False)])
-    points = np.ascontiguousarray(np.concatenate(surfaces), np.float32)
-    indices = np.ascontiguousarray(faces, np.int32).ravel()
-    return wp.Mesh(
-        wp.array(points, dtype=wp.vec3f, device=device), wp.array(indices, dtype=wp.int32, device=device)
-    )

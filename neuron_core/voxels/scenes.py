@@ -15,13 +15,14 @@ from neuron_core.cameras.camera import Camera, resized
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.scene.records import AssetNode, MeshNode, Problem, SceneSnapshot
 from neuron_core.voxels.baked import Baked, read_baked
-from neuron_core.voxels.composed import Composed, Composer, Dressed, Field, Instance, MeshInstance
+from neuron_core.voxels.composed import Composed, Composer, Dressed, Field, Instance
+from neuron_core.voxels.meshes import MeshInstance, triangles_kept
 from neuron_core.voxels.neighbours import Neighbours, Occlusion
 from neuron_core.voxels.nvf import LookCodes
 
 DRAWN = ("default", "render")  # purposes
 MOST_RAYS = 1 << 22  # at once
-MOST_TRIANGLES = 10_000_000  # of ordinary meshes, each instance by itself
+MOST_TRIANGLES = 10_000_000  # of ordinary meshes, instances of one counted once
 FLATTEST = 1e-6  # smallest over largest scale of a placement that can be inverted
 
 NOTHING = Occlusion()
@@ -86,8 +87,7 @@ class SceneRenderer:
                 paths.append(node.path)
             except NeuronError as error:
                 problems.append(Problem(node.path, error.message, error.hint, error.kind))
-        drawn = _affordable(snapshot.meshes, problems)
-        meshes = [MeshInstance(one.positions, one.faces, one.color, one.world_from_mesh) for one in drawn]
+        drawn, meshes = _affordable(snapshot.meshes, problems)
         self.paths = (*paths, *(mesh.path for mesh in drawn))
         self._numbers = np.array([*(identity(path) for path in self.paths), 0], np.int32)
         self._composer.place(instances, meshes)
@@ -109,9 +109,7 @@ class SceneRenderer:
             corners = np.stack(np.meshgrid(*one.dressed.field.box.T), axis=-1).reshape(-1, 3)
             found.append(corners @ one.world_from_local[:3, :3].T + one.world_from_local[:3, 3])
         for mesh in self._meshes:
-            low, high = mesh.positions.min(axis=0), mesh.positions.max(axis=0)
-            corners = np.stack(np.meshgrid(*np.stack([low, high]).T), axis=-1).reshape(-1, 3)
-            found.append(corners @ mesh.world_from_local[:3, :3].T + mesh.world_from_local[:3, 3])
+            found.append(mesh.corners())
         return np.concatenate(found)
 
     def nbytes(self) -> int:
@@ -168,20 +166,18 @@ class SceneRenderer:
         return self._dressed[key]
 
 
-def _affordable(meshes: Sequence[MeshNode], problems: list[Problem]) -> list[MeshNode]:
-    """Those with an area, as long as all triangles together are not too many; each instance counts."""
-    found, triangles = [], 0
-    for mesh in meshes:
-        if not len(mesh.faces):
-            continue
-        triangles += len(mesh.faces)
-        if triangles > MOST_TRIANGLES:
-            message = f"It is left out: ordinary meshes have more than {MOST_TRIANGLES:,} triangles up to it."
-            hint = "Hide meshes that the shot does not need, or lower their subdivision."
-            problems.append(Problem(mesh.path, message, hint, "mesh"))
-            break
-        found.append(mesh)
-    return found
+def _affordable(
+    nodes: Sequence[MeshNode], problems: list[Problem]
+) -> tuple[list[MeshNode], list[MeshInstance]]:
+    """Those with an area, as long as they are not too many triangles, those of instances counted once."""
+    found = [node for node in nodes if len(node.faces)]
+    meshes = [MeshInstance(one.positions, one.faces, one.color, one.world_from_mesh) for one in found]
+    fit = int((triangles_kept(meshes) <= MOST_TRIANGLES).sum())
+    if fit < len(found):
+        message = f"It is left out: ordinary meshes have more than {MOST_TRIANGLES:,} triangles up to it."
+        hint = "Hide meshes that the shot does not need, lower their subdivision, or instance them."
+        problems.append(Problem(found[fit].path, message, hint, "mesh"))
+    return found[:fit], meshes[:fit]
 
 
 def _not_made(node: AssetNode, slug: str) -> Problem:

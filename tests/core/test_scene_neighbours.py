@@ -12,7 +12,8 @@ from neuron_core.foundation.progress import Silent
 from neuron_core.images.pictures import decode_image
 from neuron_core.tasks.render.config import RenderConfig
 from neuron_core.tasks.render.run import run
-from neuron_core.voxels.composed import Composer, Instance, MeshInstance
+from neuron_core.voxels.composed import Composer, Instance
+from neuron_core.voxels.meshes import MeshInstance
 from neuron_core.voxels.neighbours import KEY, Neighbours, Occlusion
 from tests.core.baked_samples import write_ball
 from tests.core.composed_samples import dressed, placed, smoke, soft_ball, solid_ball

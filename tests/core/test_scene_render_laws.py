@@ -9,8 +9,9 @@ from neuron_core.cameras.camera import Camera, pixel_centers, rays
 from neuron_core.foundation.colors import srgb_to_linear
 from neuron_core.kernels import nvf as kernels
 from neuron_core.voxels import composed
-from neuron_core.voxels.composed import Composer, Instance, MeshInstance
+from neuron_core.voxels.composed import Composer, Instance
 from neuron_core.voxels.culling import intersecting
+from neuron_core.voxels.meshes import AMBIENT, HEADLIGHT, MeshInstance
 from neuron_core.voxels.nvf import LookCodes, Nvf, find_active
 from neuron_core.voxels.render import Renderer
 from tests.core.composed_samples import (
@@ -319,7 +320,7 @@ def test_a_mesh_in_front_hides_everything_and_one_behind_is_the_background(ball)
     assert (front.ids == 1).all() and np.allclose(front.rgba[..., 3], 1.0)
     alone = drawn((ball, np.eye(4)))
     rays_d = rays(camera(), *pixel_centers(camera()))[1]
-    lit = composed.AMBIENT + composed.HEADLIGHT * (rays_d @ camera().forward)
+    lit = AMBIENT + HEADLIGHT * (rays_d @ camera().forward)
     expected = alone.rgba[..., :3] + (1 - alone.rgba[..., 3:]) * lit[..., None] * [0.5, 0.25, 0.125]
     np.testing.assert_allclose(back.rgba[..., :3], expected, atol=2e-3)
 
@@ -329,7 +330,7 @@ def test_a_mesh_through_smoke_keeps_what_lies_before_it(cloud):
     rays_d = rays(camera(), *pixel_centers(camera()))[1]
     distance = np.linalg.norm(camera().position) / (rays_d @ camera().forward)
     middle = (slice(34, 38), slice(34, 38))
-    lit = composed.AMBIENT + composed.HEADLIGHT
+    lit = AMBIENT + HEADLIGHT
     # By symmetry half of the optical depth lies before a plane through the middle.
     passed = np.sqrt(1 - whole.rgba[middle][..., 3])
     seen = cut.rgba[middle][..., :3] - passed[..., None] * lit * np.array([0.5, 0.25, 0.125])
