@@ -7,6 +7,7 @@ or a process with the engine: tests ask the Python of this folder (default: .ble
 NEURON_BLENDER names another one) what it sees in a file.
 """
 
+import functools
 import os
 import subprocess
 import sys
@@ -24,6 +25,16 @@ def blender_python() -> Path:
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
+@functools.cache
+def why_not() -> str:
+    """Why Blender cannot be asked here; "" if it can."""
+    python = blender_python()
+    if not python.exists():
+        return f"There is no Blender at {python}; `python3.11 scripts/blender_env.py` makes one."
+    done = subprocess.run([str(python), "-c", "import bpy"], capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else f"Blender does not start at {python}: {done.stderr.strip()[-300:]}"
+
+
 def main() -> int:
     """Make the environment, or say that it is there."""
     folder = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else PROJECT / ".blender"
@@ -39,8 +50,8 @@ def main() -> int:
     command = [str(python), "-m", "pip", "install", "--no-input", *REQUIREMENTS]
     code = subprocess.run(command, check=False).returncode
     if code == 0:
-        print(f"Blender's Python: {python}")
-    return code
+        print(why_not() or f"Blender's Python: {python}")
+    return code or int(bool(why_not()))
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from blender_env import blender_python
+from blender_env import blender_python, why_not
 from pxr import Usd, UsdGeom
-from readers_env import python_readers, splat_transform
+from readers_env import python_readers, readers_folder, splat_transform
 
 from neuron_core.foundation.progress import Silent
 from neuron_core.splats.cloud import Splats, from_shapes, rotation_matrices
@@ -57,18 +57,16 @@ def python_reader() -> Path:
 
 
 @pytest.fixture
-def transform() -> Path:
-    if not splat_transform().exists():
-        pytest.skip(f"There is no {splat_transform()}; {FETCH}")
+def transform() -> list[str]:
+    if not splat_transform():
+        pytest.skip(f"There is no splat-transform in {readers_folder()}, or no Node; {FETCH}")
     return splat_transform()
 
 
 @pytest.fixture(scope="module")
 def blender() -> Path:
-    if not blender_python().exists():
-        pytest.skip(
-            f"There is no Blender at {blender_python()}; `python3.11 scripts/blender_env.py` makes one."
-        )
+    if why_not():
+        pytest.skip(why_not())
     return blender_python()
 
 
@@ -117,19 +115,19 @@ def test_plyfile_reads_the_properties_of_the_convention(python_reader, splats, t
 
 def test_splat_transform_reads_our_ply_and_we_read_its_spz(transform, splats, tmp_path):
     write_splats(tmp_path / "a.ply", splats)
-    run(transform, "-w", tmp_path / "a.ply", "--spz-version", "3", tmp_path / "b.spz")
+    run(*transform, "-w", tmp_path / "a.ply", "--spz-version", "3", tmp_path / "b.spz")
     same(turned_upside_down(read_splats(tmp_path / "b.spz")), splats, QUANTISED)
 
 
 def test_splat_transform_reads_our_spz_and_we_read_its_ply(transform, splats, tmp_path):
     write_splats(tmp_path / "a.spz", splats)
-    run(transform, "-w", tmp_path / "a.spz", tmp_path / "b.ply")
+    run(*transform, "-w", tmp_path / "a.spz", tmp_path / "b.ply")
     same(turned_upside_down(read_splats(tmp_path / "b.ply")), splats, QUANTISED)
 
 
 def test_splat_transform_gives_back_our_ply(transform, splats, tmp_path):
     write_splats(tmp_path / "a.ply", splats)
-    run(transform, "-w", tmp_path / "a.ply", tmp_path / "b.ply")
+    run(*transform, "-w", tmp_path / "a.ply", tmp_path / "b.ply")
     same(read_splats(tmp_path / "b.ply"), splats, EXACT)
 
 

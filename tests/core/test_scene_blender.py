@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from blender_env import blender_python
+from blender_env import blender_python, why_not
 
 from neuron_core.scene.library import locate
 from neuron_core.scene.shots import CAMERA, Change, NewShot, add, change, editing, write_new
@@ -38,10 +38,9 @@ Z_UP = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])  # 
 
 @pytest.fixture(scope="module")
 def blender():
-    python = blender_python()
-    if not python.exists():
-        pytest.skip(f"There is no Blender at {python}; `python3.11 scripts/blender_env.py` makes one.")
-    return python
+    if why_not():
+        pytest.skip(why_not())
+    return blender_python()
 
 
 def seen_by(blender: Path, path: Path) -> list[dict[str, list]]:
