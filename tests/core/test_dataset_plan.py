@@ -71,6 +71,39 @@ def test_the_shape_is_learned_from_enough_cameras(views, asked, extra):
     assert ("surface_views" in config.described()) == bool(extra)
 
 
+def test_materials_take_turns_at_sets_of_cameras():
+    config = replace(CONFIG, view_sets=3)
+    plan = make_plan(config, tetrahedron(), library())
+    assert len(plan.splits["train"]) == 3 * CONFIG.views
+    shown = [material.name for material in plan.materials if material.name not in plan.held_out]
+    sets = {plan.training_views(name) for name in shown}
+    assert len(sets) == 3 and {len(names) for names in sets} == {CONFIG.views}
+    assert sorted(name for names in sets for name in names) == sorted(plan.splits["train"])
+    counts = [sum(plan.training_views(name) == names for name in shown) for names in sets]
+    assert max(counts) - min(counts) <= 1
+    for name in shown:
+        assert plan.camera_names(name) == plan.training_views(name) + plan.splits["val"] + plan.splits["test"]
+    seen = {(unit.material, unit.camera) for unit in plan.units() if unit.kind == "train"}
+    assert seen == {(name, camera) for name in shown for camera in plan.training_views(name)}
+    measured = [unit.material for unit in plan.units() if unit.measured]
+    assert sorted(measured) == sorted(shown)  # one picture of each stands for its noise
+
+
+def test_every_set_of_cameras_looks_from_all_heights():
+    plan = make_plan(replace(CONFIG, views=8, view_sets=4), tetrahedron(), library())
+    heights = {camera.name: camera.position[1] for camera in plan.cameras}
+    bands = np.array([heights[name] for name in plan.splits["train"]]).reshape(8, 4)
+    for names in plan.turns.values():
+        for height, band in zip(sorted(heights[name] for name in names), np.sort(bands, axis=0), strict=True):
+            assert band.min() <= height <= band.max()
+
+
+def test_a_dataset_where_all_see_the_same_is_described_as_ever():
+    assert "view_sets" not in CONFIG.described()
+    assert replace(CONFIG, view_sets=2).described()["view_sets"] == 2
+    assert make_plan(CONFIG, tetrahedron(), library()).turns == {}
+
+
 def test_shards_share_the_work_and_leave_nothing():
     units = make_plan(CONFIG, tetrahedron(), library()).units()
     parts = [units[index::4] for index in range(4)]

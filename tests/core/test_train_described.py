@@ -140,24 +140,26 @@ def test_what_reads_records_goes_on_where_it_stopped(stage):
     torch.testing.assert_close(stage.reader.weight, kept["weight"])
 
 
-def test_a_pixel_at_an_edge_is_the_mean_of_its_rays(stage, monkeypatch):
+def test_a_pixel_at_an_edge_is_the_mean_of_its_rays(stage):
     """Colors that are what the truth is make no error, however opaque each ray is."""
-    random = torch.Generator().manual_seed(0)
-    own, edges, rows = stage._draw(random)
-    assert len(rows) == len(own) + stage.fan * len(edges) == stage.batch
+    (lesson,) = stage.lessons
+    own, edges, rows = stage._draw(lesson, torch.Generator().manual_seed(0))
+    assert len(rows) == len(own) + lesson.fan * len(edges) == stage.batch
     colors = torch.full((2, len(rows), 3), 0.3)
-    monkeypatch.setattr(stage, "targets", log_curve(torch.full_like(stage.targets, 0.3)))
-    mean = stage.edge_opacities.mean(dim=1)
-    edge_targets = log_curve(0.3 * mean.expand(-1, 3)).expand(len(stage.prompts), -1, -1)
-    monkeypatch.setattr(stage, "edge_targets", edge_targets)
+    mean = lesson.edge_opacities.mean(dim=1).expand(-1, 3)
+    even = replace(
+        lesson,
+        targets=log_curve(torch.full_like(lesson.targets, 0.3)),
+        edge_targets=log_curve(0.3 * mean).expand(len(stage.prompts), -1, -1),
+    )
     looks = torch.arange(2)
-    assert stage._error(colors, looks, own, edges).item() == pytest.approx(0.0, abs=1e-12)
+    assert even.error(colors, looks, own, edges).item() == pytest.approx(0.0, abs=1e-12)
     colors[:, len(own) :] *= 2.0
-    assert stage._error(colors, looks, own, edges).item() > 1e-4
+    assert even.error(colors, looks, own, edges).item() > 1e-4
 
 
 def test_rays_of_an_edge_surround_the_centre_of_their_pixel(dataset, surface):
-    fans = surface.edges.rays_d
+    fans = surface.sights[0].edges.rays_d
     assert fans.shape[1] == 4
     torch.testing.assert_close(fans.norm(dim=-1), torch.ones(fans.shape[:2]))
     width = 2.0 / 24 * 18.0 / 50.0  # of a pixel, at distance one

@@ -29,7 +29,10 @@ class DatasetConfig:
     # held out, "builtin:192+150@7" holds out 150 and follows seed 7, "builtin:all" is the whole grammar.
     # Or LIB.json, a folder of .mtlx files, or names of any of these separated by commas.
     materials: str = "builtin"
-    views: int = 48  # training cameras
+    views: int = 48  # training cameras that see a material
+    # Different sets of so many training cameras: materials take turns at them, so that a large library is
+    # seen from all sides though each of its materials is not.
+    view_sets: int = 1
     val_views: int = 4  # cameras whose pictures training is watched by
     test_views: int = 8  # cameras that nothing learns from
     # cameras that see the shape alone, which costs next to nothing; so many that all learn it from 48
@@ -55,6 +58,7 @@ class DatasetConfig:
 
     def __post_init__(self) -> None:
         _check_range("views", self.views, 1, MOST_VIEWS)
+        _check_range("view sets", self.view_sets, 1, MOST_VIEWS // self.views)
         _check_range("val views", self.val_views, 0, MOST_VIEWS)
         _check_range("test views", self.test_views, 0, MOST_VIEWS)
         _check_range("surface views", self.extra_views, 0, MOST_VIEWS)
@@ -77,7 +81,8 @@ class DatasetConfig:
     @property
     def extra_views(self) -> int:
         """How many cameras see the shape alone."""
-        return max(0, SHAPE_VIEWS - self.views) if self.surface_views is None else self.surface_views
+        seen = self.views * self.view_sets
+        return max(0, SHAPE_VIEWS - seen) if self.surface_views is None else self.surface_views
 
     @property
     def surface_resolution(self) -> int:
@@ -89,7 +94,7 @@ class DatasetConfig:
         values = {name: value for name, value in asdict(self).items() if name not in RUN_FIELDS}
         values |= {"assign": list(self.assign), "surface_views": self.extra_views}
         # What was not there before stays unsaid: datasets that are finished stay what they are.
-        unsaid = {"light": "studio", "surface_views": 0}
+        unsaid = {"light": "studio", "surface_views": 0, "view_sets": 1}
         return {name: value for name, value in values.items() if unsaid.get(name) != value}
 
 

@@ -5,8 +5,8 @@ run that goes on makes the same plan.
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -57,20 +57,26 @@ class Plan:
     held_out: frozenset[str]  # names of materials that are seen from test cameras only
     cameras: tuple[Camera, ...]
     splits: dict[str, tuple[str, ...]]  # train, val, test, surface -> names of cameras
+    turns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # training cameras by material
 
     def camera_names(self, material: str) -> tuple[str, ...]:
         """Those that see a material."""
-        splits = ("test",) if material in self.held_out else layout.CAMERA_SPLITS
-        return tuple(name for split in splits for name in self.splits[split])
+        if material in self.held_out:
+            return self.splits["test"]
+        return (*self.training_views(material), *self.splits["val"], *self.splits["test"])
+
+    def training_views(self, material: str) -> tuple[str, ...]:
+        """The training cameras that see a material which is not held out."""
+        return self.turns.get(material, self.splits["train"])
 
     def units(self) -> list[Unit]:
         """All files to render, G-buffers first, then material by material."""
         training = set(self.splits["train"])
         units = [Unit("gbuffer", camera.name) for camera in self.cameras]
         for material in self.materials:
-            for camera in self.camera_names(material.name):
+            for index, camera in enumerate(self.camera_names(material.name)):
                 kind: Kind = "train" if camera in training else "truth"
-                units.append(Unit(kind, camera, material.name, measured=camera == self.splits["train"][0]))
+                units.append(Unit(kind, camera, material.name, measured=kind == "train" and not index))
         return units
 
 
@@ -87,20 +93,40 @@ def make_plan(
     splits = make_cameras(config, geometry)
     if hidden is None:
         hidden = held_out(materials, config.seed)
+    hidden = hidden if config.test_views else frozenset()
     return Plan(
         geometry=with_ground(geometry) if config.ground else geometry,
         materials=tuple(materials),
-        held_out=hidden if config.test_views else frozenset(),
+        held_out=hidden,
         cameras=tuple(camera for cameras in splits.values() for camera in cameras),
         splits={split: tuple(camera.name for camera in cameras) for split, cameras in splits.items()},
+        turns=_take_turns(config, [camera.name for camera in splits["train"]], materials, hidden),
     )
+
+
+def _take_turns(
+    config: DatasetConfig, cameras: Sequence[str], materials: Sequence[Material], hidden: frozenset[str]
+) -> dict[str, tuple[str, ...]]:
+    """The training cameras of each material, where there are several sets of them.
+
+    Every set is spread over the whole dome: neighbours in height go to different ones. Turns follow an
+    order that has nothing to do with words, so that each base is seen by every set.
+    """
+    if config.view_sets == 1:
+        return {}
+    random = np.random.default_rng(seed_of(config.seed, "view sets"))
+    rounds = np.array(cameras).reshape(config.views, config.view_sets)
+    hands = np.stack([random.permutation(around) for around in rounds], axis=1)
+    shown = [material.name for material in materials if material.name not in hidden]
+    order = sorted(shown, key=lambda name: seed_of(config.seed, "turn", name))
+    return {name: tuple(map(str, hands[turn % config.view_sets])) for turn, name in enumerate(order)}
 
 
 def make_cameras(config: DatasetConfig, geometry: Geometry) -> dict[str, list[Camera]]:
     """Domes of cameras by split; they scale with the bounding sphere of the object."""
     center, radius = geometry.bounding_sphere()
     fov = field_of_view(config.focal, config.aperture, config.resolution, config.resolution)
-    counts = {"train": config.views, "val": config.val_views, "test": config.test_views}
+    counts = {"train": config.views * config.view_sets, "val": config.val_views, "test": config.test_views}
     sides = dict.fromkeys(counts, config.resolution)
     if config.extra_views:
         counts[layout.SURFACE_SPLIT] = config.extra_views

@@ -204,14 +204,12 @@ def transforms(plan: Plan, material: str) -> dict[str, object]:
 
 def _test_pictures(plan: Plan, folder: Folder) -> list[Row]:
     """Some pictures of every material, of test cameras where there are any."""
-    names = (plan.splits["test"] or plan.splits["train"])[:MOST_COLUMNS]
-    return [
-        (
-            material.name,
-            [(name, _shown(folder.path / layout.beauty_path(material.name, name))) for name in names],
-        )
-        for material in plan.materials[:MOST_ROWS]
-    ]
+    rows: list[Row] = []
+    for material in plan.materials[:MOST_ROWS]:
+        names = (plan.splits["test"] or plan.training_views(material.name))[:MOST_COLUMNS]
+        paths = [folder.path / layout.beauty_path(material.name, name) for name in names]
+        rows.append((material.name, [(name, _shown(path)) for name, path in zip(names, paths, strict=True)]))
+    return rows
 
 
 def _shown(path: Path) -> np.ndarray:

@@ -32,10 +32,11 @@ class Preview:
     ) -> None:
         self.dataset = dataset
         self.field = field
-        self.looks = looks[:MOST_LOOKS]
-        self.prompts = prompts[:MOST_LOOKS]
-        self.folder = folder / FOLDER
         names = dataset.splits["val"] or dataset.splits["test"] or dataset.splits["train"]
+        seen = [row for row, look in enumerate(looks) if dataset.has(look.name, names[0])][:MOST_LOOKS]
+        self.looks = [looks[row] for row in seen]
+        self.prompts = prompts[seen]
+        self.folder = folder / FOLDER
         self.camera = dataset.cameras[names[0]]
 
     def __call__(self, step: int) -> Mapping[str, float]:

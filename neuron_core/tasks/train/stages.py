@@ -7,11 +7,12 @@ as if it had not been.
 import math
 import zlib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from neuron_core.fields.field import Field, Style
@@ -202,20 +203,15 @@ class AppearanceStage:
         self.batch = batch
         self.seed = seed
         self.prompts = prompts
-        self.looks = min(looks_per_step, len(prompts))
-        rows, edges = pool.smooth, pool.edges
-        self.count = len(rows)
-        self.fan = edges.rays_d.shape[1]  # rays of a pixel at an edge
-        self.targets = log_curve(pool.colors[:, rows])
-        self.edge_targets = log_curve(edges.colors)
+        self.looks = looks_per_step
+        self.lessons, points, rays_d = _lessons(field, pool)
+        self.lesson_of = torch.empty(len(prompts), dtype=torch.long)
+        for index, lesson in enumerate(self.lessons):
+            self.lesson_of[lesson.looks.cpu()] = index
         with torch.no_grad():
-            directions = edges.rays_d.reshape(-1, 3)
-            met, opacities = trace(field, edges.rays_o.repeat_interleave(self.fan, 0), directions)
-            self.edge_opacities = opacities.reshape(-1, self.fan, 1)
-            points = torch.cat([pool.points[rows], met])
-            self.rays_d = torch.cat([pool.rays_d[rows], directions])
+            self.rays_d = rays_d
             self.units = field.units(points).clamp(0.0, 1.0)
-            self.mirrored = trace_reflections(field, points, self.rays_d)
+            self.mirrored = trace_reflections(field, points, rays_d)
 
     def parameters(self) -> Iterable[nn.Parameter]:
         """Material branch, shader, and what reads records in codes."""
@@ -235,9 +231,12 @@ class AppearanceStage:
         """One step on points that all looks of the step share."""
         device = self.units.device
         random = generator(self.seed, self.name, step, device)
-        own, edges, rows = self._draw(random)
-        looks = torch.randperm(len(self.prompts), generator=random, device=device)[: self.looks]
-        wording = torch.randint(self.prompts.shape[1], (self.looks,), generator=random, device=device)
+        asked = torch.randint(len(self.prompts), (1,), generator=random, device=device)
+        lesson = self.lessons[int(self.lesson_of[asked.cpu()])]
+        own, edges, rows = self._draw(lesson, random)
+        chosen = torch.randperm(len(lesson.looks), generator=random, device=device)[: self.looks]
+        looks = lesson.looks[chosen]
+        wording = torch.randint(self.prompts.shape[1], (len(looks),), generator=random, device=device)
         units = self.units[rows]
         with torch.no_grad():
             structure = self.field.geometry(units)
@@ -245,7 +244,7 @@ class AppearanceStage:
         codes = self.field.material(units, structure, style)
         geometry = self.field.shader.geometry(structure.normals, self.rays_d[rows])
         colors = self.field.shader(codes, geometry, self._reflection(rows, style))
-        error = self._error(colors, looks, own, edges)
+        error = lesson.error(colors, chosen, own, edges)
         loss = error + SMALL_CODES * codes.square().mean() + LITTLE_DETAIL * style.detail.mean()
         told = {"loss": error.item(), "psnr": -10 * math.log10(max(error.item(), 1e-12))}
         if self.described is not None:
@@ -270,26 +269,16 @@ class AppearanceStage:
         codes = self.field.material(units, structure, style)
         return F.mse_loss(self.reader(codes), described.values[looks[:, None], rows].float())
 
-    def _draw(self, random: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def _draw(self, lesson: "Lesson", random: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Which points, which pixels at edges, and the rows of both among all that were traced."""
         device = self.units.device
-        pixels = round(AT_EDGES * self.batch / self.fan) if len(self.edge_opacities) else 0
-        own = torch.randint(self.count, (self.batch - pixels * self.fan,), generator=random, device=device)
-        edges = torch.randint(max(len(self.edge_opacities), 1), (pixels,), generator=random, device=device)
-        fans = self.count + edges[:, None] * self.fan + torch.arange(self.fan, device=device)
-        return own, edges, torch.cat([own, fans.reshape(-1)])
-
-    def _error(
-        self, colors: Float[Tensor, "L B 3"], looks: Tensor, own: Tensor, edges: Tensor
-    ) -> Float[Tensor, ""]:
-        """Mean squared error on the log curve; pixels at edges weigh as much as they are of a batch."""
-        inner, fans = colors[:, : len(own)], colors[:, len(own) :]
-        error = F.mse_loss(log_curve(inner), self.targets[looks[:, None], own])
-        if not len(edges):
-            return error
-        mixed = fans.unflatten(1, (len(edges), self.fan)) * self.edge_opacities[edges]
-        at_edges = F.mse_loss(log_curve(mixed.mean(dim=2)), self.edge_targets[looks[:, None], edges])
-        return (1.0 - AT_EDGES) * error + AT_EDGES * at_edges
+        pixels = round(AT_EDGES * self.batch / lesson.fan) if lesson.pixels else 0
+        own = torch.randint(
+            lesson.points, (self.batch - pixels * lesson.fan,), generator=random, device=device
+        )
+        edges = torch.randint(max(lesson.pixels, 1), (pixels,), generator=random, device=device)
+        fans = lesson.points + edges[:, None] * lesson.fan + torch.arange(lesson.fan, device=device)
+        return own, edges, lesson.first + torch.cat([own, fans.reshape(-1)])
 
     @torch.no_grad()
     def _reflection(self, rows: Tensor, style: Style) -> Reflection:
@@ -303,6 +292,71 @@ class AppearanceStage:
         rgbs = colors.new_zeros(len(colors), len(rows), 3)
         rgbs[:, hit] = colors
         return Reflection(rgbs, mirrored.opacities[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What some materials look like from the cameras that saw them: pixels that are one point each
+    (rows `first` and on of what is traced), and pixels at edges, a fan of rays each (the rows after)."""
+
+    looks: Int[Tensor, " M"]
+    first: int
+    targets: Float[Tensor, "M K 3"]  # on the log curve
+    edge_targets: Float[Tensor, "M E 3"]
+    edge_opacities: Float[Tensor, "E S 1"]
+
+    @property
+    def points(self) -> int:
+        """Pixels that are one point each."""
+        return self.targets.shape[1]
+
+    @property
+    def pixels(self) -> int:
+        """Pixels at edges."""
+        return self.edge_targets.shape[1]
+
+    @property
+    def fan(self) -> int:
+        """Rays of such a pixel."""
+        return self.edge_opacities.shape[1]
+
+    def error(
+        self, colors: Float[Tensor, "L B 3"], chosen: Tensor, own: Tensor, edges: Tensor
+    ) -> Float[Tensor, ""]:
+        """Mean squared error on the log curve; pixels at edges weigh as much as they are of a batch.
+
+        `chosen` are rows of `looks`, `own` points, whose colors come first, and `edges` pixels at edges.
+        """
+        inner, fans = colors[:, : len(own)], colors[:, len(own) :]
+        error = F.mse_loss(log_curve(inner), self.targets[chosen[:, None], own])
+        if not len(edges):
+            return error
+        mixed = fans.unflatten(1, (len(edges), self.fan)) * self.edge_opacities[edges]
+        at_edges = F.mse_loss(log_curve(mixed.mean(dim=2)), self.edge_targets[chosen[:, None], edges])
+        return (1.0 - AT_EDGES) * error + AT_EDGES * at_edges
+
+
+@torch.no_grad()
+def _lessons(field: Field, pool: SurfacePool) -> tuple[list[Lesson], Tensor, Tensor]:
+    """The lessons of a pool, and points and directions [N, 3] of all that they are about."""
+    lessons, points, rays_d, first = [], [], [], 0
+    for sight in pool.sights:
+        edges = sight.edges
+        fan, directions = edges.rays_d.shape[1], edges.rays_d.reshape(-1, 3)
+        met, opacities = trace(field, edges.rays_o.repeat_interleave(fan, 0), directions)
+        lessons.append(
+            Lesson(
+                sight.looks,
+                first,
+                log_curve(sight.colors),
+                log_curve(edges.colors),
+                opacities.reshape(-1, fan, 1),
+            )
+        )
+        points += [pool.points[sight.smooth], met]
+        rays_d += [pool.rays_d[sight.smooth], directions]
+        first += len(sight.smooth) + len(met)
+    return lessons, torch.cat(points), torch.cat(rays_d)
 
 
 class Mirrored(NamedTuple):

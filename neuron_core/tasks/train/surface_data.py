@@ -3,8 +3,10 @@
 Letters in shapes: N points, M materials, G cells along a side. Points are asset-space metres.
 """
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,16 +27,24 @@ SHARPEST_ANGLE = np.cos(np.radians(40.0))
 
 @dataclass(frozen=True, slots=True)
 class SurfacePool:
-    """Surface points that training cameras see, and their colors under every material."""
+    """Surface points that cameras see, and their colors under the materials that were seen from there."""
 
     points: Float[Tensor, "N 3"]
     normals: Float[Tensor, "N 3"]  # unit, towards the camera
     rays_d: Float[Tensor, "N 3"]  # unit, from the camera
     shapes: Int[Tensor, " N"]  # counted from 1
-    smooth: Int[Tensor, " K"]  # rows whose pixel shows one smooth piece of surface and has colors
-    colors: Float[Tensor, "M P 3"]  # linear, of the first P points: others come from G-buffers alone
     passing_o: Float[Tensor, "B 3"]  # rays that just miss: they know where the silhouette ends
     passing_d: Float[Tensor, "B 3"]
+    sights: tuple["Sight", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one set of cameras saw of the materials that they were shown."""
+
+    looks: Int[Tensor, " M"]  # rows of the materials
+    smooth: Int[Tensor, " K"]  # rows of points whose pixel shows one smooth piece of surface
+    colors: Float[Tensor, "M K 3"]  # linear
     edges: "EdgePixels"
 
 
@@ -57,11 +67,11 @@ class SpaceLabels:
 def read_surface(dataset: Dataset, materials: list[str], device: torch.device) -> SurfacePool:
     """Read every view once. A pixel whose footprint crosses an edge teaches geometry
     but no color of a point: its color is an average of several surfaces, its position is of one."""
-    points, normals, rays_d, shapes, smooth, colors = [], [], [], [], [], []
+    points, normals, rays_d, shapes = [], [], [], []
     passing_o, passing_d = [], []
-    edge_o, edge_d, edge_colors = [], [], []
-    pictured = len(dataset.splits["train"])
-    for index, (name, camera, gbuffer) in enumerate(_views(dataset)):
+    views: dict[str, _View] = {}
+    first = 0
+    for name, camera, gbuffer in _views(dataset):
         interrupts.stop_if_requested()
         hit = gbuffer.coverage > 0.5
         points.append(gbuffer.position[hit])
@@ -72,31 +82,68 @@ def read_surface(dataset: Dataset, materials: list[str], device: torch.device) -
         beside = _beside(hit)
         passing_d.append(directions[beside])
         passing_o.append(np.broadcast_to(camera.position.astype(np.float32), passing_d[-1].shape))
-        if index < pictured:
-            pictures = np.stack([dataset.beauty(material, name) for material in materials])
-            even = _shows_one_surface(gbuffer) & (pictures[:, ..., 3] > OPAQUE).all(axis=0)
-            smooth.append(even[hit])
-            colors.append(pictures[:, hit, :3].astype(np.float32))
-            mixed = _touches(hit) & ~even & (pictures[..., 3] > 0.0).all(axis=0)
-            edge_d.append(_four_rays(camera, mixed))
-            edge_o.append(np.broadcast_to(camera.position.astype(np.float32), (len(edge_d[-1]), 3)))
-            edge_colors.append(pictures[:, mixed, :3].astype(np.float32))
-
-    def tensor(parts: list[np.ndarray], axis: int = 0) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(np.concatenate(parts, axis))).to(device)
-
-    rows = torch.nonzero(tensor(smooth)).squeeze(-1)
+        views[name] = _View(camera, hit, _shows_one_surface(gbuffer), first)
+        first += len(points[-1])
+    tensor = functools.partial(_joined, device=device)
     return SurfacePool(
         tensor(points),
         tensor(normals),
         tensor(rays_d),
         tensor(shapes),
-        rows,
-        tensor(colors, 1),
         tensor(passing_o),
         tensor(passing_d),
-        EdgePixels(tensor(edge_o), tensor(edge_d), tensor(edge_colors, 1)),
+        tuple(
+            _read_sight(dataset, materials, rows, {name: views[name] for name in names}, device)
+            for names, rows in _seen_together(dataset, materials).items()
+        ),
     )
+
+
+class _View(NamedTuple):
+    camera: Camera
+    hit: np.ndarray  # [H, W] bool
+    even: np.ndarray  # [H, W] bool: one smooth piece of surface
+    first: int  # row of the first point
+
+
+def _seen_together(dataset: Dataset, materials: Sequence[str]) -> dict[tuple[str, ...], list[int]]:
+    """Sets of training cameras, and the rows of the materials that each of them saw."""
+    together: dict[tuple[str, ...], list[int]] = {}
+    for row, material in enumerate(materials):
+        cameras = tuple(name for name in dataset.splits["train"] if dataset.has(material, name))
+        together.setdefault(cameras, []).append(row)
+    return together
+
+
+def _read_sight(
+    dataset: Dataset,
+    materials: Sequence[str],
+    looks: list[int],
+    views: dict[str, _View],
+    device: torch.device,
+) -> Sight:
+    smooth, colors, edge_o, edge_d, edge_colors = [], [], [], [], []
+    for name, (camera, hit, even, first) in views.items():
+        interrupts.stop_if_requested()
+        pictures = np.stack([dataset.beauty(materials[row], name) for row in looks])
+        even = even & (pictures[..., 3] > OPAQUE).all(axis=0)
+        smooth.append(first + np.flatnonzero(even[hit]))
+        colors.append(pictures[:, even, :3].astype(np.float32))
+        mixed = _touches(hit) & ~even & (pictures[..., 3] > 0.0).all(axis=0)
+        edge_d.append(_four_rays(camera, mixed))
+        edge_o.append(np.broadcast_to(camera.position.astype(np.float32), (len(edge_d[-1]), 3)))
+        edge_colors.append(pictures[:, mixed, :3].astype(np.float32))
+    tensor = functools.partial(_joined, device=device)
+    return Sight(
+        torch.tensor(looks, device=device),
+        tensor(smooth),
+        tensor(colors, axis=1),
+        EdgePixels(tensor(edge_o), tensor(edge_d), tensor(edge_colors, axis=1)),
+    )
+
+
+def _joined(parts: list[np.ndarray], device: torch.device, axis: int = 0) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(np.concatenate(parts, axis))).to(device)
 
 
 def label_space(
@@ -120,7 +167,7 @@ def label_space(
 
 
 def _views(dataset: Dataset) -> Iterator[tuple[str, Camera, GBuffer]]:
-    """All that the shape is learned from; those with pictures come first."""
+    """All that the shape is learned from."""
     for name in (*dataset.splits["train"], *dataset.splits[SURFACE_SPLIT]):
         yield name, dataset.cameras[name], _gbuffer(dataset, name)
 

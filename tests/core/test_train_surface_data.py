@@ -1,0 +1,104 @@
+"""What training reads of datasets whose materials were seen from different cameras."""
+
+import numpy as np
+import pytest
+import torch
+
+from neuron_core.datasets.reader import open_dataset
+from neuron_core.fields.field import Field
+from neuron_core.foundation.progress import Silent
+from neuron_core.prompts import load_encoder
+from neuron_core.tasks.dataset.config import DatasetConfig
+from neuron_core.tasks.dataset.run import run as render_dataset
+from neuron_core.tasks.train import presets
+from neuron_core.tasks.train.preview import Preview
+from neuron_core.tasks.train.run import encode_prompts
+from neuron_core.tasks.train.stages import AppearanceStage
+from neuron_core.tasks.train.surface_data import read_surface
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    config = DatasetConfig(
+        tmp_path_factory.mktemp("turns") / "dataset", materials="gold-polished,oak-wood-polished,copper-brushed",
+        views=2, view_sets=2, val_views=0, test_views=0, resolution=24, surface_views=2, spp=1, truth_spp=2,
+    )  # fmt: skip
+    render_dataset(config, Silent())
+    return open_dataset(config.out)
+
+
+@pytest.fixture(scope="module")
+def names(dataset):
+    return [entry.name for entry in dataset.materials]
+
+
+@pytest.fixture(scope="module")
+def surface(dataset, names):
+    return read_surface(dataset, names, CPU)
+
+
+def test_each_material_stands_in_one_sight(surface, names):
+    assert len(surface.sights) == 2
+    rows = torch.cat([sight.looks for sight in surface.sights])
+    assert sorted(rows.tolist()) == list(range(len(names)))
+
+
+def test_colors_are_those_of_the_pixels_that_see_the_points(dataset, surface, names):
+    """Every point is found again in a picture of its material, by its ray and its color."""
+    for sight in surface.sights:
+        seen = [camera for camera in dataset.splits["train"] if dataset.has(names[sight.looks[0]], camera)]
+        assert len(seen) == 2 and len(sight.smooth) > 50
+        for look, colors in zip(sight.looks.tolist(), sight.colors, strict=True):
+            hits = [dataset.gbuffer(camera).coverage > 0.5 for camera in seen]
+            pictures = [
+                dataset.beauty(names[look], camera)[hit] for camera, hit in zip(seen, hits, strict=True)
+            ]
+            places = [dataset.gbuffer(camera).position[hit] for camera, hit in zip(seen, hits, strict=True)]
+            points = torch.from_numpy(np.concatenate(places))
+            gaps = torch.cdist(surface.points[sight.smooth].double(), points.double())
+            nearest = gaps.argmin(dim=1)
+            assert gaps.min(dim=1).values.max() == 0.0
+            rgba = torch.from_numpy(np.concatenate(pictures))
+            # Two cameras may see one place: the color is of one of the pixels that do.
+            torch.testing.assert_close(colors[0], rgba[nearest[0], :3])
+            assert (colors == rgba[nearest, :3]).all(dim=1).float().mean() > 0.99
+
+
+def test_a_step_teaches_what_was_seen_together_and_all_get_their_turn(dataset, surface, names):
+    torch.manual_seed(0)
+    encoder = load_encoder()
+    field = Field(presets.surface_spec("cpu-demo", dataset.aabb, encoder.width))
+    prompts = encode_prompts(encoder, dataset.materials)
+    stage = AppearanceStage(field, surface, prompts, 64, 0, 8)
+    taught = []
+    stage.lessons = [_Watched(lesson, taught) for lesson in stage.lessons]  # type: ignore[misc]
+    for step in range(12):
+        assert np.isfinite(stage.backward(step)["loss"])
+    sets = {frozenset(sight.looks.tolist()) for sight in surface.sights}
+    assert {frozenset(looks) for looks in taught} == sets
+
+
+class _Watched:
+    """A lesson that notes the materials it is given on."""
+
+    def __init__(self, lesson, taught):
+        self._lesson, self._taught = lesson, taught
+
+    def __getattr__(self, name):
+        return getattr(self._lesson, name)
+
+    def error(self, colors, chosen, own, edges):
+        self._taught.append(self.looks[chosen].tolist())
+        return self._lesson.error(colors, chosen, own, edges)
+
+
+def test_previews_show_what_their_camera_saw(dataset, names, tmp_path):
+    encoder = load_encoder()
+    field = Field(presets.surface_spec("cpu-demo", dataset.aabb, encoder.width))
+    shown = Preview(
+        dataset, field, dataset.materials, encode_prompts(encoder, dataset.materials)[:, 0], tmp_path
+    )
+    assert 1 <= len(shown.looks) < len(names)
+    assert np.isfinite(shown.measure()["psnr"])
