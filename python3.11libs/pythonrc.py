@@ -1,5 +1,5 @@
 """Run by Houdini at its start, before its window and its assets."""
 
-import neuron_startup
+from neuron_houdini import startup
 
-neuron_startup.begin()
+startup.begin()

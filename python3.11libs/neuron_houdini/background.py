@@ -7,7 +7,6 @@ from typing import cast
 
 import hou
 
-from neuron_core.foundation.errors import NeuronError
 from neuron_houdini import engine, jobs
 
 Ending = Callable[["hou.OpNode"], None]  # with the node, after the job ended well
@@ -16,13 +15,18 @@ Ending = Callable[["hou.OpNode"], None]  # with the node, after the job ended we
 def start(
     node: hou.OpNode, title: str, commands: Sequence[Sequence[str]], done: Ending | None = None
 ) -> None:
-    """Run commands in the background. `done` is called in Houdini's thread, where there is a desktop.
+    """Run commands in the background. `done` is called in Houdini's thread, where there is a desktop."""
+    submit(node, jobs.Job(f"{title} of {node.name()}", commands), done)
+
+
+def submit(node: hou.OpNode, job: jobs.Background, done: Ending | None = None) -> None:
+    """Begin the job of a node.
 
     What keeps it from starting is shown, or raised as hou.NodeError without a desktop.
     """
     try:
-        jobs.submit(node.sessionId(), jobs.Job(f"{title} of {node.name()}", commands))
-    except (engine.EngineError, NeuronError) as error:
+        jobs.submit(node.sessionId(), job)
+    except engine.EngineError as error:
         tell(str(error))
         return
     _follow(node.sessionId(), done)
@@ -53,14 +57,14 @@ def _follow(key: int, done: Ending | None) -> None:
     hou.ui.addEventLoopCallback(update)
 
 
-def _end(node: hou.OpNode, job: jobs.Job, done: Ending | None) -> None:
+def _end(node: hou.OpNode, job: jobs.Background, done: Ending | None) -> None:
     if job.error is not None and job.error.kind != "stopped":
         tell(str(job.error))
     elif job.error is None and done is not None:
         done(node)
 
 
-def show_status(node: hou.OpNode, job: jobs.Job) -> None:
+def show_status(node: hou.OpNode, job: jobs.Background) -> None:
     """Set the status parameter of nodes that have one, only if it changed."""
     text = f"{job.fraction:.0%} {job.text}"
     parm = node.parm("status")

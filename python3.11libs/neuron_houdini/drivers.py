@@ -7,7 +7,7 @@ from pathlib import Path
 
 import hou
 
-from neuron_houdini import background, engine
+from neuron_houdini import background, engine, jobs, pictures
 
 DATASET_OPTIONS = (
     "geometry materials views val_views test_views resolution spp focal aperture light seed".split()
@@ -16,6 +16,7 @@ TRAIN_OPTIONS = "preset device validate_every seed".split()
 BAKE_OPTIONS = "resolution name licence".split()
 RENDER_OPTIONS = "cameras frames prompt size aov device".split()
 PUBLISH_OPTIONS = "name number".split()
+PREVIEWS = "previews"  # the folder of validation pictures in that of a run
 
 Command = list[str]
 
@@ -53,8 +54,8 @@ def train(node: hou.RopNode) -> None:
 
 
 def render(node: hou.RopNode) -> None:
-    """Draw pictures."""
-    _render(node, "render")
+    """Draw pictures, and say under which path."""
+    _tell_pictures(node, _render(node, "render"))
 
 
 def publish(node: hou.RopNode) -> None:
@@ -137,20 +138,24 @@ def _switches(node: hou.RopNode, names: Sequence[str]) -> Command:
     return [f"--{name}" for name in names if node.evalParm(name)]
 
 
-def _render(node: hou.RopNode, task: str) -> None:
+def _render(node: hou.RopNode, task: str) -> engine.Answer:
     """Run in the foreground. Escape stops the engine and the render. Raises hou.NodeError."""
+    answer = engine.Answer({})
     try:
+        jobs.check_free(node.sessionId())
         with hou.InterruptableOperation(f"Neuron {task}", open_interrupt_dialog=True) as operation:
             for words in commands_of(node, task):
-                engine.run(words, lambda fraction, *_: operation.updateProgress(fraction))
+                answer = engine.run(words, lambda fraction, *_: operation.updateProgress(fraction))
     except engine.EngineError as error:
         raise hou.NodeError(str(error)) from error
+    return answer
 
 
 def _render_karma(node: hou.RopNode) -> None:
     from neuron_houdini import karma_dataset
 
     try:
+        jobs.check_free(node.sessionId())
         with hou.InterruptableOperation("Neuron dataset", open_interrupt_dialog=True) as operation:
             karma_dataset.render(node, operation.updateProgress)
     except engine.EngineError as error:
@@ -159,15 +164,51 @@ def _render_karma(node: hou.RopNode) -> None:
 
 def start(node: hou.RopNode, task: str) -> None:
     """Run in the background; the status parameter follows it."""
-    if task == "dataset" and is_karma(node):
-        background.tell("Karma renders in the foreground or in TOPs. Press Render, or choose the engine.")
-        return
     try:
-        commands = commands_of(node, task)
-    except hou.NodeError as error:
+        jobs.check_free(node.sessionId())  # before anything of a running job is written again
+        job = _job(node, task)
+    except (hou.NodeError, engine.EngineError) as error:
         background.tell(str(error))
         return
-    background.start(node, task, commands)
+    background.submit(node, job, _told if task == "render" else None)
+
+
+def _job(node: hou.RopNode, task: str) -> jobs.Background:
+    """The work that a node asks for. Raises hou.NodeError."""
+    title = f"{task} of {node.name()}"
+    if task == "dataset" and is_karma(node):
+        from neuron_houdini import karma_dataset, rendering
+
+        return rendering.Rendering(title, karma_dataset.order_of(node))
+    return jobs.Job(title, commands_of(node, task), pictures=_folder_of_pictures(node, task))
+
+
+def _folder_of_pictures(node: hou.RopNode, task: str) -> Path | None:
+    """Where pictures appear while a task runs; None where none do."""
+    if task == "train":
+        return Path(_text(node, "run")) / PREVIEWS
+    return Path(_text(node, "out")) if task == "render" else None
+
+
+def _told(node: hou.OpNode) -> None:
+    """After a job that drew."""
+    job = jobs.of(node.sessionId())
+    if job is not None and job.result is not None:
+        _tell_pictures(node, job.result)
+
+
+def _tell_pictures(node: hou.OpNode, answer: engine.Answer) -> None:
+    """Let the node name what was drawn, for a File COP: the EXR files, where there are any."""
+    found = answer.body.get("exr") or answer.body.get("frames")
+    parm = node.parm("picture")
+    if isinstance(found, list) and parm is not None:
+        parm.set(pictures.sequence([str(path) for path in found]))
+
+
+def show_pictures(node: hou.RopNode, task: str) -> None:
+    """Open in MPlay what a run has drawn so far: pictures, or those of validation."""
+    folder = _folder_of_pictures(node, task)
+    pictures.show(pictures.results(folder) if folder is not None else [])
 
 
 def cancel(node: hou.RopNode) -> None:

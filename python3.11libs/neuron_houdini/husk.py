@@ -97,7 +97,7 @@ def command(husk: str, item: Item, quality: Quality) -> list[str]:
     words += ["--frame", str(item.first), "--frame-count", str(item.count), "--frame-inc", "1"]
     words += ["--res", str(width), str(height), "--pixel-samples", str(quality.samples)]
     words += ["--purpose", "geometry,render", "--fast-exit", "1", "--verbose", "3a", "--make-output-path"]
-    return [*words, "--output", item.output, str(item.stage)]
+    return [*words, "--output", item.output, item.stage.as_posix()]
 
 
 class Process:

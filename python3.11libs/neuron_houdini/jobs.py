@@ -15,8 +15,9 @@ MOST_LINES = 2000  # of a log
 class Background:
     """Work in a thread that never touches `hou`. `_work` does it, `_stop` ends it early."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, pictures: Path | None = None) -> None:
         self.title = title
+        self.pictures = pictures  # a folder whose newest picture shows what the work is at
         self.fraction = 0.0
         self.text = "starting"
         self.error: engine.EngineError | None = None
@@ -66,6 +67,9 @@ class Background:
             self._fail(engine.EngineError("file", f"{error}.", "Look at the path."))
         else:
             self._ended, self.fraction, self.text, self.result = time.monotonic(), 1.0, "done", result
+        finally:  # an error of ours goes on to Python's console; the work is over all the same
+            if not self.over:
+                self._fail(engine.EngineError("crash", f"{self.title} failed.", "Look at the console."))
 
     def _fail(self, error: engine.EngineError) -> None:
         self._ended, self.text, self.error = time.monotonic(), error.message, error
@@ -80,8 +84,14 @@ class Background:
 class Job(Background):
     """Commands of the engine one after the other."""
 
-    def __init__(self, title: str, commands: Sequence[Sequence[str]], python: Path | None = None) -> None:
-        super().__init__(title)
+    def __init__(
+        self,
+        title: str,
+        commands: Sequence[Sequence[str]],
+        python: Path | None = None,
+        pictures: Path | None = None,
+    ) -> None:
+        super().__init__(title, pictures)
         self._commands = [list(words) for words in commands]
         self._python = python
         self._process: engine.Process | None = None
@@ -111,24 +121,23 @@ class Job(Background):
 _jobs: dict[int, Background] = {}
 
 
-def submit(key: int, job: Background) -> Background:
-    """Start a job for a node's session id. A job of that node that still runs is an error."""
+def check_free(key: int) -> None:
+    """Raise EngineError while a job of this node runs."""
     running = _jobs.get(key)
     if running is not None and not running.over:
         raise engine.EngineError("busy", f"{running.title} is still running.", "Cancel it, or wait.")
+
+
+def submit(key: int, job: Background) -> Background:
+    """Start a job for a node's session id. A job of that node that still runs is an error."""
+    check_free(key)
     _jobs.pop(key, None)  # the newest comes last
     _jobs[key] = job
     job.start()
     return job
 
 
-def of(key: int) -> Job | None:
-    """The last job of a node."""
-    job = any_of(key)
-    return job if isinstance(job, Job) else None
-
-
-def any_of(key: int) -> Background | None:
+def of(key: int) -> Background | None:
     """The last work of a key, whatever it is."""
     return _jobs.get(key)
 

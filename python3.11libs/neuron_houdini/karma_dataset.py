@@ -1,4 +1,4 @@
-"""Ground truth with Karma: the files of a request, husk item by item, then the engine's conversion."""
+"""Ground truth with Karma: the files of a request, and what husk and the engine have to do then."""
 
 from __future__ import annotations  # names of hou differ between versions
 
@@ -22,42 +22,31 @@ from neuron_core.scene.usd_cameras import camera_paths, read_camera
 from neuron_core.tasks.dataset.config import DatasetConfig
 from neuron_core.tasks.dataset.plan import Plan, make_plan
 from neuron_core.tasks.karma.request import FOLDER, GBUFFER, Request, read_request, write_request
-from neuron_houdini import engine, husk
+from neuron_houdini import engine, husk, rendering
 from neuron_houdini.shaderball import geometry_of, light_file
 
 CAMERA = f"{lookdev.ROOT}/karma_camera"
 WATERMARK = (0.3, 0.12)  # of the width and height, in the lower right corner, with a margin
 OPTIONS = "views val_views test_views resolution focal aperture light seed".split()
-Progress = Callable[[float], None]
 
 
-def render(node: hou.RopNode, progress: Progress) -> None:
+def render(node: hou.RopNode, progress: Callable[[float], None]) -> None:
     """Write the request, render what is missing, convert. Raises hou.NodeError or EngineError."""
+    python = engine.ready()  # before hours of rendering, not after them
+    try:
+        rendering.carry_out(order_of(node), python, lambda fraction, _: progress(fraction))
+    except husk.HuskError as error:
+        raise hou.NodeError(str(error)) from error
+
+
+def order_of(node: hou.RopNode) -> rendering.Order:
+    """Write the request, and say what is left to do. Raises hou.NodeError."""
     try:
         request = prepare(node)
     except NeuronError as error:
         raise hou.NodeError(f"{error.message} {error.hint}".strip()) from error
-    folder = _folder(node)
-    left = husk.items(folder, request)
-    total = max(sum(item.count for item in left), 1)
-    done = 0
-    for item in left:
-        share = item.count / total
-
-        def tell(part: float, start: float = done / total, share: float = share) -> None:
-            progress(0.9 * (start + share * part))
-
-        run_item(node, item, tell)
-        done += item.count
-    engine.run(convert_words(node), lambda fraction, *_: progress(0.9 + 0.1 * fraction))
-
-
-def run_item(node: hou.RopNode, item: husk.Item, progress: Progress | None = None) -> None:
-    """Render one item. Raises hou.NodeError."""
-    try:
-        husk.Process(command_of(node, item), item).wait(progress)
-    except husk.HuskError as error:
-        raise hou.NodeError(str(error)) from error
+    left = husk.items(_folder(node), request)
+    return rendering.Order(tuple((item, command_of(node, item)) for item in left), convert_words(node))
 
 
 def work_items(node: hou.RopNode, frames: int = 8) -> list[dict[str, object]]:

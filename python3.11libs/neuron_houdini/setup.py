@@ -269,7 +269,7 @@ class Installation(jobs.Background):
 
 def current() -> Installation | None:
     """The attempt of this session that was started last."""
-    job = jobs.any_of(JOB)
+    job = jobs.of(JOB)
     return job if isinstance(job, Installation) else None
 
 

@@ -19,6 +19,9 @@ STAGE, OUT, OBJECTS = "/stage", "/out", "/obj"
 PANEL = "neuron"  # the name of the interface in python_panels/neuron.pypanel
 PANEL_SIZE = (9.0, 7.0)  # inches
 ANCHORS = "1, 24, 48"
+HUSK = "$HFS/bin/husk"  # renders with Karma
+HOUDINI_BALL = "/World/shaderball"  # where Houdini's own ball is put
+SHARED = "materials resolution views val_views test_views focal aperture seed".split()  # of ball and dataset
 
 
 class ToolError(Exception):
@@ -30,13 +33,13 @@ def operator(name: str) -> str:
     return f"{NAMESPACE}::{name}::{VERSION}"
 
 
-def _tool(work: Callable[[], Any]) -> Callable[[], Any]:
+def _tool(work: Callable[..., Any]) -> Callable[..., Any]:
     """What goes wrong is shown and not raised as a traceback; one undo takes everything back."""
 
-    def run() -> Any:
+    def run(*given: Any) -> Any:
         try:
             with hou.undos.group(f"Neuron {work.__name__.replace('_', ' ')}"):
-                return work()
+                return work(*given)
         except (ToolError, NeuronError) as error:
             background.tell(str(error))
             return None
@@ -91,22 +94,53 @@ def shader_ball() -> hou.Node:
 
 
 @_tool
+def bring_ball(node: hou.OpNode) -> hou.Node:
+    """Let a shader ball LOP look at Houdini's own ball: its test geometry, through a SOP Import before it."""
+    container = _network(OBJECTS).createNode("geo", "neuron_ball")
+    container.moveToGoodPosition()
+    ball = container.createNode("testgeometry_shaderball")
+    ball.setDisplayFlag(True)  # type: ignore[attr-defined]
+    importer = cast("hou.OpNode", node.parent()).createNode("sopimport")
+    importer.setParms({"soppath": ball.path(), "enable_pathprefix": 1, "pathprefix": HOUDINI_BALL})
+    before = node.inputs()
+    if before:
+        importer.setInput(0, before[0])
+    node.setInput(0, importer)
+    importer.moveToGoodPosition()
+    node.setParms({"source": "input", "primpath": HOUDINI_BALL})
+    return _shown(node)
+
+
+@_tool
 def make_dataset() -> hou.Node:
-    """A driver that renders ground truth: with Karma where /stage has a shader ball, else with the engine."""
+    """A driver that renders ground truth, that of the shader ball in /stage where there is one."""
+    return _shown(_new_dataset())
+
+
+def _new_dataset() -> hou.OpNode:
+    """With Karma, of the stage of a shader ball that is there; in a Houdini without husk with the engine."""
     node = _create(OUT, "dataset")
+    node.setParms({"renderer": "karma" if _has_karma() else "engine"})
     ball = _existing(STAGE, "shaderball")
     if ball is not None:
-        node.setParms({"renderer": "karma", "loppath": ball.path()})
-        for name in ("materials", "resolution"):
+        node.setParms({"loppath": ball.path()})
+        if ball.evalParm("source") == "input":
+            node.setParms({"prim": ball.evalParm("primpath")})
+        for name in SHARED:
             _copy_value(ball, node, name)
-    return _shown(node)
+    return node
+
+
+def _has_karma() -> bool:
+    husk = Path(hou.text.expandString(HUSK))
+    return husk.is_file() or husk.with_suffix(".exe").is_file()
 
 
 @_tool
 def train() -> hou.Node:
     """A driver that trains and bakes, fed by a dataset driver: the selected, the last or a new one."""
     _check_type(OUT, "train")
-    dataset = _existing(OUT, "dataset") or _create(OUT, "dataset")
+    dataset = _existing(OUT, "dataset") or _new_dataset()
     node = _create(OUT, "train")
     node.setInput(0, dataset)
     _copy_text(dataset, "out", node, "dataset")

@@ -2,6 +2,7 @@
 
 from houdini_assets.description import Folder, Item, Menu, NodeType, Parm
 from houdini_assets.pieces import (
+    PRESSED,
     file_parm,
     folder_parm,
     icon,
@@ -26,6 +27,11 @@ def background(kwargs):
 
 def cancel(kwargs):
     _impl.cancel(kwargs["node"])
+"""
+SHOWING = """
+
+def show(kwargs):
+    _impl.show_pictures(kwargs["node"], "{name}")
 """
 DEVICES = Menu((("auto", "Best Available"), ("cpu", "CPU"), ("cuda", "NVIDIA GPU")), kind="menureplace")
 DEVICE = Parm("device", "Device", default=("auto",), menu=DEVICES, help="Where the engine computes.")
@@ -96,6 +102,13 @@ DATASET = _driver(
             "The folder that is written. The same node goes on there.",
         ),
         Parm(
+            "renderer",
+            "Renderer",
+            default=("karma",),
+            help="Karma through husk, or the engine's own renderer. Both write the same folder.",
+            menu=Menu((("karma", "Karma"), ("engine", "Use Engine Renderer")), kind="menureplace"),
+        ),
+        Parm(
             "geometry",
             "Geometry",
             default=("shaderball",),
@@ -116,7 +129,14 @@ DATASET = _driver(
         whole("val_views", "Validation Views", 4, "Cameras whose pictures training is watched by.", "0! 32"),
         whole("test_views", "Test Views", 8, "Cameras that nothing learns from.", "0! 32"),
         whole("resolution", "Resolution", 128, "Pixels along each side of the square pictures.", "8! 1024"),
-        whole("spp", "Samples", 36, "Samples a pixel of training pictures.", "1! 1024"),
+        whole(
+            "spp",
+            "Samples",
+            36,
+            "Samples a pixel of training pictures. Of the engine's own renderer; Karma has its own below.",
+            "1! 1024",
+            hide_when='{ renderer != "engine" }',
+        ),
         number("focal", "Focal Length", "50", "Millimetres.", "5! 200"),
         number("aperture", "Aperture", "36", "Width of the film gate in millimetres.", "1! 100"),
         Parm(
@@ -126,16 +146,14 @@ DATASET = _driver(
             help="`studio`, or a latitude-longitude picture (EXR). `studio:N` is a variant of the studio, of the "
             "engine's own renderer.",
         ),
-        toggle("ground", "Ground", "Put the object on a grey disc. Of the engine's own renderer."),
+        toggle(
+            "ground",
+            "Ground",
+            "Put the object on a grey disc. Of the engine's own renderer.",
+            hide_when='{ renderer != "engine" }',
+        ),
         whole("seed", "Seed", 0, "Everything random follows from it.", "0! 100"),
         OVERWRITE,
-        Parm(
-            "renderer",
-            "Renderer",
-            default=("engine",),
-            help="Karma through husk, or the engine's own renderer. Both write the same folder.",
-            menu=Menu((("karma", "Karma"), ("engine", "Engine")), kind="menureplace"),
-        ),
         Folder("karma", "Karma", KARMA, "simple", hide_when='{ renderer != "karma" }'),
     ),
     "Renders the ground truth that a neural asset is trained on, with Karma or the engine's own renderer.",
@@ -212,9 +230,19 @@ TRAIN = _driver(
         Parm("name", "Name", help="What the asset is called. Empty: the name of its file."),
         Parm("licence", "Licence", help="Licence of the asset, written into it."),
         OVERWRITE,
+        Parm(
+            "show",
+            "Validation in MPlay",
+            "button",
+            PRESSED,
+            callback="show",
+            help="Opens the validation pictures that the run has made so far: truth beside what the field draws.",
+        ),
     ),
     "Trains a neural field on a dataset and bakes it into one `.neuron` file.",
-    "Trains first, then bakes. Rendering again after the end only says that it is done.",
+    "Trains first, then bakes. Rendering again after the end only says that it is done. While a job runs in the "
+    "background, the Neuron panel shows its latest validation picture.",
+    more=SHOWING.format(name="train"),
 )
 
 RENDER = _driver(
@@ -270,9 +298,23 @@ RENDER = _driver(
         ),
         DEVICE,
         OVERWRITE,
+        Parm(
+            "show",
+            "Open in MPlay",
+            "button",
+            PRESSED,
+            callback="show",
+            help="Opens the pictures of the folder, as far as they are drawn.",
+        ),
+        Parm(
+            "picture",
+            "Result",
+            help="Set when a run ends: its pictures as one path with `$F`, as a File COP or MPlay takes it.",
+        ),
     ),
     "Draws a neural asset, or a stage that holds neural assets, with the engine.",
     "The stage of a LOP node is written beside the pictures before the engine starts.",
+    more=SHOWING.format(name="render"),
 )
 
 PUBLISH = _driver(

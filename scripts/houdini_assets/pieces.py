@@ -136,14 +136,14 @@ def folder_parm(name: str, label: str, default: str, text: str) -> Parm:
     return Parm(name, label, "directory", (default,), text)
 
 
-def toggle(name: str, label: str, text: str, default: bool = False) -> Parm:
+def toggle(name: str, label: str, text: str, default: bool = False, hide_when: str = "") -> Parm:
     """A switch."""
-    return Parm(name, label, "toggle", (str(int(default)),), text)
+    return Parm(name, label, "toggle", (str(int(default)),), text, hide_when=hide_when)
 
 
-def whole(name: str, label: str, default: int, text: str, limits: str) -> Parm:
+def whole(name: str, label: str, default: int, text: str, limits: str, hide_when: str = "") -> Parm:
     """A whole number."""
-    return Parm(name, label, "integer", (str(default),), text, range=limits)
+    return Parm(name, label, "integer", (str(default),), text, range=limits, hide_when=hide_when)
 
 
 def number(name: str, label: str, default: str, text: str, limits: str) -> Parm:

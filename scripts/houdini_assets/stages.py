@@ -181,12 +181,20 @@ SHADERBALL = NodeType(
             "source",
             "Object",
             default=("ball",),
-            help="Neuron's own shader ball, a USD file, or what stands on the incoming stage, such as the "
-            "shader ball of Houdini's test geometry.",
+            help="Neuron's own shader ball, a USD file, or what stands on the incoming stage, such as "
+            "Houdini's own shader ball.",
             menu=Menu(
                 (("ball", "Shader Ball"), ("file", "USD File"), ("input", "Incoming Stage")),
                 kind="menureplace",
             ),
+        ),
+        Parm(
+            "bring",
+            "Use Houdini's Shader Ball",
+            "button",
+            PRESSED,
+            callback="bring",
+            help="Puts Houdini's own shader ball before this node: its test geometry, through a SOP Import.",
         ),
         Parm(
             "geometry",
@@ -239,6 +247,7 @@ SHADERBALL = NodeType(
     stands on the vertices of its meshes.
     """,
     module="""from neuron_houdini import shaderball as _impl
+from neuron_houdini import shelf as _shelf
 
 
 def cook(lop, hda):
@@ -247,6 +256,10 @@ def cook(lop, hda):
 
 def materials(kwargs):
     return _impl.material_menu(kwargs["node"])
+
+
+def bring(kwargs):
+    _shelf.bring_ball(kwargs["node"])
 """,
     network=lop_network(LOP_CODE),
     network_inputs=LOP_INPUTS,

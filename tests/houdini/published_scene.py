@@ -13,7 +13,7 @@ import numpy as np
 from houdini_assets import binary, tree
 from houdini_assets.description import NodeType
 from houdini_assets.nodes import NODES
-from pxr import Usd
+from pxr import Usd, UsdGeom
 
 from tests.houdini import published_hou
 from tests.houdini.published_hou import Checked
@@ -208,7 +208,15 @@ class LopNode(Networked, published_hou.LopNode):
         for above in self.inputs():
             above.cook(force=True)
             self._stage.GetRootLayer().TransferContent(above.stage().Flatten())
-        self._guarded(lambda: self._module().cook(self, self))
+        if self._kind == "sopimport":
+            self._import()
+        else:
+            self._guarded(lambda: self._module().cook(self, self))
+
+    def _import(self) -> None:
+        """Geometry of the SOP becomes a primitive below the prefix, as documented; here always a ball."""
+        assert self.node(self._values["soppath"]) is not None and self._values["enable_pathprefix"]
+        UsdGeom.Sphere.Define(self._stage, f"{self._values['pathprefix']}/mesh_0")
 
     def stage(self) -> Usd.Stage | None:
         if self._stage is None:
@@ -340,6 +348,7 @@ class Scene:
         self.tabs: list[object] = [NetworkEditor(), SceneViewer()] if desktop else []
         self.desktop = desktop
         self.home = "/nowhere"  # what $HIP is
+        self.installed = "/nohoudini"  # what $HFS is
         for name in ("obj", "stage", "out"):
             root = OpNode.__new__(OpNode)
             published_hou.OpNode._count += 1
@@ -396,7 +405,7 @@ class Scene:
             "hipFile": Functions("hipFile", load=self._load, save=self.files.append),
             "hda": Functions("hda", installFile=self._install, definitionsInFile=_definitions),
             "qt": Functions("qt", mainWindow=lambda: None, styleSheet=lambda: ""),
-            "text": Functions("text", expandString=lambda text: text.replace("$HIP", self.home)),
+            "text": Functions("text", expandString=self._expand),
             "pypanel": Functions("pypanel", interfaceByName=PythonPanelInterface),
             "paneTabType": published_hou.Enumeration("paneTabType"),
             "OpNode": OpNode,
@@ -406,6 +415,9 @@ class Scene:
             "PythonPanel": PythonPanel,
             "PathBasedPaneTab": PathBasedPaneTab,
         }
+
+    def _expand(self, text: str) -> str:
+        return text.replace("$HIP", self.home).replace("$HFS", self.installed)
 
     def _load(self, file_name: str, **_: object) -> None:
         if not Path(file_name).is_file():

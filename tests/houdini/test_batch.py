@@ -40,14 +40,15 @@ def ran(batch, monkeypatch):
     from neuron_houdini import engine
 
     commands: list[list[str]] = []
-    monkeypatch.setattr(engine, "run", lambda words, *_: commands.append(words))
+    monkeypatch.setattr(engine, "run", lambda words, *_: commands.append(words) or engine.Answer({}))
     return commands
 
 
 @pytest.mark.parametrize("task", ["dataset", "train", "render"])
 def test_a_script_runs_a_new_driver_with_the_values_of_the_command_line(scene, ran, monkeypatch, task):
     out = {"dataset": "out", "train": "run", "render": "out"}[task]
-    monkeypatch.setattr(sys, "argv", ["script", f"{out}=/a folder/größe"])
+    values = [f"{out}=/a folder/größe", *(["renderer=engine"] if task == "dataset" else [])]
+    monkeypatch.setattr(sys, "argv", ["script", *values])
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(SCRIPTS / f"hython_{task}.py"), run_name="__main__")
     assert ended.value.code == 0 and ran[0][0] == task and "/a folder/größe" in ran[0]

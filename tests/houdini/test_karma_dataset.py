@@ -2,12 +2,15 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from houdini_assets.nodes import NODES
 from pxr import Usd, UsdGeom, UsdRender, UsdShade
 
+import neuron_core
 from neuron_core.cli.arguments import parse
 from neuron_core.cli.registry import find_task
 from neuron_core.geometry import load_geometry
@@ -57,6 +60,14 @@ for frame in range(int(value("--frame")), int(value("--frame")) + int(value("--f
     open(path, "w").write("whole")
     print("ALF_PROGRESS 100%", flush=True)
 """
+ENGINE = """#!{python}
+import json, sys
+if "--version" in sys.argv: print(json.dumps({{"event": "result", "version": {version!r}}}))
+else:
+    open({log!r}, "a").write(json.dumps(sys.argv[3:-1]) + "\\n")
+    print('{{"event": "progress", "fraction": 0.5, "stage": "karma", "message": ""}}')
+    print('{{"event": "result"}}')
+"""
 SMALL = {"views": 3, "val_views": 1, "test_views": 1, "resolution": 24, "renderer": "karma"}
 
 
@@ -68,18 +79,28 @@ def husk_program(tmp_path, end=0):
     return str(path)
 
 
-def calls(tmp_path):
-    log = tmp_path / "log"
+def engine_program(tmp_path):
+    """A program in the place of the engine's Python, that writes down what it is told."""
+    path = tmp_path / "python of größe"
+    path.write_text(
+        ENGINE.format(python=sys.executable, log=str(tmp_path / "told"), version=neuron_core.__version__)
+    )
+    path.chmod(0o755)
+    return path
+
+
+def calls(tmp_path, name="log"):
+    log = tmp_path / name
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
 @pytest.fixture
 def dataset(hou, tmp_path, monkeypatch):
-    """A node, and the module with what the engine is told in place of the engine."""
+    """A node, the module, and a function that lists what the engine was told."""
     from neuron_houdini import karma_dataset
 
-    told = []
-    monkeypatch.setattr(karma_dataset.engine, "run", lambda words, progress=None: told.append(words))
+    program = engine_program(tmp_path)
+    monkeypatch.setattr(karma_dataset.engine, "find_python", lambda: program)
     values = {
         **SMALL,
         "out": str(tmp_path / "Größe data"),
@@ -87,7 +108,7 @@ def dataset(hou, tmp_path, monkeypatch):
         "materials": "polished-gold,blue-plastic",
         "husk": husk_program(tmp_path),
     }
-    return node_of("dataset", **values), karma_dataset, told
+    return node_of("dataset", **values), karma_dataset, lambda: calls(tmp_path, "told")
 
 
 def options_of(words):
@@ -159,10 +180,10 @@ def test_rendering_calls_husk_for_what_is_missing_and_then_the_engine(dataset, h
     node, module, told = dataset
     drivers.dataset(node)
     assert len(calls(tmp_path)) == 3
-    config = parse(find_task("karma"), told[0][1:])
+    config = parse(find_task("karma"), told()[0][1:])
     assert config.out == module._folder(node)
     drivers.dataset(node)
-    assert len(calls(tmp_path)) == 3 and len(told) == 2, "all is there"
+    assert len(calls(tmp_path)) == 3 and len(told()) == 2, "all is there"
     raw = module._folder(node) / "karma" / "raw"
     for frame in (2, 4, 5):
         (raw / f"blue-plastic.{frame:04d}.exr").unlink()
@@ -175,7 +196,7 @@ def test_progress_never_goes_back_and_ends_at_the_end(dataset):
     node, module, _ = dataset
     seen = []
     module.render(node, seen.append)
-    assert seen == sorted(seen) and 0 < seen[0] < seen[-1] <= 0.9
+    assert seen == sorted(seen) and 0 < seen[0] < 0.9 < seen[-1] <= 1.0
 
 
 def test_items_of_a_farm_are_short_and_together_all(dataset):
@@ -194,10 +215,10 @@ def test_a_picture_that_husk_died_in_is_not_taken_for_whole(dataset, hou, tmp_pa
         module.render(node, lambda fraction: None)
     raw = module._folder(node) / "karma" / "raw"
     assert sorted(path.name for path in raw.iterdir()) == ["gbuffer.0001.exr", "gbuffer.0002.exr"]
-    assert not told
+    assert not told()
     node._values["husk"] = husk_program(tmp_path)
     module.render(node, lambda fraction: None)
-    assert calls(tmp_path)[1][calls(tmp_path)[1].index("--frame") + 1] == "3" and told
+    assert calls(tmp_path)[1][calls(tmp_path)[1].index("--frame") + 1] == "3" and told()
 
 
 def test_a_light_of_ones_own_is_on_the_stage_and_one_that_is_not_there_an_error(dataset, hou, tmp_path):
@@ -254,11 +275,67 @@ def test_apprentice_has_a_mask_and_a_largest_size(dataset, hou, monkeypatch):
         module.render(node, lambda fraction: None)
 
 
-def test_karma_does_not_run_in_the_background(dataset, hou):
+def ended(job):
+    job.join(60)
+    assert job.over
+    return job
+
+
+def test_karma_runs_in_the_background_as_in_the_foreground(dataset, tmp_path):
+    from neuron_houdini import drivers, jobs
+
+    node, module, told = dataset
+    drivers.start(node, "dataset")
+    job = ended(jobs.of(node.sessionId()))
+    assert job.error is None and job.fraction == 1.0
+    assert "husk gbuffer" in job.log and len(calls(tmp_path)) == 3
+    assert parse(find_task("karma"), told()[0][1:]).out == module._folder(node)
+
+
+def test_a_rendering_in_the_background_is_stopped_and_goes_on(dataset, tmp_path):
+    from neuron_houdini import drivers, jobs
+
+    node, module, told = dataset
+    node._values["husk"] = waiting = husk_program(tmp_path, end=-1)
+    Path(waiting).write_text(
+        Path(waiting).read_text().replace("print(", "import time; time.sleep(9); print(")
+    )
+    drivers.start(node, "dataset")
+    job = jobs.of(node.sessionId())
+    end = time.monotonic() + 30
+    while not calls(tmp_path) and time.monotonic() < end:
+        time.sleep(0.01)
+    with pytest.raises(module.hou.NodeError, match="still running"):
+        drivers.dataset(node)
+    drivers.cancel(node)
+    assert ended(job).stopped and not told() and len(calls(tmp_path)) == 1
+    node._values["husk"] = husk_program(tmp_path)
+    drivers.start(node, "dataset")
+    assert ended(jobs.of(node.sessionId())).error is None and told()
+
+
+def test_without_an_engine_nothing_is_rendered(dataset, hou, tmp_path, monkeypatch):
+    from neuron_houdini import drivers, engine, jobs
+
+    node, module, _ = dataset
+
+    def missing() -> Path:
+        raise engine.EngineError("environment", "There is no engine.", engine.SET_UP)
+
+    monkeypatch.setattr(engine, "find_python", missing)
+    with pytest.raises(hou.NodeError, match="Set Up Engine"):
+        drivers.dataset(node)
+    drivers.start(node, "dataset")
+    assert ended(jobs.of(node.sessionId())).error.kind == "environment" and not calls(tmp_path)
+
+
+def test_karma_comes_first_and_the_engine_second(hou):
     from neuron_houdini import drivers
 
-    with pytest.raises(hou.NodeError, match="foreground"):
-        drivers.start(dataset[0], "dataset")
+    assert drivers.is_karma(node_of("dataset"))
+    (parm,) = (parm for node in NODES for parm in node.parms() if parm.name == "renderer")
+    assert [token for token, _ in parm.menu.items] == ["karma", "engine"]
+    assert parm.menu.items[1][1] == "Use Engine Renderer"
 
 
 def lop_stage(tmp_path, unit, up):

@@ -1,6 +1,6 @@
 """The package file and what runs at Houdini's start: folders, versions, the path of Python and of USD."""
 
-import importlib.util
+import ast
 import json
 import os
 import re
@@ -140,18 +140,21 @@ def test_without_a_houdini_nothing_is_written(tmp_path, monkeypatch, capsys):
 # --- the start ---
 
 
-def test_both_pythons_start_with_the_same_files():
-    for name in ("pythonrc.py", "neuron_startup.py"):
-        first, second = ((folder / name).read_bytes() for folder in LIBRARIES)
-        assert first == second
-    assert {path.name for path in LIBRARIES[1].glob("*.py")} == {"pythonrc.py", "neuron_startup.py"}
+def test_the_other_python_only_leads_to_the_same_start():
+    """What happens at the start is written once, in the package."""
+    assert {path.name for path in LIBRARIES[1].glob("*.py")} == {"pythonrc.py", "neuron_beside.py"}
+    one, other = ((folder / "pythonrc.py").read_text() for folder in LIBRARIES)
+    calls = "from neuron_houdini import startup\n\nstartup.begin()\n"
+    assert one.endswith(calls) and other.endswith(calls)
+    for path in LIBRARIES[1].glob("*.py"):
+        assert len(ast.parse(path.read_text()).body) <= 5, path.name
 
 
 @pytest.mark.parametrize("library", LIBRARIES, ids=lambda path: path.name)
 def test_the_start_alone_lets_python_and_usd_find_neuron(library, tmp_path):
     """As where HOUDINI_PATH alone names the folder: Houdini finds the folder of its Python."""
     code = (
-        "import pythonrc, neuron_startup; neuron_startup.begin();"
+        "import pythonrc; from neuron_houdini import startup; startup.begin();"
         "import os, sys, neuron_houdini, neuron_core;"
         "assert len(sys.path) == len(set(sys.path));"
         "schemas = os.environ['PXR_PLUGINPATH_NAME'].split(os.pathsep);"
@@ -166,22 +169,19 @@ def test_the_start_alone_lets_python_and_usd_find_neuron(library, tmp_path):
 
 
 @pytest.mark.parametrize("library", LIBRARIES, ids=lambda path: path.name)
-def test_the_start_imports_nothing_of_ours(library):
-    code = (
-        "import sys; before = set(sys.modules); import pythonrc;"
-        "print(*sorted(set(sys.modules) - before - {'pythonrc', 'neuron_startup'}))"
-    )
+def test_the_start_imports_what_it_is_and_nothing_else(library):
+    code = "import sys; before = set(sys.modules); import pythonrc;print(*sorted(set(sys.modules) - before))"
     environment = {**os.environ, "PYTHONPATH": str(library)}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == []
+    own = {"pythonrc", "neuron_houdini", "neuron_houdini.startup"}
+    assert set(done.stdout.split()) - {"neuron_beside"} == own
 
 
 def test_what_the_package_says_is_kept_by_the_start(monkeypatch):
-    spec = importlib.util.spec_from_file_location("neuron_startup", LIBRARIES[1] / "neuron_startup.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    from neuron_houdini import startup as module
+
     monkeypatch.setattr(sys, "path", [*sys.path, str(LIBRARIES[0]), str(PROJECT)])
     paths = list(sys.path)
     monkeypatch.setenv("NEURON", "/elsewhere")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from houdini_assets.nodes import NODES
-from pxr import Sdf, Usd
+from pxr import Sdf, Usd, UsdShade
 
 from neuron_core.cli.arguments import parse
 from neuron_core.cli.registry import find_task
@@ -125,13 +125,49 @@ def test_training_is_fed_by_the_selected_dataset(scene, shelf):
     assert len(scene.roots["out"].children()) == 3
 
 
-def test_the_dataset_of_a_scene_with_a_shader_ball_is_rendered_from_it_with_karma(scene, shelf):
-    assert leaves(scene, shelf, "make_dataset").evalParm("renderer") == "engine"
+@pytest.mark.parametrize("program", ["husk", "husk.exe", None])
+@pytest.mark.parametrize("tool", ["make_dataset", "train"])
+def test_karma_renders_where_houdini_has_it_and_the_engine_where_not(scene, shelf, tool, program, tmp_path):
+    scene.installed = str(tmp_path / "Houdini 21")
+    if program is not None:
+        (tmp_path / "Houdini 21" / "bin").mkdir(parents=True)
+        (tmp_path / "Houdini 21" / "bin" / program).touch()
+    leaves(scene, shelf, tool)
+    node = scene.node("/out/dataset1")
+    assert node.evalParm("renderer") == ("karma" if program else "engine")
+
+
+def test_the_dataset_of_a_scene_with_a_shader_ball_is_rendered_from_it(scene, shelf):
+    assert leaves(scene, shelf, "make_dataset").evalParm("loppath") == ""
     ball = leaves(scene, shelf, "shader_ball")
-    ball.setParms({"materials": "car-paint", "resolution": 96})
+    ball.setParms({"materials": "car-paint", "resolution": 96, "views": 7})
     node = leaves(scene, shelf, "make_dataset")
-    assert (node.evalParm("renderer"), node.evalParm("loppath")) == ("karma", ball.path())
-    assert (node.evalParm("materials"), node.evalParm("resolution")) == ("car-paint", 96)
+    assert node.evalParm("loppath") == ball.path()
+    assert [node.evalParm(name) for name in ("materials", "resolution", "views")] == ["car-paint", 96, 7]
+    assert all(node.evalParm(name) == ball.evalParm(name) for name in shelf.SHARED)
+
+
+def test_houdinis_own_ball_is_put_before_a_shader_ball_node(scene, shelf, tmp_path):
+    """By the button of the node; what cooks then are cameras around it and a material on it."""
+    node = leaves(scene, shelf, "shader_ball")
+    node.setParms({"folder": str(tmp_path), "materials": "brushed-copper", "views": 3})
+    node.parm("bring").pressButton()
+    (importer,) = node.inputs()
+    assert importer.type().name() == "sopimport" and node.isDisplayFlagSet()
+    assert scene.node(importer.evalParm("soppath")).type().name() == "testgeometry_shaderball"
+    ball = node.stage().GetPrimAtPath(node.evalParm("primpath"))
+    assert ball.GetChildren() and UsdShade.MaterialBindingAPI(ball).ComputeBoundMaterial()[0]
+    cameras = [prim for prim in node.stage().Traverse() if prim.GetTypeName() == "Camera"]
+    assert len(cameras) == 3 + node.evalParm("val_views") + node.evalParm("test_views")
+    dataset = leaves(scene, shelf, "make_dataset")
+    assert dataset.evalParm("prim") == node.evalParm("primpath")
+
+
+def test_houdinis_own_ball_stands_on_what_was_before(scene, shelf):
+    first = shelf.place_asset("ball.neuron")
+    node = leaves(scene, shelf, "shader_ball")
+    shelf.bring_ball(node)
+    assert node.inputs()[0].inputs() == (first,)
 
 
 def test_training_in_an_empty_scene_makes_a_dataset_too(scene, shelf):

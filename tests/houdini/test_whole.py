@@ -67,7 +67,11 @@ def test_nodes_make_what_the_command_line_makes(driven, hou, tmp_path):
     dataset, run, asset = folder / "dataset", folder / "run", folder / "asset.neuron"
     small = {"views": 4, "val_views": 0, "test_views": 1, "resolution": 16, "spp": 4}
     box = str(box_file(tmp_path))
-    driven.dataset(node_of("dataset", out=str(dataset), geometry=box, materials="polished-gold", **small))
+    driven.dataset(
+        node_of(
+            "dataset", out=str(dataset), renderer="engine", geometry=box, materials="polished-gold", **small
+        )
+    )
     assert (dataset / "dataset.json").is_file()
     training = {"dataset": str(dataset), "run": str(run), "asset": str(asset), "preset": "cpu-demo"}
     driven.train(node_of("train", steps=10, validate_every=0, resolution=24, **training))
