@@ -17,16 +17,19 @@ from blender_env import blender_python, why_not
 from pxr import Usd, UsdGeom
 from readers_env import python_readers, readers_folder, splat_transform
 
+from neuron_core.cameras.camera import Camera
 from neuron_core.foundation.progress import Silent
 from neuron_core.splats.cloud import Splats, from_shapes, rotation_matrices
+from neuron_core.splats.drawing import SplatRenderer
 from neuron_core.splats.files import read_splats, write_splats
 from neuron_core.splats.moving import turned_upside_down
+from neuron_core.tasks.dataset.variants import choose_variant
 from neuron_core.tasks.export.config import ExportConfig
 from neuron_core.tasks.export.run import run as export
 from neuron_core.voxels.vdb import VdbGrid, write_vdb
 from neuron_core.voxels.vdb_reading import read_vdb
 from tests.core.baked_samples import write_ball
-from tests.core.splat_samples import random_harmonics, random_shapes
+from tests.core.splat_samples import camera, random_harmonics, random_shapes
 
 FETCH = "`python3.11 scripts/readers_env.py` fetches it."
 Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # rows: from Blender's axes back to Y up
@@ -287,3 +290,58 @@ def test_blender_finds_the_grids_of_the_volume_in_their_place(listed, exports):
         matrix = np.array(about["matrix"]) @ np.array(lattice)
         np.testing.assert_allclose(Z_UP @ matrix[:3, :3], density.voxel_size * np.eye(3), atol=1e-6)
         np.testing.assert_allclose(Z_UP @ matrix[:3, 3], density.translation, atol=1e-5)
+
+
+def test_mitsuba_draws_our_ply_as_we_draw_it(tmp_path):
+    """It intersects rays with ellipsoids; nothing is projected or widened. Splats lie side by side, as
+    it takes them in the order of where rays enter them, and others in that of their centers."""
+    import mitsuba
+
+    view = replace(camera(96, 96), fl_y=camera(96, 96).fl_x, cx=48.0, cy=48.0)
+    steps = np.stack(np.meshgrid(np.arange(4), np.arange(4)), axis=-1).reshape(-1, 2) * 0.4 - 0.6
+    shapes = random_shapes(16)
+    shapes[:, :3] = steps @ view.c2w[:3, :2].T
+    shapes[:, 3:6] = np.log([0.09, 0.06, 0.05])
+    shapes[:, 10] = np.abs(shapes[:, 10])
+    harmonics = 0.4 * random_harmonics(16)
+    harmonics[:, 0] += 0.8
+    splats = from_shapes(shapes, harmonics, "srgb")
+    mitsuba.set_variant(choose_variant("auto", Silent()))
+    pictures = []
+    for name, cloud in (("a.ply", splats), ("turned.ply", replace(splats, harmonics=harmonics[:, TURNED]))):
+        write_splats(tmp_path / name, cloud)
+        scene = {
+            "type": "scene",
+            "integrator": {"type": "volprim_rf_basic", "max_depth": 64, "srgb_primitives": False},
+            "splats": {"type": "ellipsoids", "filename": str(tmp_path / name), "extent": 3.3},
+            "sensor": sensor(view),
+        }
+        pictures.append(np.array(mitsuba.render(mitsuba.load_dict(scene), spp=16))[..., :3])
+    ours = SplatRenderer(splats).draw(view, 6)[..., :3]
+    decibels = [-10 * np.log10(np.mean((picture - ours) ** 2)) for picture in pictures]
+    assert decibels[0] > 40 and decibels[0] > decibels[1] + 10, decibels
+
+
+TURNED = [0, 3, 1, 2, *range(4, 16)]  # harmonics of the first degree, exchanged
+
+
+def sensor(view: Camera):
+    """The camera for Mitsuba, which looks down +Z with +X to the left."""
+    import mitsuba
+
+    return mitsuba.load_dict(
+        {
+            "type": "perspective",
+            "fov_axis": "x",
+            "fov": np.degrees(2.0 * np.arctan(view.width / (2.0 * view.fl_x))),
+            "to_world": mitsuba.ScalarTransform4f(view.c2w @ np.diag([-1.0, 1.0, -1.0, 1.0])),
+            "film": {
+                "type": "hdrfilm",
+                "width": view.width,
+                "height": view.height,
+                "component_format": "float32",
+                "rfilter": {"type": "box"},
+            },
+            "sampler": {"type": "stratified", "sample_count": 16},
+        }
+    )
