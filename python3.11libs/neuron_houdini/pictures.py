@@ -44,10 +44,15 @@ def results(folder: Path) -> list[Path]:
     return []
 
 
-def newest(folder: Path) -> Path | None:
-    """The picture in a folder that was written last."""
-    found = [(path.stat().st_mtime_ns, path.name, path) for path in folder.glob("*.png")]
-    return max(found)[2] if found else None
+def newest(folder: Path) -> tuple[Path, int] | None:
+    """The picture in a folder that was written last, and when; None without."""
+    found = []
+    for path in folder.glob("*.png"):
+        try:
+            found.append((path.stat().st_mtime_ns, path.name))
+        except OSError:  # replaced while we look
+            continue
+    return (folder / max(found)[1], max(found)[0]) if found else None
 
 
 def show(pictures: Sequence[Path]) -> None:

@@ -16,7 +16,7 @@ pytest.importorskip(
     reason="Qt misses libraries of the system: libegl1 libgl1 libxkbcommon0 libdbus-1-3 libfontconfig1",
     exc_type=ImportError,
 )
-from PySide6 import QtCore, QtTest, QtWidgets
+from PySide6 import QtCore, QtGui, QtTest, QtWidgets
 
 from neuron_core.scene.library import LibraryError, Submission, publish
 from tests.core.scene_samples import write_ball
@@ -238,6 +238,33 @@ def test_jobs_are_followed_and_cancelled_alone(panel, tmp_path):
     assert not view.rows[1].stop.isEnabled()
     view.forget()
     assert view.rows == [] and view.nothing.isVisibleTo(view)
+
+
+def test_the_newest_picture_of_a_job_is_shown_while_it_runs(panel, tmp_path):
+    """As the validation pictures of training are."""
+    from neuron_houdini import jobs
+
+    folder = tmp_path / "previews of größe"
+    job = jobs.Job("train", [[str(tmp_path / "go1")]], stand_in(tmp_path), pictures=folder)
+    jobs.submit(1, job)
+    view = panel.jobs
+    wait_until(lambda: [row.bar.value() for row in view.rows] == [500])
+    (row,) = view.rows
+    assert row.picture.isHidden()
+    folder.mkdir()
+    for step, (width, height) in enumerate([(64, 32), (1120, 200)]):
+        image = QtGui.QImage(width, height, QtGui.QImage.Format.Format_RGB32)
+        image.fill(QtGui.QColor("red"))
+        image.save(str(folder / f"step_{step}.png"))
+        os.utime(folder / f"step_{step}.png", (step + 1, step + 1))
+        wait_until(lambda step=step: row.picture.toolTip() == f"step_{step}.png")
+        assert not row.picture.isHidden()
+    assert (row.picture.pixmap().width(), row.picture.pixmap().height()) == (560, 100)
+    (folder / "step_2.png").write_text("no picture")
+    view.refresh()
+    assert row.picture.toolTip() == "step_1.png"
+    (tmp_path / "go1").touch()
+    wait_until(lambda: job.over)
 
 
 # --- setting the engine up ---

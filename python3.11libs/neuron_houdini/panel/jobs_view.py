@@ -1,8 +1,12 @@
 """The jobs of the session: what runs, how far it is, how it ended, and stopping one of them."""
 
-from neuron_houdini import jobs
-from neuron_houdini.panel.binding import QtCore, QtWidgets
+from pathlib import Path
+
+from neuron_houdini import jobs, pictures
+from neuron_houdini.panel.binding import QtCore, QtGui, QtWidgets
 from neuron_houdini.panel.widgets import button, ticking
+
+LARGEST = QtCore.QSize(560, 200)  # of the picture that a job is at, in pixels
 
 
 class JobRow(QtWidgets.QFrame):
@@ -21,11 +25,16 @@ class JobRow(QtWidgets.QFrame):
         self.stop = button(
             "Cancel", job.cancel, "Stops where nothing is lost; the same run goes on from there"
         )
+        self.picture = QtWidgets.QLabel()
+        self.picture.hide()
+        self._drawn: tuple[Path, int] | None = None
+        self._ended = False  # and the last picture was looked for
         layout = QtWidgets.QGridLayout(self)
         layout.addWidget(self.title, 0, 0)
         layout.addWidget(self.stop, 0, 1)
         layout.addWidget(self.bar, 1, 0, 1, 2)
         layout.addWidget(self.text, 2, 0, 1, 2)
+        layout.addWidget(self.picture, 3, 0, 1, 2)
         layout.setColumnStretch(0, 1)
         self.refresh()
 
@@ -36,6 +45,26 @@ class JobRow(QtWidgets.QFrame):
         self.bar.setValue(round(1000 * job.fraction))
         self.stop.setEnabled(not job.over)
         self.text.setText(str(job.error) if job.error is not None else job.text)
+        self._show_newest()
+
+    def _show_newest(self) -> None:
+        """The picture that the job wrote last, as validation pictures of training are; read once each."""
+        if self.job.pictures is None or self._ended:
+            return
+        self._ended = self.job.over
+        newest = pictures.newest(self.job.pictures)
+        if newest is None or newest == self._drawn:
+            return
+        self._drawn = newest
+        image = QtGui.QPixmap(str(newest[0]))
+        if image.isNull():
+            return
+        if image.width() > LARGEST.width() or image.height() > LARGEST.height():
+            how = QtCore.Qt.TransformationMode.SmoothTransformation
+            image = image.scaled(LARGEST, QtCore.Qt.AspectRatioMode.KeepAspectRatio, how)
+        self.picture.setPixmap(image)
+        self.picture.setToolTip(newest[0].name)
+        self.picture.show()
 
 
 def _clock(seconds: float) -> str:
