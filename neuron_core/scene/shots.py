@@ -17,9 +17,11 @@ from pxr import Gf, Kind, Sdf, Usd, UsdGeom, Vt
 
 from neuron_core.assets import FORMAT, read_header
 from neuron_core.cameras.camera import look_at
+from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.files import read_bytes, replacing
 from neuron_core.scene import library, schema
 from neuron_core.scene.diagnostics import quiet
+from neuron_core.scene.headers import header_of
 from neuron_core.scene.nodes import read_stage
 from neuron_core.scene.records import SceneError, engine_from_stage
 
@@ -305,6 +307,9 @@ def _select(prim: Usd.Prim, set_name: str, name: str | None) -> None:
     if not prim.GetVariantSets().HasVariantSet(set_name):
         if set_name != schema.LOOK_SET:
             raise SceneError(f"{path} has no {set_name} to pick.", "Publish the asset and reference it.")
+        known = _looks_of_file(prim)
+        if known and name not in known:
+            raise SceneError(f"{path} has no look {name!r}.", f"Its file has: {', '.join(known)}.")
         _attribute(prim, schema.LOOK).Set(name)
         return
     variants = prim.GetVariantSet(set_name)
@@ -315,6 +320,16 @@ def _select(prim: Usd.Prim, set_name: str, name: str | None) -> None:
     spec = prim.GetStage().GetEditTarget().GetLayer().GetPrimAtPath(path)
     if set_name == schema.LOOK_SET and spec is not None and schema.LOOK in spec.properties:
         prim.RemoveProperty(schema.LOOK)  # it would win over the variant
+
+
+def _looks_of_file(prim: Usd.Prim) -> list[str]:
+    """Of the file that a prim names; none where it cannot be read, which the checks of stages tell."""
+    file = prim.GetAttribute(schema.FILE).Get()
+    try:
+        resolved = file.resolvedPath if isinstance(file, Sdf.AssetPath) else ""
+        return [look.slug for look in header_of(Path(resolved)).manifest.looks] if resolved else []
+    except NeuronError:
+        return []
 
 
 def _require_asset(prim: Usd.Prim) -> None:
