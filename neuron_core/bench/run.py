@@ -46,7 +46,7 @@ ENTRIES = (
     *_entries("training", "training_figures", "step_vs_torch", "train_scaling"),
     *_entries("scenes", "scene_figures", "instances16_512_fps", "instances1000_512_s", "instances16_memory"),
     *_entries("scenes", "scene_figures", "instances_offscreen_cost", "instances_ns_per_pixel"),
-    *_entries("scenes", "scene_figures", "stage_10k_open_s"),
+    *_entries("scenes", "scene_figures", "instances_overlap_cost", "stage_10k_open_s"),
 )
 
 

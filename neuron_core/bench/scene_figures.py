@@ -34,6 +34,11 @@ def instances_ns_per_pixel(inputs: Inputs) -> Figure:
     return scenes.coverage_cost(inputs.baked, inputs.device, inputs.runs)
 
 
+def instances_overlap_cost(inputs: Inputs) -> Figure:
+    """What a covered pixel costs where instances interpenetrate."""
+    return scenes.overlap_cost(inputs.baked, inputs.device, inputs.runs)
+
+
 def stage_10k_open_s(inputs: Inputs) -> Figure:
     """A stage with ten thousand references to one asset: opened, every prim read, no weights."""
     count = 500 if inputs.quick else 10_000

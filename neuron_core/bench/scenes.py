@@ -15,6 +15,7 @@ from neuron_core.voxels.render import FAST
 SIDE = 512
 FOCAL = 1.4  # picture widths
 QUARTER, HALF = 1.4, 1.0  # how far away a camera sees 16 instances cover that much of its picture
+OVERLAPS = (1, 2, 4, 8)  # instances in one place
 
 
 def instances16_fps(baked: Baked, device: str = "cpu", runs: int = 15, sharing: bool = True) -> Figure:
@@ -110,6 +111,41 @@ def coverage_cost(baked: Baked, device: str = "cpu", runs: int = 7) -> Figure:
         numbers = (times.median * 1e3, times.cpu_median * 1e3)
         rows.append((f"{100 * covered:.0f} %", *(f"{number:.1f}" for number in numbers), f"{costs[-1]:.0f}"))
     return Figure("instances_ns_per_pixel", costs[2], "CPU ns", detail="of 16 instances", table=tuple(rows))
+
+
+def overlap_cost(baked: Baked, device: str = "cpu", runs: int = 7) -> Figure:
+    """A frame of 16 places with ever more instances in each, which interpenetrate: how the time grows
+    while hardly more pixels are covered."""
+    dressed = Dressed(Field(baked.nvf, baked.shader, device), baked.looks[baked.slugs()[0]])
+    view = _above(4)
+    rows: list[tuple[str, ...]] = [("at each place", "covered", "ms", "CPU ms", "CPU ns a covered pixel")]
+    costs = []
+    for together in OVERLAPS:
+        composer = Composer(device)
+        composer.place([other for one in _grid([dressed], 4) for other in _beside(one, together)])
+        covered = float((composer.render(view).ids >= 0).mean())
+        times = timed(lambda composer=composer: composer.render(view), runs)  # type: ignore[misc]
+        costs.append(times.cpu_median * 1e9 / max(covered * SIDE * SIDE, 1.0))
+        numbers = (times.median * 1e3, times.cpu_median * 1e3)
+        shown = (f"{number:.1f}" for number in numbers)
+        rows.append((f"{together}", f"{100 * covered:.0f} %", *shown, f"{costs[-1]:.0f}"))
+    growth = costs[-1] / costs[0]
+    detail = f"CPU time a covered pixel with {OVERLAPS[-1]} instances in each of 16 places, by that with one"
+    return Figure("instances_overlap_cost", growth, "times", detail=detail, table=tuple(rows))
+
+
+def _beside(one: Instance, count: int) -> list[Instance]:
+    """So many instances, a little apart and turned around their upright axes."""
+    size = _extent(one.dressed)
+    found = []
+    for number in range(count):
+        angle = 2.399963 * number
+        turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+        matrix = one.world_from_local.copy()
+        matrix[:3, :3] = matrix[:3, :3] @ turn
+        matrix[[0, 2], 3] += 0.05 * size * min(number, 1) * turn[[0, 2], 0]
+        found.append(Instance(one.dressed, matrix))
+    return found
 
 
 def _grid(dressed: list[Dressed], side: int) -> list[Instance]:
