@@ -246,16 +246,6 @@ def test_the_spelling_of_layers_does_not_matter(request_, fine, spelling):
     np.testing.assert_array_equal(found.depth, expected.depth)
 
 
-def test_positions_are_made_from_distances_where_there_are_none(request_, fine):
-    camera = request_.cameras[0]
-    layers = karma_layers(fine[camera.name], FACTOR)
-    expected = converted(request_, camera, layers)
-    del layers["P"]
-    found = converted(request_, camera, layers)
-    both = (found.coverage > 0) & (expected.coverage > 0)
-    assert np.median(np.abs(found.depth - expected.depth)[both] / expected.depth[both]) < 1e-3
-
-
 @pytest.mark.parametrize("form", ["parts", "window"])
 def test_parts_and_data_windows_give_the_same_layers(request_, fine, tmp_path, form):
     layers = karma_layers(fine[request_.cameras[0].name], FACTOR)
@@ -278,20 +268,12 @@ def test_parts_and_data_windows_give_the_same_layers(request_, fine, tmp_path, f
     np.testing.assert_allclose(single[..., 0], np.float32(layers["depth"]))
 
 
-@pytest.mark.parametrize("name", ["N", "C"])
+@pytest.mark.parametrize("name", ["N", "P", "C", "shape_id"])
 def test_missing_layers_are_named(request_, fine, name):
     camera = request_.cameras[0]
     layers = karma_layers(fine[camera.name], FACTOR)
     del layers[name]
     with pytest.raises(DatasetError, match=f"lacks the layer {name}"):
-        converted(request_, camera, layers)
-
-
-def test_neither_positions_nor_distances_is_an_error(request_, fine):
-    camera = request_.cameras[0]
-    layers = karma_layers(fine[camera.name], FACTOR)
-    del layers["P"], layers["depth"]
-    with pytest.raises(DatasetError, match="lacks the layer P"):
         converted(request_, camera, layers)
 
 

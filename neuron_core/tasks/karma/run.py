@@ -20,12 +20,13 @@ from neuron_core.materials.procedural import SHAPED
 from neuron_core.materials.record import Material
 from neuron_core.materials.wording import canonical_prompt, prompts
 from neuron_core.tasks.dataset.folder import PREVIEW, Folder
-from neuron_core.tasks.dataset.plan import Plan, Unit
+from neuron_core.tasks.dataset.plan import Plan
 from neuron_core.tasks.dataset.run import ENGINE_LICENCE, MOST_COLUMNS, MOST_ROWS, PROMPTS, transforms
 from neuron_core.tasks.karma.config import KarmaConfig
 from neuron_core.tasks.karma.pictures import read_beauty, read_layers
 from neuron_core.tasks.karma.request import Request, read_request
 from neuron_core.tasks.karma.surfaces import to_gbuffer
+from neuron_core.tasks.karma.traced import TracedShape, lacking
 
 MOST_NOTES = 8
 
@@ -67,6 +68,7 @@ def _convert(request: Request, plan: Plan, folder: Folder, report: Reporter) -> 
     """Convert every picture that is there; notes of the G-buffers. Raises DatasetError for missing ones."""
     units = plan.units()
     cameras = {camera.name: camera for camera in plan.cameras}
+    traced = TracedShape(plan.geometry)
     notes, missing = [], []
     for index, unit in enumerate(units):
         interrupts.stop_if_requested()
@@ -76,7 +78,10 @@ def _convert(request: Request, plan: Plan, folder: Folder, report: Reporter) -> 
         if not raw.is_file():
             missing.append(raw)
             continue
-        notes += _convert_one(request, plan, unit, raw, cameras[unit.camera], folder)
+        if unit.kind == "gbuffer":
+            notes += _convert_shape(request, raw, cameras[unit.camera], folder.path / unit.path, traced, plan)
+        else:
+            _convert_color(raw, cameras[unit.camera], folder.path / unit.path)
         report.progress(0.95 * index / len(units), "convert", unit.label)
     if missing:
         raise DatasetError(
@@ -86,22 +91,29 @@ def _convert(request: Request, plan: Plan, folder: Folder, report: Reporter) -> 
     return notes
 
 
-def _convert_one(
-    request: Request, plan: Plan, unit: Unit, raw: Path, camera: Camera, folder: Folder
+def _convert_shape(
+    request: Request, raw: Path, camera: Camera, target: Path, traced: TracedShape, plan: Plan
 ) -> list[str]:
+    """Write a G-buffer; where layers lack, one that the engine traces, and a note that says so."""
     channels = read_layers(raw)
-    if unit.kind == "gbuffer":
+    lost = lacking(channels, len(plan.geometry.parts))
+    if lost:
+        found = traced.gbuffer(camera)
+        notes = [f"{raw.name} lacks {', '.join(lost)}; the engine traced the shape itself."]
+    else:
         found, notes = to_gbuffer(raw, channels, camera, plan.geometry, request.dataset_from_stage)
-        write_exr(folder.path / unit.path, found.to_channels())
-        return notes
-    pixels = read_beauty(raw, channels)
+    write_exr(target, found.to_channels())
+    return notes
+
+
+def _convert_color(raw: Path, camera: Camera, target: Path) -> None:
+    pixels = read_beauty(raw, read_layers(raw))
     if pixels.shape[:2] != (camera.height, camera.width):
         raise DatasetError(
             f"{raw} has {pixels.shape[1]} x {pixels.shape[0]} pixels, not {camera.width} x {camera.height}.",
             "Delete it and render it again.",
         )
-    write_exr(folder.path / unit.path, layout.beauty_channels(pixels), half=True)
-    return []
+    write_exr(target, layout.beauty_channels(pixels), half=True)
 
 
 def _finish(request: Request, plan: Plan, folder: Folder, notes: list[str], report: Reporter) -> None:

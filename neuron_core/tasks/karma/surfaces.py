@@ -47,6 +47,8 @@ def to_gbuffer(
     dataset_from_stage: np.ndarray,
 ) -> tuple[GBuffer, list[str]]:
     """The G-buffer of one picture, and notes for a person. Raises DatasetError for what does not fit."""
+    if len(geometry.parts) > 1:
+        require_layer(channels, "shape_id", 1, path)
     found = _layers(path, channels, camera, dataset_from_stage)
     rays_o, rays_d = (array.astype(np.float64) for array in rays(camera, *pixel_centers(camera)))
     exact = _exact(found, camera)
@@ -86,11 +88,11 @@ def _layers(
         )
     normal = require_layer(channels, "N", 3, path).astype(np.float64)
     ids = layer(channels, "shape_id", 1)
-    notes = [] if ids is not None else [f"{path.name} has no shape ids; parts are told by their places."]
     rotation = dataset_from_stage[:3, :3] / np.cbrt(np.linalg.det(dataset_from_stage[:3, :3]))
-    position = _positions(path, channels, camera, alpha, dataset_from_stage)
+    within = _misses_within(normal, alpha)
+    position = _positions(path, channels, camera, alpha, dataset_from_stage, within)
     numbers = np.zeros(alpha.shape) if ids is None else ids[..., 0].astype(np.float64)
-    return Layers(alpha, position, normal @ rotation.T, numbers, notes)
+    return Layers(alpha, position, normal @ rotation.T, numbers)
 
 
 def _positions(
@@ -99,19 +101,14 @@ def _positions(
     camera: Camera,
     alpha: np.ndarray,
     dataset_from_stage: np.ndarray,
+    within: bool,
 ) -> np.ndarray:
-    """Mean positions in the dataset's world: from P of the world or of the camera, or from distances."""
-    raw = layer(channels, "P", 3)
+    """Mean positions in the dataset's world: from P of the world or of the camera."""
+    raw = require_layer(channels, "P", 3, path)
     depth = layer(channels, "depth", 1)
-    if raw is None and depth is None:
-        require_layer(channels, "P", 3, path)
     filled = alpha >= WHOLE
     scale = float(np.cbrt(np.linalg.det(dataset_from_stage[:3, :3])))
-    if raw is None:
-        assert depth is not None
-        _, rays_d = rays(camera, *pixel_centers(camera))
-        return camera.position + depth.astype(np.float64) * scale * rays_d
-    mean = _over_hits(path, raw.astype(np.float64), alpha, camera, dataset_from_stage, filled)
+    mean = _over_hits(path, raw.astype(np.float64), alpha, camera, dataset_from_stage, within)
     if depth is not None and filled.any():
         _check_distance(path, depth[..., 0] * scale, mean, camera, filled)
     return mean
@@ -123,9 +120,10 @@ def _over_hits(
     alpha: np.ndarray,
     camera: Camera,
     dataset_from_stage: np.ndarray,
-    filled: np.ndarray,
+    within: bool,
 ) -> np.ndarray:
     """Positions that re-project to their pixels: of the world or the camera, misses averaged in or not."""
+    filled = alpha >= WHOLE
     share = np.maximum(alpha, 1e-6)[..., None]
     matrix = dataset_from_stage
     scale = np.cbrt(np.linalg.det(matrix[:3, :3]))
@@ -148,8 +146,17 @@ def _over_hits(
         )
     place = of_world if best == "world" else of_camera
     plain, divided = place(raw), place(raw / share)
+    if best == "camera":  # points on a ray from the eye re-project alike: they cannot tell
+        return divided if within else plain
     nearer = _strayed(divided, camera) < _strayed(plain, camera)
     return np.where(nearer[..., None], divided, plain)
+
+
+def _misses_within(normal: np.ndarray, alpha: np.ndarray) -> bool:
+    """Whether samples that miss are averaged in as 0: mean normals on edges are then as long as alpha."""
+    edge = (alpha > 0.05) & (alpha < 0.95)
+    lengths = np.linalg.norm(normal[edge], axis=-1)
+    return bool(edge.any()) and float(np.median(lengths - (1.0 + alpha[edge]) / 2)) < 0
 
 
 def _strayed(positions: np.ndarray, camera: Camera) -> np.ndarray:
