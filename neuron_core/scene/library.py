@@ -394,13 +394,11 @@ def locate(asset: Path) -> Path:
         raise LibraryError(
             f"{asset} is a folder, but no published asset.", "Name a USD file or LIBRARY/NAME."
         )
-    known = (
-        ", ".join(sorted(path.name for path in asset.parent.iterdir() if not path.name.startswith(".")))
-        if asset.parent.is_dir()
-        else ""
-    )
+    beside = asset.parent.iterdir() if asset.parent.is_dir() else ()
+    known = sorted(path.name for path in beside if not path.name.startswith(".") and path.name != INDEX)
     raise LibraryError(
-        f"There is no asset at {asset}.", f"There are: {known}." if known else "Look at the path."
+        f"There is no asset at {asset}.",
+        f"There are: {', '.join(known)}." if known else "Look at the path.",
     )
 
 

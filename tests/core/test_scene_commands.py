@@ -1,6 +1,7 @@
 """What is broken in a scene, as the command line tells it: the rest is drawn, or nothing is written."""
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -160,3 +161,27 @@ def test_a_published_version_is_never_overwritten(home, tmp_path, capfd):
     assert code == 2 and "v003 is published" in error["message"] and "v004" in error["hint"]
     assert all(path.read_bytes() == content for path, content in before.items())
     assert not np.any([path.stat().st_mode & 0o222 for path in files])
+
+
+def test_a_new_users_path_works_as_the_documentation_has_it(tmp_path, monkeypatch, capfd):
+    """Word by word, but for the assets, which are small, and the size of pictures."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").mkdir()
+    write_ball(tmp_path / "demo" / "shaderball.neuron")
+    velvet = read_asset(write_ball(tmp_path / "velvet.neuron", ("purple-velvet-worn", "rough-brass-aged")))
+    named = replace(velvet.manifest, name="velvet", digest="")
+    write_asset(tmp_path / "velvet.neuron", named, velvet.tensors)
+    page = (Path(__file__).resolve().parents[2] / "docs" / "scenes.md").read_text(encoding="utf-8")
+    section = page.partition("## From two assets to a shot")[2].partition("###")[0]
+    commands = [shlex.split(line)[1:] for line in section.splitlines() if line.startswith("neuron ")]
+    assert [words[0] for words in commands if words[0] != "scene"] == [
+        "bake", "publish", "publish", "render", "anchor"]  # fmt: skip
+    for words in commands[1:]:
+        small = ("--size", "16", "--device", "cpu") if words[0] in ("render", "anchor") else ()
+        code, result, _ = told(capfd, *words, *small)
+        assert code == 0, result
+    assert len(list(Path("frames").glob("camera_*.png"))) == 24
+    first, last = (decode_image(Path(f"frames/camera_{frame:04d}.png"))[..., 3] for frame in (1, 24))
+    assert first.any() and last.any() and not np.array_equal(first, last)
+    anchors = json.loads(Path("anchors/anchors.json").read_text(encoding="utf-8"))
+    assert [one["frame"] for one in anchors["anchors"]] == [1, 12, 24] and anchors["complete"]
