@@ -4,7 +4,7 @@ from pathlib import Path
 
 from neuron_core.foundation.errors import FileError
 from neuron_core.splats.cloud import SplatError as _SplatError
-from neuron_core.splats.cloud import Splats
+from neuron_core.splats.cloud import Splats, checked
 from neuron_core.splats.houdini import write_points
 from neuron_core.splats.ply import read_ply, write_ply
 from neuron_core.splats.spz import read_spz, write_spz
@@ -32,9 +32,13 @@ def read_splats(path: Path) -> Splats:
 
 
 def write_splats(path: Path, splats: Splats, half: bool = True) -> None:
-    """Write a PLY, SPZ, USD or NPZ file, whole or not at all. `half` is about USD files."""
+    """Write a PLY, SPZ, USD or NPZ file, whole or not at all. `half` is about USD files.
+
+    Raises SplatError for splats that are none, FileError where nothing can be written.
+    """
     path = Path(path)
     ending = path.suffix.lower()
+    checked(splats, str(path))
     if ending == ".ply":
         write_ply(path, splats)
     elif ending == ".spz":

@@ -1,14 +1,15 @@
 """From a baked field to splats: place, color, refine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from neuron_core.cameras.camera import Camera
 from neuron_core.foundation import interrupts
 from neuron_core.splats.cloud import Encoding, SplatError, Splats
 from neuron_core.splats.coloring import colored
-from neuron_core.splats.placing import place, surface_points, viewing_dome
+from neuron_core.splats.placing import place, sunk, surface_points, viewing_dome
 from neuron_core.splats.refining import Refiner, RefineSettings, target_of
 from neuron_core.voxels.baked import Baked
 from neuron_core.voxels.render import Renderer
@@ -57,13 +58,19 @@ def fit_splats(
         settings.degree,
         tell=lambda part: tell(0.03 + (end - 0.03) * part, "color", f"{len(splats):,} splats"),
     )
-    return _refined(splats, renderer, aabb, settings, tell) if settings.steps else splats
+    cameras = viewing_dome(aabb, settings.views, VIEW_SIZE, LOWEST, HIGHEST, settings.seed + 5, margin=1.0)
+    splats = sunk(splats, renderer, _pixel(cameras[0], aabb))
+    return _refined(splats, renderer, cameras, settings, tell) if settings.steps else splats
+
+
+def _pixel(camera: Camera, aabb: np.ndarray) -> float:
+    """How wide a pixel is in the middle of the box, in metres."""
+    return float(np.linalg.norm(camera.position - aabb.mean(axis=0))) / camera.fl_x
 
 
 def _refined(
-    splats: Splats, renderer: Renderer, aabb: np.ndarray, settings: FitSettings, tell: Tell
+    splats: Splats, renderer: Renderer, cameras: Sequence[Camera], settings: FitSettings, tell: Tell
 ) -> Splats:
-    cameras = viewing_dome(aabb, settings.views, VIEW_SIZE, LOWEST, HIGHEST, settings.seed + 5, margin=1.0)
     targets = []
     for index, camera in enumerate(cameras):
         interrupts.stop_if_requested()

@@ -3,7 +3,7 @@
 Letters in shapes: R rays that met something, N splats.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from neuron_core.cameras.camera import Camera, pixel_centers, rays
 from neuron_core.cameras.dome import fibonacci_dome, field_of_view, framing_distance
 from neuron_core.foundation import interrupts
 from neuron_core.foundation.colors import linear_to_srgb
-from neuron_core.splats.cloud import Splats, quaternions_of
+from neuron_core.splats.cloud import Splats, quaternions_of, rotation_matrices
 from neuron_core.voxels.render import Renderer
 
 FOCAL_MM, APERTURE_MM = 50.0, 36.0
@@ -22,6 +22,8 @@ FIRST_OPACITY = 0.9
 FINE = 1 / 1.5  # distance between splats where the surface bends or changes, and elsewhere 1
 BUSY = 0.4  # part of the surface that gets the fine distance
 STEP_BACK = 2.0  # voxels from where a point is looked at again
+SUNK = 0.9  # pixels by which splats lie below the surface
+THICKNESS = 0.3  # the most of what is there by which they do
 OFFSET = (1 << 20) - 1
 
 
@@ -103,6 +105,20 @@ def place(points: SurfacePoints, count: int) -> Splats:
         else:
             high = middle
     return _clustered(points, _cells(points, high, fine), high * np.where(fine, FINE, 1.0))
+
+
+def sunk(splats: Splats, renderer: Renderer, pixel: float) -> Splats:
+    """The splats a little below the surface, where viewers widen them by about half a `pixel` (metres).
+
+    What is widened would else stand out all around: many splats that are seen from the side add up to
+    something solid up to two standard deviations beyond their centers. Thin sheets keep their sides.
+    """
+    normals = rotation_matrices(splats.rotations)[:, :, 2].astype(np.float32)
+    reach = np.float32(SUNK * pixel / THICKNESS)
+    behind = renderer.trace(splats.positions - reach * normals, normals)
+    thickness = np.where(behind.alpha > SOLID, reach - behind.depth, reach).clip(0.0, reach)
+    down = (THICKNESS * thickness).astype(np.float32)
+    return replace(splats, positions=splats.positions - down[:, None] * normals)
 
 
 def _busy(points: SurfacePoints, count: int) -> np.ndarray:

@@ -26,7 +26,7 @@ from neuron_core.splats.drawing import lens_of
 from neuron_core.voxels.render import Renderer
 
 SAMPLES = 2  # rays along each side of a pixel of a target
-DILATION = 0.14  # square pixels: less than viewers take, so that splats also close from nearer
+DILATIONS = (0.3, 0.08)  # square pixels, in turn: as viewers widen splats, and as if from half as far
 ALPHA_WEIGHT = 0.5
 FAINT = 1 / 100  # opacity below which a splat is given up
 UNSEEN = 0.02  # pixels that a splat makes up in all views together, below which it is given up
@@ -83,7 +83,9 @@ class Refiner:
         self._encoding: Encoding = splats.encoding
         self._random = np.random.default_rng(settings.seed)
         low, high = splats.box()
-        self._lenses = [lens_of(target.camera, low, high, DILATION) for target in targets]
+        self._lenses = [
+            [lens_of(target.camera, low, high, dilation) for target in targets] for dilation in DILATIONS
+        ]
         self._replace(to_shapes(splats), np.ascontiguousarray(splats.harmonics, np.float32))
 
     def splats(self) -> Splats:
@@ -108,7 +110,7 @@ class Refiner:
         return self.splats()
 
     def _step(self, index: int, step: int) -> float:
-        target, lens = self._targets[index], self._lenses[index]
+        target, lens = self._targets[index], self._lenses[step % len(DILATIONS)][index]
         projected = kernel.project(lens, self._shapes, self._harmonics)
         picture = np.empty((lens.height, lens.width, 4), np.float32)
         kernel.rasterise(projected, picture)
@@ -161,7 +163,7 @@ class Refiner:
         count = len(self._shapes)
         total = np.zeros(count, np.float32)
         found = np.empty(count, np.float32)
-        for lens in self._lenses[:: max(1, len(self._lenses) // 24)]:
+        for lens in self._lenses[0][:: max(1, len(self._targets) // 24)]:
             kernel.weights(kernel.project(lens, self._shapes, self._harmonics), count, found)
             total += found
         return (total > UNSEEN) & (self._shapes[:, 10] > np.log(FAINT))

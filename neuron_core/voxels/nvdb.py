@@ -14,7 +14,7 @@ import numpy as np
 from neuron_core.foundation import interrupts
 from neuron_core.foundation.files import write_bytes
 from neuron_core.voxels.nvf import VoxelError
-from neuron_core.voxels.vdb import VdbGrid
+from neuron_core.voxels.vdb import MOST_VOXELS, VdbGrid
 
 MAGIC = 0x304244566F6E614E
 VERSION = 32 << 21 | 3 << 10 | 3
@@ -39,7 +39,9 @@ def write_nvdb(path: Path, grids: Sequence[VdbGrid]) -> None:
     for index, grid in enumerate(grids):
         interrupts.stop_if_requested()
         name = grid.name.encode()
-        if not len(grid) or not np.isfinite(grid.values).all() or len(name) > LONGEST_NAME:
+        if not 0 < len(grid) < MOST_VOXELS:
+            raise VoxelError(f"The grid {grid.name} of {path} would have {len(grid)} voxels.")
+        if not np.isfinite(grid.values).all() or len(name) > LONGEST_NAME:
             raise VoxelError(f"The grid {grid.name} of {path} has no finite values to write.")
         content = grid_bytes(grid.voxels, grid.values, grid.voxel_size, grid.translation)
         _put(content, CHECKSUM, "<Q", NO_CHECKSUM)

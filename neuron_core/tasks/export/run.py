@@ -1,5 +1,6 @@
 """`neuron export`: an asset, or splats of any origin, to a file of another program."""
 
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,7 @@ def run(config: ExportConfig, report: Reporter) -> dict[str, object]:
         raise FileError(f"There is no file {source}.", "Give a .neuron file or a file of splats.")
     if out.exists() and not config.overwrite:
         raise ConfigMismatchError(f"{out} is already there.", "Replace it with --overwrite.")
+    _check_target(out)
     started, spent = time.perf_counter(), time.process_time()
     report.progress(0.0, "load", str(source))
     body = _written(config, form, report)
@@ -47,6 +49,13 @@ def run(config: ExportConfig, report: Reporter) -> dict[str, object]:
         "cpu_seconds": cpu,
         "summary": summary,
     }
+
+
+def _check_target(out: Path) -> None:
+    """Raises FileError, before minutes of work, for what could not be written at their end."""
+    folder = next(parent for parent in out.absolute().parents if parent.exists())
+    if out.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise FileError(f"Cannot write {out}.", "Pick a file in a folder that can be written.")
 
 
 def form_of(config: ExportConfig) -> str:
