@@ -20,6 +20,7 @@ _PYTHONS = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__", 
 _PATHS = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FRAMEWORK_PATH", "DYLD_INSERT_LIBRARIES")
 CHOICE = "engine.json"  # among the preferences: the environment that was set up last
 _greeted: dict[Path, int] = {}  # interpreters that have the right version, and when they were changed
+NO_WINDOW: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # Windows opens a console otherwise
 _LAST_WORDS = 2000  # characters of standard error that an error without words of its own shows
 
 Progress = Callable[[float, str, str], None]  # fraction, stage, message
@@ -87,9 +88,9 @@ def choose(folder: Path) -> None:
     temporary.replace(own / CHOICE)
 
 
-def python_of(folder: Path) -> Path:
-    """The interpreter of an environment, whether it exists or not."""
-    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+def python_of(folder: Path, system: str = os.name) -> Path:
+    """The interpreter of an environment, whether it exists or not; `nt` is Windows."""
+    return folder / ("Scripts/python.exe" if system == "nt" else "bin/python")
 
 
 def find_python(variables: Mapping[str, str] | None = None) -> Path:
@@ -116,7 +117,7 @@ def ready() -> Path:
 
 def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
     """The variables without what belongs to Houdini: its Python, its settings, its libraries."""
-    home = variables.get("HFS", "")
+    home = _installation(variables.get("HFS", ""))
     kept = {
         name: value
         for name, value in variables.items()
@@ -131,9 +132,16 @@ def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
     return kept | {"PYTHONNOUSERSITE": "1", "PYTHONUTF8": "1"}
 
 
+def _installation(home: str) -> str:
+    """The folder of everything that is Houdini's: on a Mac its libraries lie beside HFS."""
+    above, name = os.path.split(home.rstrip("/\\"))
+    return above if name == "Resources" else home
+
+
 def _lies_in(entry: str, folder: str) -> bool:
-    inner, outer = os.path.normpath(entry), os.path.normpath(folder)
-    return inner == outer or inner.startswith(outer + os.sep)
+    """Links, quotation marks, and on Windows letters and short names, make no difference."""
+    inner, outer = (os.path.normcase(os.path.realpath(path.strip('"'))) for path in (entry, folder))
+    return bool(entry) and (inner == outer or inner.startswith(outer + os.path.sep))
 
 
 class Process:
@@ -148,7 +156,6 @@ class Process:
         self._stopped = False
         environment = clean_environment(os.environ)
         environment["PYTHONPATH"] = str(PROJECT)
-        flags: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # Windows
         try:
             self._process = subprocess.Popen(
                 self._command,
@@ -158,7 +165,7 @@ class Process:
                 env=environment,
                 encoding="utf-8",
                 errors="replace",
-                creationflags=flags,
+                creationflags=NO_WINDOW,
             )
         except OSError as error:
             message = f"The engine does not start: {error.strerror}."

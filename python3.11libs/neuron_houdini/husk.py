@@ -13,6 +13,7 @@ from pathlib import Path
 
 from neuron_core.scene import karma
 from neuron_core.tasks.karma.request import FOLDER, GBUFFER, Request
+from neuron_houdini import engine
 
 _PROGRESS = re.compile(r"ALF_PROGRESS\s+(\d+)%")
 _LAST_WORDS = 2000  # characters that an error shows
@@ -115,6 +116,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 encoding="utf-8",
                 errors="replace",
+                creationflags=engine.NO_WINDOW,
             )
         except OSError as error:
             raise HuskError(f"husk does not start ({words[0]}): {error.strerror}.") from error

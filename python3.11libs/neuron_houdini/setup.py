@@ -120,7 +120,13 @@ def _of_launcher(variables: Mapping[str, str]) -> list[Path]:
         return []
     try:
         done = subprocess.run(
-            [launcher, "-0p"], env=dict(variables), capture_output=True, text=True, timeout=20, check=False
+            [launcher, "-0p"],
+            env=dict(variables),
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+            creationflags=engine.NO_WINDOW,
         )
     except (OSError, subprocess.TimeoutExpired):
         return []
@@ -149,6 +155,7 @@ def _version_of(python: Path, variables: Mapping[str, str]) -> tuple[int, int] |
             text=True,
             timeout=20,
             check=False,
+            creationflags=engine.NO_WINDOW,
         )
         major, minor = map(int, done.stdout.split())
     except (OSError, ValueError, subprocess.TimeoutExpired):
@@ -288,6 +295,7 @@ def _started(plan: Plan) -> "subprocess.Popen[str]":
             encoding="utf-8",
             errors="replace",
             start_new_session=os.name != "nt",
+            creationflags=engine.NO_WINDOW,
         )
     except OSError as error:
         message = f"{plan.python} does not start: {error.strerror}."

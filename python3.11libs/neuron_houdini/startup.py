@@ -18,6 +18,10 @@ def begin() -> None:
         if folder not in sys.path:
             sys.path.append(folder)
     known = os.environ.get("PXR_PLUGINPATH_NAME", "")
-    if not any(os.path.normpath(entry) == SCHEMA for entry in known.split(os.pathsep) if entry):
+    if os.path.normcase(SCHEMA) not in map(_plain, filter(None, known.split(os.pathsep))):
         os.environ["PXR_PLUGINPATH_NAME"] = os.pathsep.join(filter(None, (known, SCHEMA)))
     os.environ.setdefault("NEURON", PROJECT)  # icons are found by it
+
+
+def _plain(path: str) -> str:
+    return os.path.normcase(os.path.normpath(path))

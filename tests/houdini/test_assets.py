@@ -88,6 +88,55 @@ def test_lists_of_sections_are_what_lies_in_the_folder(node):
 
 
 @EACH
+def test_the_index_says_what_the_folder_holds(node):
+    """The key, the folder and the library's own list name one definition; counts are those described."""
+    home = OTLS / node.folder
+    lines = (home / "INDEX__SECTION").read_text().splitlines()
+    index = {line[:14].strip(" :"): line[14:] for line in lines if line}
+    (folder,) = (path.name for path in home.iterdir() if path.is_dir())
+    table, name = index["Table"], index["Operator"]
+    namespace, short, version = name.split("::")
+    assert tree.decode(folder) == f"{namespace}::{table}/{short}::{version}"
+    assert index["Path"] == f"oplib:/{tree.decode(folder)}?{tree.decode(folder)}"
+    assert (name, index["Label"], table) == (node.operator, node.label, node.table)
+    assert index["Inputs"] == f"{node.min_inputs} to {node.max_inputs}"
+    has_network = (home / folder / "Contents.dir").is_dir()
+    assert (index["Subnet"], index["Python"]) == (str(has_network).lower(), str(not has_network).lower())
+    assert index["Icon"] == f"opdef:/{tree.decode(folder)}?IconSVG" and (home / folder / "IconSVG").is_file()
+    listed = (home / "Sections.list").read_text().splitlines()
+    own = f"{folder}\t{tree.decode(folder)}"
+    assert listed[0] == '""' and sorted(listed[1:]) == sorted(
+        ["INDEX__SECTION\tINDEX_SECTION", "houdini.hdalibrary\thoudini.hdalibrary", own]
+    )
+
+
+@EACH
+def test_inner_nodes_are_wired_to_what_exists(node):
+    """Wires come from inputs of the asset or from nodes inside that have an output; one node is last."""
+    types = published_hou.node_table()[node.table.lower()] if node.network else {}
+    inner = {part.name: part for part in node.network}
+    ends = set(inner)
+    for part in node.network:
+        if not part.source:
+            continue
+        assert types[part.type]["inputs"], f"{part.type} has no input"
+        if part.source.startswith("("):
+            assert int(part.source.strip("()")) < node.max_inputs
+        else:
+            assert inner[part.source].has_output and part.source != part.name
+            ends.discard(part.source)
+    assert len(ends) == bool(inner), "one node is the end of them all"
+
+
+@EACH
+def test_channels_of_inner_nodes_are_parameters_of_the_asset(node):
+    promoted = {"f1", "f2", "f3"} if any(parm.name == "f" for parm in node.parms()) else set()
+    for part in node.network:
+        for name in re.findall(r'ch\(\\"\.\./(\w+)', part.channels):
+            assert name in promoted
+
+
+@EACH
 def test_dialog_scripts_survive_parsing_and_writing(node):
     parsed = dialog_script.parse(dialog_script.write(node))
     assert dialog_script.parse(dialog_script.render(parsed)) == parsed
