@@ -1,6 +1,7 @@
 """The engine as a process: environment, progress, errors, cancelling, several at once."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -249,17 +250,46 @@ for name in sys.argv[1:]: importlib.import_module(name)
 """
 
 
+KEPT = PROJECT / ".pytest_cache" / "pythons"
+
+
 def python_with_usd(version):
-    """NEURON_TEST_PYTHON, or this one, if it is that Python with numpy and pxr; else None."""
-    for candidate in (os.environ.get("NEURON_TEST_PYTHON", ""), sys.executable):
-        if not candidate:
-            continue
-        probe = f"import sys, numpy, pxr; raise SystemExit(sys.version_info[:2] != {version})"
-        if subprocess.run([candidate, "-c", probe], capture_output=True, check=False).returncode == 0:
+    """A Python of that version with numpy and pxr, or None: NEURON_TEST_PYTHON, this one, or one that is made
+    and kept beside pytest's cache where PATH has such a Python and pip finds the wheels."""
+    kept = KEPT / ".".join(map(str, version))
+    for candidate in (os.environ.get("NEURON_TEST_PYTHON", ""), sys.executable, str(kept / "bin" / "python")):
+        if candidate and _has_usd(candidate, version):
             return candidate
+    return _made(kept, version)
+
+
+def _has_usd(python, version):
+    probe = f"import sys, numpy, pxr; raise SystemExit(sys.version_info[:2] != {version})"
+    try:
+        return subprocess.run([python, "-c", probe], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def _interpreters(version):
+    """Programs of that version, on PATH or among those of pyenv, which are not on it."""
+    name = f"python{version[0]}.{version[1]}"
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    found = [shutil.which(name), *sorted(pyenv.glob(f"{version[0]}.{version[1]}.*/bin/{name}"))]
+    return [str(path) for path in found if path]
+
+
+def _made(folder, version):
+    python = str(folder / "bin" / "python")
+    pinned = ["-c", str(PROJECT / "constraints.txt"), "numpy", "usd-core"]
+    for found in _interpreters(version):
+        steps = ([found, "-m", "venv", str(folder)], [python, "-m", "pip", "install", "-q", *pinned])
+        if all(subprocess.run(words, capture_output=True, check=False).returncode == 0 for words in steps):
+            return python if _has_usd(python, version) else None
     return None
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("version", [(3, 11), (3, 13)])
 def test_the_package_needs_numpy_and_pxr_only(version):
     python = python_with_usd(version)
