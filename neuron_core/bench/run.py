@@ -47,6 +47,7 @@ ENTRIES = (
     *_entries("scenes", "scene_figures", "instances16_512_fps", "instances1000_512_s", "instances16_memory"),
     *_entries("scenes", "scene_figures", "instances_offscreen_cost", "instances_ns_per_pixel"),
     *_entries("scenes", "scene_figures", "instances_overlap_cost", "stage_10k_open_s"),
+    *_entries("delivery", "delivery_figures", "splat_fit_s", "vdb_write_s"),
 )
 
 

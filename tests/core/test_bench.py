@@ -9,6 +9,7 @@ import pytest
 
 from neuron_core.bench import run as bench
 from neuron_core.bench.config import BenchConfig
+from neuron_core.bench.delivery_figures import shell
 from neuron_core.bench.figure import Figure, exponent, timed
 from neuron_core.bench.inputs import Inputs, analytic_ball
 from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
@@ -89,6 +90,19 @@ def test_memory_of_analytic_assets_grows_with_their_surface() -> None:
     balls = [analytic_ball(resolution) for resolution in (64, 128)]
     assert all(aprons_agree(ball.top, ball.density) for ball in balls)
     assert 1.7 < np.log2(len(balls[1].density) / len(balls[0].density)) < 2.4
+
+
+def test_delivery_is_measured(tmp_path: Path) -> None:
+    bench.run(settings(tmp_path, only="splat_fit,vdb_write"), Silent())
+    figures = {entry["name"]: entry for entry in json.loads((tmp_path / "bench.json").read_text())["figures"]}
+    assert figures["splat_fit_s"]["value"] > 0 and "dB against" in figures["splat_fit_s"]["detail"]
+    assert figures["vdb_write_s"]["value"] > 0
+
+
+def test_the_shell_has_as_many_voxels_as_asked_for_each_once() -> None:
+    density, colors = shell(60_000)
+    assert len(density) == pytest.approx(60_000, rel=0.01) and len(colors) == len(density)
+    assert len(np.unique(density.voxels, axis=0)) == len(density) and density.values.min() > 0
 
 
 def test_every_figure_has_a_function() -> None:

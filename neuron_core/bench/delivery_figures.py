@@ -1,0 +1,90 @@
+"""Figures of what is delivered, as `neuron bench` tells them: splats of an asset, and a volume file."""
+
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from neuron_core.bench.figure import Figure, timed
+from neuron_core.bench.inputs import Inputs
+from neuron_core.splats.cloud import Splats
+from neuron_core.splats.drawing import SplatRenderer
+from neuron_core.splats.fitting import FitSettings, fit_splats
+from neuron_core.splats.placing import viewing_dome
+from neuron_core.splats.refining import slope, target_of
+from neuron_core.voxels.render import Renderer
+from neuron_core.voxels.vdb import VdbGrid, write_vdb
+
+PREFERRED = "white_ceramic"  # harmonics can show it; gold's reflections they cannot
+VIEWS, SIDE, LOWEST, HIGHEST, SEED = 8, 256, -20.0, 80.0, 1009  # of views that nothing was fitted to
+VOXELS = 4_500_000
+VOXEL_SIZE = 0.01
+
+
+def splat_fit_s(inputs: Inputs) -> Figure:
+    """From voxels to refined splats, placing, coloring and rendering the views included."""
+    baked = inputs.baked
+    slug = PREFERRED if PREFERRED in baked.slugs() else baked.slugs()[0]
+    settings = FitSettings(2000, 3, steps=20, views=6) if inputs.quick else FitSettings()
+    start, cpu = time.perf_counter(), time.process_time()
+    splats = fit_splats(baked, slug, settings, inputs.device)
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    renderer = Renderer(baked.nvf, baked.shader, baked.looks[slug], inputs.device)
+    return Figure(
+        "splat_fit_s",
+        seconds,
+        "s",
+        "<= 180, at 35 dB or more",
+        detail=f"{_likeness(splats, renderer, np.array(baked.manifest.aabb)):.2f} dB against the field's own "
+        f"pictures from {VIEWS} unseen views of {SIDE} x {SIDE}; {slug}, {len(splats):,} splats of degree "
+        f"{splats.degree}, {settings.steps} steps, {cpu:.0f} CPU s",
+    )
+
+
+def _likeness(splats: Splats, renderer: Renderer, aabb: np.ndarray) -> float:
+    """The mean PSNR in dB, one sample a pixel as viewers draw splats."""
+    drawer, found = SplatRenderer(splats), []
+    for camera in viewing_dome(aabb, VIEWS, SIDE, LOWEST, HIGHEST, SEED, margin=1.0):
+        _, error = slope(drawer.draw(camera), target_of(renderer, camera), splats.encoding)
+        found.append(-10 * np.log10(max(error, 1e-10)))
+    return float(np.mean(found))
+
+
+def vdb_write_s(inputs: Inputs) -> Figure:
+    """Density and color of a shell of voxels as one OpenVDB file, packed with zip."""
+    grids = shell(VOXELS // 50 if inputs.quick else VOXELS)
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "shell.vdb"
+        times = timed(lambda: write_vdb(file, grids), min(inputs.runs, 3), warm=0)
+        size = file.stat().st_size
+    return Figure(
+        "vdb_write_s",
+        times.median,
+        "s",
+        "<= 6",
+        times.spread(),
+        detail=f"{len(grids[0]) / 1e6:.2f} million active voxels, density as float and Cd as half, "
+        f"{size / 1e6:.0f} MB; {times.cpu_median:.1f} CPU s",
+    )
+
+
+def shell(count: int) -> list[VdbGrid]:
+    """About so many voxels around a sphere, four thick, with density and smooth colors."""
+    radius = float(np.sqrt(count / (4 * np.pi * 4)))
+    side = int(radius) + 4
+    layers = []
+    for x in range(-side, side + 1):  # slice by slice: the whole lattice would not fit
+        steps = np.indices((2 * side + 1, 2 * side + 1)).reshape(2, -1).T - side
+        distance = np.sqrt((steps**2).sum(axis=1) + x * x)
+        near = np.abs(distance - radius) < 2.0
+        layers.append(np.column_stack([np.full(int(near.sum()), x), steps[near]]))
+    voxels = np.concatenate(layers)
+    along = voxels / np.linalg.norm(voxels, axis=1, keepdims=True)
+    away = np.abs(np.linalg.norm(voxels, axis=1) - radius)
+    density = (200.0 * (2.0 - away) + 1.0).astype(np.float32)
+    colors = (0.5 + 0.4 * np.sin(7.0 * along)).astype(np.float32)
+    return [
+        VdbGrid("density", voxels, density, VOXEL_SIZE),
+        VdbGrid("Cd", voxels, colors, VOXEL_SIZE, half=True),
+    ]
