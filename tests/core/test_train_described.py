@@ -127,7 +127,7 @@ def stage(dataset, surface, described):
 
 def test_records_reach_the_material_branch_and_nothing_of_the_shape(stage):
     stage.backward(0)
-    assert stage.reader.weight.grad.abs().sum() > 0
+    assert stage.reader[0].weight.grad.abs().sum() > 0
     assert all(parameter.grad is None for parameter in stage.field.geometry.parameters())
     assert stage.field.material.conditioner[0].weight.grad.abs().sum() > 0
 
@@ -135,9 +135,9 @@ def test_records_reach_the_material_branch_and_nothing_of_the_shape(stage):
 def test_what_reads_records_goes_on_where_it_stopped(stage):
     kept = {name: value.clone() for name, value in stage.state().items()}
     with torch.no_grad():
-        stage.reader.weight.add_(1.0)
+        stage.reader[0].weight.add_(1.0)
     stage.load_state(kept)
-    torch.testing.assert_close(stage.reader.weight, kept["weight"])
+    torch.testing.assert_close(stage.reader[0].weight, kept["0.weight"])
 
 
 def test_a_pixel_at_an_edge_is_the_mean_of_its_rays(stage):

@@ -6,11 +6,13 @@ import torch
 
 from neuron_core.datasets.reader import open_dataset
 from neuron_core.fields.field import Field
+from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.progress import Silent
 from neuron_core.prompts import load_encoder
 from neuron_core.tasks.dataset.config import DatasetConfig
 from neuron_core.tasks.dataset.run import run as render_dataset
 from neuron_core.tasks.train import presets
+from neuron_core.tasks.train.frame_data import read_frames
 from neuron_core.tasks.train.preview import Preview
 from neuron_core.tasks.train.run import encode_prompts
 from neuron_core.tasks.train.stages import AppearanceStage
@@ -22,7 +24,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     config = DatasetConfig(
-        tmp_path_factory.mktemp("turns") / "dataset", materials="gold-polished,oak-wood-polished,copper-brushed",
+        tmp_path_factory.mktemp("t") / "dataset", materials="gold-polished,oak-wood-polished,copper-brushed",
         views=2, view_sets=2, val_views=0, test_views=0, resolution=24, surface_views=2, spp=1, truth_spp=2,
     )  # fmt: skip
     render_dataset(config, Silent())
@@ -102,3 +104,8 @@ def test_previews_show_what_their_camera_saw(dataset, names, tmp_path):
     )
     assert 1 <= len(shown.looks) < len(names)
     assert np.isfinite(shown.measure()["psnr"])
+
+
+def test_frames_ask_for_pictures_from_all_cameras(dataset, names):
+    with pytest.raises(NeuronError, match="from some of its training cameras only"):
+        read_frames(dataset, names, CPU)

@@ -1,8 +1,9 @@
 """Materials that are known by their records alone: a grammar describes far more than anybody renders.
 
 What the renderer would be told about a point of such a material is what its code has to say, too: a
-linear reader, thrown away after training, finds it there. Words that were rendered together with some
-words then mean the same beside others. Combinations that a dataset holds out are left out here as well.
+small reader, thrown away after training, finds it there. Words that were rendered together with some
+words then mean the same beside others. The reader is told how little light gets to the point, so that
+codes may hold that as well. Combinations that a dataset holds out are left out here as well.
 Letters in shapes: A materials, V wordings, K points, Q quantities, W prompt width.
 """
 
@@ -43,6 +44,7 @@ class DescribedLooks:
 
     prompts: Float[Tensor, "A V W"]
     points: Float[Tensor, "K 3"]  # asset space
+    occlusion: Float[Tensor, "K 1"]  # share of an even sky's light that does not get there
     values: Float16[Tensor, "A K Q"]  # in units of their spread over all materials
 
 
@@ -74,7 +76,12 @@ def read_described(
     spread = values.reshape(-1, WIDTH).std(axis=0)
     scaled = torch.from_numpy(values / np.maximum(spread, SMALLEST_SPREAD))
     device = surface.points.device
-    return DescribedLooks(_encode(encoder, looks).to(device), surface.points[rows], scaled.half().to(device))
+    return DescribedLooks(
+        _encode(encoder, looks).to(device),
+        surface.points[rows],
+        torch.from_numpy(around.occlusion)[:, None].to(device),
+        scaled.half().to(device),
+    )
 
 
 def described_looks(dataset: Dataset) -> list[Combination]:

@@ -66,6 +66,13 @@ class FramePool:
 def read_frames(dataset: Dataset, materials: list[str], device: torch.device) -> FramePool:
     """Read every training frame once, without masked pixels. Raises NeuronError if none is left."""
     names = dataset.splits["train"]
+    partly = [look for look in materials if not all(dataset.has(look, name) for name in names)]
+    if partly:
+        raise NeuronError(
+            f"{dataset.path} shows {partly[0]} from some of its training cameras only.",
+            "Frames are learned where all materials were seen by all: leave --learn-from out, or render "
+            "the dataset without --view-sets.",
+        )
     valid = {name: dataset.valid(name) for name in names}
     counts = [int(np.count_nonzero(valid[name])) for name in names]
     if not sum(counts):

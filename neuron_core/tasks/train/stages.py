@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from neuron_core.fields.field import Field, Style
+from neuron_core.fields.layers import mlp
 from neuron_core.fields.ranges import ray_range
 from neuron_core.fields.render import reflected_rays
 from neuron_core.fields.shading import Reflection
@@ -31,6 +32,8 @@ SMALL_CODES = 1e-4  # penalties: on the size of codes,
 LITTLE_DETAIL = 1e-4  # and on looks that use fine levels
 FAINT = 0.05  # reflected rays that meet less are taken to meet nothing
 TRACED = 1 << 15  # reflected rays at once
+SHAKE = 0.1  # length of what is added to prompt vectors, whose length is 1
+READER_WIDTH = 32  # hidden units of what reads records in codes
 RECORDS = 0.05  # weight of what records say, beside pictures
 DESCRIBED_LOOKS, DESCRIBED_POINTS = 16, 512  # of a step
 AT_EDGES = 0.25  # of a batch: points of pixels that show an edge
@@ -65,6 +68,12 @@ def generator(seed: int, stage: str, step: int, device: torch.device) -> torch.G
 def log_curve(linear: Float[Tensor, "*S"]) -> Float[Tensor, "*S"]:
     """Linear values on a scale that weighs dark and bright errors about as a person does; 1 stays 1."""
     return torch.log1p(linear.clamp_min(0.0) / DARK) / torch.log1p(torch.tensor(1.0 / DARK))
+
+
+def shaken(vectors: Float[Tensor, "L W"], random: torch.Generator) -> Float[Tensor, "L W"]:
+    """Prompt vectors moved about as far as other wordings would move them, so that wording matters little."""
+    noise = torch.randn(vectors.shape, generator=random, device=vectors.device)
+    return vectors + noise * (SHAKE / math.sqrt(vectors.shape[-1]))
 
 
 class Stateless:
@@ -199,7 +208,7 @@ class AppearanceStage:
         self.described = described
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.reader = nn.Linear(CODE_CHANNELS, WIDTH).to(pool.points.device)
+            self.reader = mlp([CODE_CHANNELS + 1, READER_WIDTH, WIDTH]).to(pool.points.device)
         self.batch = batch
         self.seed = seed
         self.prompts = prompts
@@ -240,7 +249,7 @@ class AppearanceStage:
         units = self.units[rows]
         with torch.no_grad():
             structure = self.field.geometry(units)
-        style = self.field.material.style(self.prompts[looks, wording])
+        style = self.field.material.style(shaken(self.prompts[looks, wording], random))
         codes = self.field.material(units, structure, style)
         geometry = self.field.shader.geometry(structure.normals, self.rays_d[rows])
         colors = self.field.shader(codes, geometry, self._reflection(rows, style))
@@ -265,9 +274,11 @@ class AppearanceStage:
         units = self.field.units(described.points[rows])
         with torch.no_grad():
             structure = self.field.geometry(units)
-        style = self.field.material.style(described.prompts[looks, wording])
+        style = self.field.material.style(shaken(described.prompts[looks, wording], random))
         codes = self.field.material(units, structure, style)
-        return F.mse_loss(self.reader(codes), described.values[looks[:, None], rows].float())
+        occlusion = described.occlusion[rows].expand(len(looks), -1, -1)
+        told = self.reader(torch.cat([codes, occlusion], dim=-1))
+        return F.mse_loss(told, described.values[looks[:, None], rows].float())
 
     def _draw(self, lesson: "Lesson", random: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Which points, which pixels at edges, and the rows of both among all that were traced."""
