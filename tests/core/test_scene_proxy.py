@@ -1,12 +1,16 @@
 """Stand-ins made from the density: closed, around all of it, inside its box."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neuron_core.scene.library import HULL_CELLS, MESH_CELLS
 from neuron_core.scene.proxy import KEPT, Fog, Net, box_net, fog_of, surround
 from neuron_core.scene.records import SceneError
+from neuron_core.scene.validate import held_density
 from neuron_core.voxels.nvf import Nvf, allocate, find_active, sample_positions, to_tensors
 from tests.core.scene_samples import ball
 
@@ -51,6 +55,41 @@ def test_the_mesh_holds_the_density(seed, resolution):
     chosen = random.choice(len(around.mass), 200)
     points = around.origin + (around.low[chosen] + random.uniform(0.01, 0.99, (200, 3))) * around.voxel_size
     np.testing.assert_allclose(winding(net, points), 1.0, atol=1e-6)
+
+
+def thin(distance: Callable[[np.ndarray], np.ndarray]) -> Nvf:
+    """What is less than about a voxel away from something."""
+    nvf = allocate(np.array([[-1.0, -1, -1], [1, 1, 1]]), 32, np.ones((4, 4, 4), bool))
+    away = distance(sample_positions(nvf).reshape(-1, 3).astype(np.float64)).reshape(nvf.density.shape)
+    nvf.density[:] = np.clip(0.8 - away / nvf.voxel_size, -3, 3) * 30 / nvf.voxel_size
+    active = find_active(nvf.top, nvf.density)
+    return Nvf(nvf.aabb, nvf.voxel_size, nvf.top, nvf.density, nvf.normals, active)
+
+
+def from_a_spring(points: np.ndarray) -> np.ndarray:
+    turns = np.linspace(-8, 8, 400)
+    line = np.stack([0.7 * np.cos(turns), turns / 10, 0.7 * np.sin(turns)], axis=-1)
+    squares = (points**2).sum(-1)[:, None] + (line**2).sum(-1) - 2 * points @ line.T
+    return np.sqrt(np.maximum(squares.min(axis=1), 0.0))
+
+
+THIN = {
+    "a sheet": lambda points: np.abs(points @ [0.6, 0.64, 0.48] - 0.1),
+    "a wire": lambda points: np.hypot(points[:, 0] - 0.3 * points[:, 1], points[:, 2] + 0.2 * points[:, 1]),
+    "a spring": from_a_spring,
+}
+
+
+@pytest.mark.parametrize("name", THIN)
+def test_published_stand_ins_and_boxes_hold_what_is_thin(name):
+    around = fog(thin(THIN[name]))
+    dense = around.dense()
+    random = np.random.default_rng(0)
+    chosen = random.choice(len(around.mass), 200, p=around.mass / around.mass.sum())
+    points = around.origin + (around.low[chosen] + random.uniform(size=(200, 3))) * around.voxel_size
+    for cells in (HULL_CELLS, MESH_CELLS):
+        assert (winding(surround(dense, cells), points) > 0.5).mean() >= 0.999
+    assert held_density(around, dense.box()) >= 0.999 and held_density(around, around.box()) == 1.0
 
 
 @pytest.mark.parametrize("resolution", RESOLUTIONS)
