@@ -29,8 +29,8 @@ class FitSettings:
     most_splats: int = 100_000
     degree: int = 3
     encoding: Encoding = "srgb"
-    steps: int = 900  # 0: placed and colored only
-    views: int = 72
+    steps: int = 1300  # 0: placed and colored only
+    views: int = 96
     seed: int = 0
 
 

@@ -36,7 +36,7 @@ UNSEEN = 0.02  # pixels that a splat makes up in all views together, below which
 class RefineSettings:
     """How splats are refined."""
 
-    steps: int = 900
+    steps: int = 1300
     most_splats: int = 100_000
     densifications: int = 4  # how often splats are given up and split, in the first half
     seed: int = 0

@@ -64,7 +64,8 @@ def _colors(prim: UsdGeom.Gprim, count: int) -> np.ndarray:
 
 
 def _uvs(prim: UsdGeom.Mesh, faces: int) -> np.ndarray | None:
-    found = UsdGeom.PrimvarsAPI(prim).GetPrimvar("st").ComputeFlattened()
+    primvars = UsdGeom.PrimvarsAPI(prim)
+    found = primvars.GetPrimvar("st").ComputeFlattened() if primvars.HasPrimvar("st") else None
     if found is None or len(found) != 3 * faces:
         return None
     return np.array(found, np.float32).reshape(-1, 3, 2)

@@ -9,15 +9,18 @@ from neuron_core.cli.arguments import ArgumentsError, parse
 from neuron_core.cli.registry import TASKS
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.progress import Silent
+from neuron_core.images.metrics import psnr
 from neuron_core.splats.files import read_splats, write_splats
 from neuron_core.splats.moving import transformed
+from neuron_core.splats.placing import viewing_dome
 from neuron_core.tasks.evaluate.config import EvaluateConfig
+from neuron_core.tasks.evaluate.drawers import open_export
 from neuron_core.tasks.evaluate.run import run
 from neuron_core.tasks.export.config import ExportConfig
 from neuron_core.tasks.export.run import run as export
 from neuron_core.tasks.inspect.config import InspectConfig
 from neuron_core.tasks.inspect.run import run as inspect
-from tests.core.baked_samples import write_ball
+from tests.core.baked_samples import BOX, write_ball
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +115,15 @@ def test_files_of_splats_are_inspected(asset, folder):
     out.write_bytes(out.read_bytes()[:-1])
     with pytest.raises(NeuronError, match="ends early"):
         inspect(InspectConfig(out), Silent())
+
+
+def test_a_mesh_looks_the_same_by_its_texture_as_by_its_vertices(asset, folder):
+    pictures = []
+    for side in (512, 0):
+        out = folder / f"by_{side}.usdc"
+        export(
+            ExportConfig(asset, out, form="mesh", triangles=3000, texture_size=side, device="cpu"), Silent()
+        )
+        view = viewing_dome(BOX, 1, 96, 20.0, 40.0, seed=2)[0]
+        pictures.append(open_export(out, "rdf", Silent()).picture(view).encoded)
+    assert psnr(pictures[0], pictures[1]) > 30

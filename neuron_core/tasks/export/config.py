@@ -31,9 +31,9 @@ class ExportConfig:
     """At most so many splats or points."""
     degree: int = 3
     """Of the harmonics that make colors depend on the direction, 0 to 3."""
-    steps: int = 900
+    steps: int = 1300
     """Steps of refinement on rendered views; 0 for none."""
-    views: int = 72
+    views: int = 96
     """How many views are rendered for it."""
     splat_color: Literal["auto", "linear", "srgb"] = "auto"
     """What colors are and blend in; auto is sRGB in PLY and SPZ files and linear in others."""
