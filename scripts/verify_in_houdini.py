@@ -252,9 +252,10 @@ def check_train(work: Work) -> str:
 
 
 def check_publish(work: Work) -> str:
-    """The driver publishes what was trained."""
+    """The driver publishes what was trained, with what Houdini draws of it."""
     library = work.folder / "library"
-    run_driver("publish", asset=str(work.take("asset")), library=str(library), name="ball")
+    made_in = str(work.folder / "representations")
+    run_driver("publish", asset=str(work.take("asset")), library=str(library), name="ball", folder=made_in)
     must_exist(library / "ball" / "ball.usd")
     work.left["library"] = library
     return str(library / "ball")

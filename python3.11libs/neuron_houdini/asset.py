@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import hou
+from pxr import UsdGeom
 
 from neuron_core.assets import Manifest
 from neuron_core.foundation.errors import NeuronError
@@ -15,8 +16,9 @@ from neuron_core.scene.library import locate
 from neuron_houdini import background
 
 FIRST_WITH_SPLATS = 22  # Houdini draws Gaussian splats of USD from here on
-PREFERRED = ("splat", "mesh", "volume", "points", "proxy")
-OLDER = ("mesh", "volume", "points", "proxy", "box")
+PREFERRED = ("splat", "points", "volume", "mesh", "proxy")
+PAYLOADS = ("splat", "points", "volume", "mesh")  # drawn with the purpose render
+OLDER = ("points", "volume", "mesh", "proxy", "box")
 
 
 def cook(lop: hou.LopNode, hda: hou.LopNode) -> None:
@@ -52,15 +54,31 @@ def author(stage: object, hda: hou.LopNode) -> None:
             representation=shown,
         ),
     )
-    if text := _told(source, shown):
+    working = bool(hda.evalParm("viewport")) and not hda.evalParm("instance")
+    if working and shown in PAYLOADS:
+        _show_while_working(stage, path)
+    if text := _told(source, shown, working):
         hda.addMessage(text)
 
 
-def _told(source: Path, shown: str | None) -> str:
+def _show_while_working(stage: object, path: str) -> None:
+    """Viewports draw proxies and not what renders; here they draw what renders and no grey stand-in."""
+    purposes = (("geo/render", UsdGeom.Tokens.default_), ("geo/proxy", UsdGeom.Tokens.guide))
+    for part, purpose in purposes:
+        prim = stage.OverridePrim(f"{path}/{part}")  # type: ignore[attr-defined]
+        UsdGeom.Imageable(prim).CreatePurposeAttr(purpose)
+
+
+def _told(source: Path, shown: str | None, working: bool) -> str:
     """What a person sees of it, and why that is not the field."""
     if source.suffix.lower() == ".neuron":
         return "Houdini shows nothing of a .neuron file; publish it to see a stand-in. The engine draws it."
-    return f"Houdini shows the representation {shown}; the engine draws the field." if shown else ""
+    if shown is None:
+        return ""
+    text = f"Houdini shows the representation {shown}; the engine draws the field."
+    if shown in PAYLOADS and not working:
+        text += " Viewports show a grey stand-in for it unless they display the purpose render."
+    return text
 
 
 def _check_look(hda: hou.OpNode) -> None:

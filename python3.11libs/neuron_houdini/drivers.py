@@ -16,6 +16,7 @@ TRAIN_OPTIONS = "preset device validate_every seed".split()
 BAKE_OPTIONS = "resolution name licence".split()
 RENDER_OPTIONS = "cameras frames prompt size aov device".split()
 PUBLISH_OPTIONS = "name number".split()
+DRAWN = {"splats": "splat", "points": "points"}  # what is made for Houdini, and how assets call it
 PREVIEWS = "previews"  # the folder of validation pictures in that of a run
 
 Command = list[str]
@@ -94,7 +95,18 @@ def _render_command(node: hou.RopNode) -> list[Command]:
 
 
 def _publish(node: hou.RopNode) -> list[Command]:
-    return [["publish", _text(node, "asset"), _text(node, "library"), *_options(node, PUBLISH_OPTIONS)]]
+    """What Houdini draws is made first; the published asset holds it."""
+    asset, folder = _text(node, "asset"), Path(_text(node, "folder"))
+    last = ["publish", asset, _text(node, "library"), *_options(node, PUBLISH_OPTIONS)]
+    commands = []
+    for form, representation in DRAWN.items():
+        if node.evalParm(form):
+            file = str(folder / f"{Path(asset).stem}_{form}.usdc")
+            commands.append(["export", asset, file, "--form", form, "--overwrite"])
+            last += ["--attach", f"{representation}={file}"]
+            if form == "splats":
+                commands[-1] += ["--steps", str(node.evalParm("steps"))]
+    return [*commands, last]
 
 
 _COMMANDS: dict[str, Callable[[hou.RopNode], list[Command]]] = {

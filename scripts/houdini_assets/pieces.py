@@ -141,9 +141,9 @@ def toggle(name: str, label: str, text: str, default: bool = False, hide_when: s
     return Parm(name, label, "toggle", (str(int(default)),), text, hide_when=hide_when)
 
 
-def whole(name: str, label: str, default: int, text: str, limits: str, hide_when: str = "") -> Parm:
-    """A whole number."""
-    return Parm(name, label, "integer", (str(default),), text, range=limits, hide_when=hide_when)
+def whole(name: str, label: str, default: int, text: str, limits: str, **conditions: str) -> Parm:
+    """A whole number; `conditions` are `hide_when` and `disable_when`."""
+    return Parm(name, label, "integer", (str(default),), text, range=limits, **conditions)  # type: ignore[arg-type]
 
 
 def number(name: str, label: str, default: str, text: str, limits: str) -> Parm:

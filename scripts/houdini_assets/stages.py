@@ -78,10 +78,18 @@ ASSET = NodeType(
                 kind="menureplace",
             ),
         ),
-        toggle("instance", "Instanceable", "Let USD share what is inside among equal assets.", default=True),
+        toggle(
+            "viewport",
+            "Show in Viewport",
+            "Let viewports draw the representation itself. Without it, and for instances, they draw a grey "
+            "stand-in unless they display the purpose render.",
+            default=True,
+        ),
+        toggle("instance", "Instanceable", "Let USD share what is inside among equal assets."),
     ),
     summary="References a neural asset into the stage.",
-    help="Authors the same primitives as `neuron scene add`. Units and the up axis are converted.",
+    help="Authors the same primitives as `neuron scene add`, and what viewports are to draw of them. Units "
+    "and the up axis are converted.",
     module="""from neuron_houdini import asset as _impl
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pxr import Usd
+from pxr import Usd, UsdGeom
 
 from neuron_core.cli.arguments import parse
 from neuron_core.cli.registry import find_task
 from neuron_core.scene import shots
+from neuron_core.scene.library import Submission, publish
 from tests.core.scene_samples import publish_ball, write_ball
 from tests.houdini.published_hou import node_of
 
@@ -50,6 +51,7 @@ def test_a_missing_file_becomes_a_node_error_with_its_hint(hou, monkeypatch, tmp
 
     monkeypatch.setattr(engine, "find_python", lambda: Path(sys.executable))
     node = node_of("publish", asset=str(tmp_path / "nö such.neuron"), library=str(tmp_path / "library"))
+    node._values |= {"splats": 0, "points": 0}
     with pytest.raises(hou.NodeError, match="nö such.neuron"):
         drivers.publish(node)
 
@@ -58,7 +60,8 @@ def cooked(hou, **values):
     """The stage that the asset LOP authors into an empty one."""
     from neuron_houdini import asset
 
-    inner, hda = node_of("asset"), node_of("asset", **{"primpath": "/World/ball", **values})
+    plain = {"primpath": "/World/ball", "instance": 1}
+    inner, hda = node_of("asset"), node_of("asset", **{**plain, **values})
     inner._stage = Usd.Stage.CreateInMemory()
     asset.cook(inner, hda)
     return inner._stage, hda
@@ -94,6 +97,90 @@ def test_a_published_asset_becomes_the_prims_of_the_command_line(
     assert stage.GetRootLayer().ExportToString() == expected.GetRootLayer().ExportToString()
     assert stage.GetPrimAtPath("/World/ball").IsInstance()
     assert representation in hda.made["messages"][0]
+
+
+def shown_asset(tmp_path, *representations):
+    """A published asset that has these representations beside the mesh, the box and the proxy."""
+    path = tmp_path / "drawn.usda"
+    path.write_text('#usda 1.0\n(defaultPrim = "a"\nmetersPerUnit = 1\nupAxis = "Y")\ndef Sphere "a" {}\n')
+    write_ball(tmp_path / "ball.neuron")
+    attached = dict.fromkeys(representations, path)
+    publish(Submission(tmp_path / "ball.neuron", tmp_path / "library", "ball", attached=attached))
+    return tmp_path / "library" / "ball"
+
+
+@pytest.mark.parametrize(
+    ("version", "offered", "shown"),
+    [
+        ((22, 0, 368), ("splat", "points"), "splat"),
+        ((22, 0, 368), ("points",), "points"),
+        ((21, 0, 631), ("splat", "points", "volume"), "points"),
+        ((20, 5, 278), ("splat", "volume"), "volume"),
+        ((21, 0, 631), ("splat",), "mesh"),
+    ],
+)
+def test_houdini_22_shows_splats_and_older_ones_what_they_draw(
+    hou, tmp_path, monkeypatch, version, offered, shown
+):
+    monkeypatch.setitem(hou._own, "applicationVersion", lambda: version)
+    stage, hda = cooked(hou, file=str(shown_asset(tmp_path, *offered)))
+    prim = stage.GetPrimAtPath("/World/ball")
+    assert prim.GetVariantSets().GetVariantSelection("representation") == shown
+    assert f"representation {shown}; the engine draws the field" in hda.made["messages"][0]
+
+
+def purposes(stage):
+    """What viewports draw a primitive for, by its place below the asset."""
+    found = {}
+    for prim in Usd.PrimRange(stage.GetPrimAtPath("/World/ball")):
+        if prim.IsA(UsdGeom.Gprim):
+            found[str(prim.GetPath())] = UsdGeom.Imageable(prim).ComputePurpose()
+    return found
+
+
+def test_a_new_node_lets_viewports_draw_what_renders(hou, tmp_path):
+    source = str(shown_asset(tmp_path, "points"))
+    stage, hda = cooked(hou, file=source, **node_values("asset", "instance", "viewport"))
+    seen = purposes(stage)
+    assert seen["/World/ball/geo/render/points"] == "default" and len(seen) > 1
+    assert {purpose for path, purpose in seen.items() if "proxy" in path} == {"guide"}
+    assert "grey" not in hda.made["messages"][0]
+    plain, hda = cooked(hou, file=source, instance=0, viewport=0)
+    seen = purposes(plain)
+    assert seen["/World/ball/geo/render/points"] == "render" and "grey" in hda.made["messages"][0]
+    layer = stage.GetRootLayer()
+    for part in ("render", "proxy"):
+        del layer.GetPrimAtPath("/World/ball/geo").nameChildren[part]
+    del layer.GetPrimAtPath("/World/ball").nameChildren["geo"]
+    assert layer.ExportToString() == plain.GetRootLayer().ExportToString(), "and nothing else"
+
+
+def node_values(name, *parms):
+    """Defaults of parameters."""
+    node = node_of(name)
+    return {parm: node.evalParm(parm) for parm in parms}
+
+
+def test_what_is_asked_for_is_shown_in_any_version(hou, tmp_path):
+    stage, _ = cooked(hou, file=str(shown_asset(tmp_path, "splat")), representation="splat")
+    variants = stage.GetPrimAtPath("/World/ball").GetVariantSets()
+    assert variants.GetVariantSelection("representation") == "splat"
+
+
+@pytest.mark.parametrize(("splats", "points"), [(1, 1), (1, 0), (0, 1), (0, 0)])
+def test_publishing_makes_what_houdini_draws_and_attaches_it(hou, tmp_path, splats, points):
+    from neuron_houdini.drivers import commands_of
+
+    folder = tmp_path / "für Houdini"
+    node = node_of("publish", asset="a b.neuron", folder=str(folder), splats=splats, points=points, steps=7)
+    *exports, last = commands_of(node, "publish")
+    made = [parse(find_task("export"), words[1:]) for words in exports]
+    assert [config.form for config in made] == ["splats"] * splats + ["points"] * points
+    assert all(config.overwrite and config.source == Path("a b.neuron") for config in made)
+    assert [config.steps for config in made if config.form == "splats"] == [7] * splats
+    names = {"splats": "splat", "points": "points"}
+    expected = tuple(f"{names[config.form]}={config.out}" for config in made)
+    assert parse(find_task("publish"), last[1:]).attach == expected
 
 
 def test_a_pose_and_a_purpose_are_those_of_the_command_line(hou, tmp_path):

@@ -9,6 +9,7 @@ from pxr import Usd, UsdGeom
 
 from neuron_core.images.exr import read_exr
 from neuron_core.scene import shots
+from neuron_core.scene.library import Submission, publish
 from neuron_core.scene.shots import Change, NewShot
 from tests.core.baked_samples import write_ball
 from tests.houdini.published_hou import node_of
@@ -81,6 +82,18 @@ def test_nodes_make_what_the_command_line_makes(driven, hou, tmp_path):
 
 def test_a_stage_of_nodes_is_drawn_as_that_of_commands(driven, hou, tmp_path):
     compare_pictures(driven, hou, write_ball(tmp_path / "größe.neuron"), tmp_path)
+
+
+def test_the_engine_draws_the_field_of_a_published_asset_whatever_viewports_show(driven, hou, tmp_path):
+    """The node lets viewports draw points of the wrong size and place; the engine does not care."""
+    drawn = tmp_path / "drawn.usda"
+    drawn.write_text(
+        '#usda 1.0\n(defaultPrim = "a"\nmetersPerUnit = 1\nupAxis = "Y")\n'
+        'def Sphere "a" {\n double radius = 5\n}\n'
+    )
+    source = write_ball(tmp_path / "ball.neuron")
+    publish(Submission(source, tmp_path / "library", "ball", attached={"points": drawn}))
+    compare_pictures(driven, hou, tmp_path / "library" / "ball" / "ball.usd", tmp_path)
 
 
 def compare_pictures(driven, hou, asset, folder):
