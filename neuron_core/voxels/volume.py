@@ -10,6 +10,8 @@ from neuron_core.voxels.nvf import CELLS, SIDE, VoxelError, brick_coordinates
 from neuron_core.voxels.vdb import VdbGrid
 
 BLOCK = 1 << 16
+HALF_ABSORBED = 2 * np.log(2)  # twice the optical depth of it: what a ramp from zero takes
+PLACES = np.array([1 << 42, 1 << 21, 1])  # what makes a place on the lattice a number
 TILTS = ((0.0, 0.0), (0.7, 0.0), (-0.7, 0.0), (0.0, 0.7), (0.0, -0.7))  # of the directions of sight
 
 
@@ -29,7 +31,7 @@ class VoxelSamples:
 def voxel_samples(baked: Baked, slug: str, around: bool = False) -> VoxelSamples:
     """What a look is like at every sample with density; with `around` also at those beside one.
 
-    Raises VoxelError for a field without density.
+    They are in the order of their places.     Raises VoxelError for a field without density.
     """
     nvf = baked.nvf
     bricks, places = np.divmod(nvf.active.astype(np.int64), SIDE**3)
@@ -37,7 +39,7 @@ def voxel_samples(baked: Baked, slug: str, around: bool = False) -> VoxelSamples
     voxels = brick_coordinates(nvf.top)[bricks].astype(np.int64) * CELLS + steps
     density = nvf.density.reshape(-1)[nvf.active]
     kept = np.arange(len(density)) if around else np.flatnonzero(density > 0)
-    _, first = np.unique(voxels[kept] @ np.array([1 << 42, 1 << 21, 1]), return_index=True)
+    _, first = np.unique(voxels[kept] @ PLACES, return_index=True)
     kept = kept[first]  # samples that bricks share, once
     if not (density > 0).any():
         raise VoxelError(f"{baked.path} has no density to write.")
@@ -58,15 +60,39 @@ def voxel_samples(baked: Baked, slug: str, around: bool = False) -> VoxelSamples
 def volume_grids(baked: Baked, slug: str) -> tuple[VdbGrid, VdbGrid]:
     """`density` in 1 / metre where there is some, and `Cd`, linear Rec. 709; voxels are the samples.
 
-    Colors also stand beside what has density: programs interpolate both grids, and a color that was
-    mixed with black there would darken every edge. Raises VoxelError for a field without density.
+    Fog has no density below zero; `without_negatives` makes up for that. Colors also stand beside what
+    has density: programs interpolate both grids, and a color that was mixed with black there would
+    darken every edge. Raises VoxelError for a field without density.
     """
     samples = voxel_samples(baked, slug, around=True)
     size, origin, solid = samples.voxel_size, samples.origin, samples.density > 0
+    density = without_negatives(samples.voxels, samples.density, size)
     return (
-        VdbGrid("density", samples.voxels[solid], samples.density[solid], size, origin),
+        VdbGrid("density", samples.voxels[solid], density[solid], size, origin),
         VdbGrid("Cd", samples.voxels, samples.colors, size, origin, half=True),
     )
+
+
+def without_negatives(voxels: np.ndarray, density: np.ndarray, voxel_size: float) -> np.ndarray:
+    """Densities [V] that with zero in place of negatives keep surfaces where they are.
+
+    Between a sample and a negative one beside it, density crosses zero before the other is reached; cut
+    off, it would do so only there, and surfaces would stand out by up to half a voxel. So the sample gets
+    what half absorbs a ray, on the ramp that is left, where the field does; never more than it had.
+    `voxels` [V, 3] are in the order of their places.
+    """
+    keys = voxels @ PLACES
+    nearest = np.full(len(density), np.inf)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for step in (*PLACES, *-PLACES):
+            there = np.searchsorted(keys, keys + step).clip(0, len(keys) - 1)
+            crossed = (keys[there] == keys + step) & (density > 0) & (density[there] <= 0)
+            zero = density / (density - density[there])  # in voxels from the sample
+            surface = zero - np.sqrt(HALF_ABSORBED * zero / (density * voxel_size))
+            nearest = np.where(crossed, np.minimum(nearest, np.maximum(surface, 0.0)), nearest)
+        enough = HALF_ABSORBED / (voxel_size * (1.0 - nearest) ** 2)
+    kept = np.where(np.isfinite(nearest), np.minimum(density, enough), density)
+    return np.asarray(np.maximum(kept, 0.0), np.float32)
 
 
 def average_colors(baked: Baked, codes: np.ndarray, normals: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from neuron_core.voxels.nvdb import write_nvdb
 from neuron_core.voxels.nvf import VoxelError
 from neuron_core.voxels.vdb import VdbGrid, vdb_bytes, write_vdb
 from neuron_core.voxels.vdb_reading import read_vdb
-from neuron_core.voxels.volume import volume_grids
+from neuron_core.voxels.volume import volume_grids, without_negatives
 from tests.core.baked_samples import write_ball
 
 LEAF = np.argwhere(np.ones((8, 8, 8)))
@@ -143,12 +143,31 @@ def test_grids_make_the_field_again(asset):
     baked = read_baked(asset)
     density, colors = volume_grids(baked, baked.slugs()[0])
     nvf, codes = field_of_grids([density, colors])
-    assert nvf.density.max() == pytest.approx(baked.nvf.density.max())
+    assert nvf.density.max() == pytest.approx(density.values.max())
     assert len(codes.codes) == len(nvf.active)
     with pytest.raises(VoxelError, match="no color"):
         field_of_grids([density])
     with pytest.raises(VoxelError, match="lattices"):
         field_of_grids([density, replace(colors, voxel_size=0.5)])
+
+
+@pytest.mark.parametrize("surface", [0.2, 0.5, 0.8])
+def test_fog_half_absorbs_rays_where_the_field_does(surface):
+    """A wall whose density crosses zero between two voxels, as a ray meets it that comes from outside."""
+    size, slope = 0.01, 8000.0
+    voxels = np.argwhere(np.ones((1, 1, 12)))
+    density = ((voxels[:, 2] - 5 - surface) * slope).astype(np.float32)
+
+    def met(values: np.ndarray) -> float:
+        places = np.linspace(0, 11, 20_001)
+        depth = np.cumsum(np.maximum(np.interp(places, voxels[:, 2], values), 0)) * size * 11 / 20_000
+        return float(places[np.searchsorted(depth, np.log(2))])
+
+    fog = without_negatives(voxels, density, size)
+    wanted = met(density)
+    assert (fog >= 0).all() and (fog <= np.maximum(density, 0)).all()
+    assert met(fog) == pytest.approx(wanted, abs=0.02)
+    assert wanted - met(np.maximum(density, 0)) > (0.1 if surface < 0.5 else 0.3)  # what is mended
 
 
 def test_a_stage_names_its_volume_and_fields(asset, tmp_path):
