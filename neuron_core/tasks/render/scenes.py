@@ -192,7 +192,9 @@ def _result(
     skipped = len(names) - rendered
     was_there = f", {skipped} of them were there" if skipped else ""
     speed = f", {seconds / rendered:.2f} s each" if rendered else ""
-    wrong = f", {len(stage.problems)} problems" if stage.problems else ""
+    problems = len(stage.problems)
+    wrong = f", {problems} problem{'s' * (problems > 1)}" if problems else ""
+    frame_count = f"{len(names)} frame{'s' * (len(names) > 1)}"
     return {
         "folder": str(folder.path),
         "frames": [str(folder.png(name)) for name in names],
@@ -206,7 +208,7 @@ def _result(
         "size": [width, height],
         "rendered": rendered,
         "skipped": skipped,
-        "summary": f"{folder.path}: {len(names)} frames of {width} x {height} pixels"
+        "summary": f"{folder.path}: {frame_count} of {width} x {height} pixels"
         f"{was_there}{speed}{wrong}{_approximate(config)}.",
     }
 

@@ -18,7 +18,7 @@ def of_stage(path: Path, time: float | None) -> dict[str, object]:
     assets = [_asset(node) for node in snapshot.assets]
     meshes = [{"path": node.path, "triangles": len(node.faces)} for node in snapshot.meshes]
     rows = [
-        f"{path}: {len(assets)} neural assets, {len(meshes)} meshes, "
+        f"{path}: {_counted(len(assets), 'neural asset')}, {_counted(len(meshes), 'mesh', 'es')}, "
         f"{scene.meters_per_unit:g} m per unit, {scene.up_axis} up",
         *(_asset_row(node) for node in snapshot.assets[:SHOWN]),
         *([f"  and {len(assets) - SHOWN} more"] if len(assets) > SHOWN else []),
@@ -40,6 +40,10 @@ def of_stage(path: Path, time: float | None) -> dict[str, object]:
         ],
         "summary": "\n".join(rows),
     }
+
+
+def _counted(count: int, noun: str, plural: str = "s") -> str:
+    return f"{count} {noun}{plural if count != 1 else ''}"
 
 
 def _asset(node: AssetNode) -> dict[str, object]:
