@@ -92,7 +92,8 @@ class MeshDrawer:
         arrays["vertex_positions"] = np.ravel(points).astype(np.float32)
         arrays["faces"] = np.ravel(faces).astype(np.uint32)
         if shown.uvs is not None and textured:
-            downwards = shown.uvs * np.float32([1, -1]) + np.float32([0, 1])  # as rows of a bitmap run
+            across, up = shown.uvs[..., 0], shown.uvs[..., 1]
+            downwards = np.stack([across, 1.0 - up], axis=-1)  # as the rows of a bitmap run
             arrays["vertex_texcoords"] = np.ravel(downwards).astype(np.float32)
         arrays.update()
         return mesh
