@@ -1,6 +1,6 @@
 """Draw the panel's windows outside of Houdini, for the documentation.
 
-QT_QPA_PLATFORM=offscreen python -m tests.houdini.draw_panel LIBRARY FOLDER
+QT_QPA_PLATFORM=offscreen python -m tests.houdini.draw_panel LIBRARY RUN FOLDER
 """
 
 import sys
@@ -9,7 +9,10 @@ from pathlib import Path
 
 from PySide6 import QtGui, QtTest, QtWidgets
 
-from tests.houdini import published_hou, published_scene
+PROJECT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(PROJECT / "scripts"), str(PROJECT / "python3.11libs")]  # as pytest is told to
+
+from tests.houdini import published_hou, published_scene  # noqa: E402
 
 DARK = {"Window": "#3a3a3a", "Base": "#2b2b2b", "Button": "#4a4a4a", "Highlight": "#2f6f8f"}
 TEXTS = ("WindowText", "Text", "ButtonText", "HighlightedText", "ToolTipText")
@@ -30,7 +33,7 @@ def save(widget: QtWidgets.QWidget, path: Path) -> None:
     widget.grab().save(str(path), quality=85)
 
 
-def main(library: Path, folder: Path) -> None:
+def main(library: Path, run: Path, folder: Path) -> None:
     """Draw assets, jobs and the set-up."""
     application = QtWidgets.QApplication([])
     application.setStyle("Fusion")
@@ -53,12 +56,12 @@ def main(library: Path, folder: Path) -> None:
         ("train of train1", 0.43, "train step 1290 of 3000, loss 0.031"),
         ("look of asset1", 0.12, "look encoding the prompt"),
     ):
-        job = jobs.Background(title)
+        job = jobs.Background(title, run / "previews" if title.startswith("train") else None)
         job.fraction, job.text, job._started = fraction, text, time.monotonic() - 4000 * fraction
         job.result = engine.Answer({}) if fraction == 1 else None
         jobs._jobs[len(jobs._jobs)] = job
     panel.tabs.setCurrentIndex(1)
-    panel.resize(720, 420)
+    panel.resize(720, 700)
     save(panel, folder / "panel-jobs.jpg")
     setup.find_pythons = lambda: [setup.Python(Path("/usr/bin/python3.11"), (3, 11))]
     setup.state_of = lambda _: "missing"
@@ -70,4 +73,4 @@ def main(library: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:4]))

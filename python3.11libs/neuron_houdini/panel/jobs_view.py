@@ -6,7 +6,7 @@ from neuron_houdini import jobs, pictures
 from neuron_houdini.panel.binding import QtCore, QtGui, QtWidgets
 from neuron_houdini.panel.widgets import button, ticking
 
-LARGEST = QtCore.QSize(560, 200)  # of the picture that a job is at, in pixels
+LARGEST = QtCore.QSize(560, 400)  # of the picture that a job is at, in pixels
 
 
 class JobRow(QtWidgets.QFrame):
