@@ -31,8 +31,8 @@ def read_splats(path: Path) -> Splats:
     raise _SplatError(f"{path} is no file of splats.", f"They end in {', '.join(READABLE)}.")
 
 
-def write_splats(path: Path, splats: Splats, half: bool = True) -> None:
-    """Write a PLY, SPZ, USD or NPZ file, whole or not at all. `half` is about USD files.
+def write_splats(path: Path, splats: Splats, half: bool = True, as_points: bool = False) -> None:
+    """Write a PLY, SPZ, USD or NPZ file, whole or not at all. `half` and `as_points` are about USD files.
 
     Raises SplatError for splats that are none, FileError where nothing can be written.
     """
@@ -48,6 +48,6 @@ def write_splats(path: Path, splats: Splats, half: bool = True) -> None:
     elif ending in USD_ENDINGS:
         from neuron_core.splats.usd import write_usd
 
-        write_usd(path, splats, path.stem, half)
+        write_usd(path, splats, path.stem, half, as_points)
     else:
         raise _SplatError(f"{path} is no file of splats.", f"They end in {', '.join(WRITABLE)}.")

@@ -10,6 +10,7 @@ from neuron_core.foundation.files import replacing
 from neuron_core.splats import harmonics
 from neuron_core.splats.cloud import Encoding, SplatError, Splats, checked, joined, normalised
 from neuron_core.splats.moving import transformed
+from neuron_core.splats.usd_points import author_points
 
 TYPE = "ParticleField3DGaussianSplat"
 SPACES: dict[Encoding, str] = {"linear": "lin_rec709_scene", "srgb": "srgb_rec709_scene"}
@@ -18,29 +19,32 @@ DEGREE = "radiance:sphericalHarmonicsDegree"
 MEMORY_ORDER = [1, 2, 3, 0]  # arrays of quaternions lie in memory as x y z w
 
 
-def write_usd(path: Path, splats: Splats, name: str = "splats", half: bool = True) -> None:
+def write_usd(
+    path: Path, splats: Splats, name: str = "splats", half: bool = True, as_points: bool = False
+) -> None:
     """Write a stage with one field below a component, metres and Y up, whole or not at all.
 
-    With `half` everything but positions has half precision. Raises SplatError for none.
+    With `half` everything but positions has half precision; `as_points` writes `UsdGeom.Points` with
+    primvars instead. Raises SplatError for none.
     """
     if not len(splats):
         raise SplatError(f"There are no splats to write to {path}.")
     with replacing(Path(path)) as temporary:
         if Path(path).suffix.lower() != ".usdz":
-            _author(temporary, splats, name, half)
+            _author(temporary, splats, name, half, as_points)
             return
         from pxr import UsdUtils
 
         layer = temporary.with_suffix(".usdc")
         try:
-            _author(layer, splats, name, half)
+            _author(layer, splats, name, half, as_points)
             if not UsdUtils.CreateNewUsdzPackage(Sdf.AssetPath(str(layer)), str(temporary)):
                 raise SplatError(f"USD could not package {path}.", "Write a .usdc file.")
         finally:
             layer.unlink(missing_ok=True)
 
 
-def _author(path: Path, splats: Splats, name: str, half: bool) -> None:
+def _author(path: Path, splats: Splats, name: str, half: bool, as_points: bool) -> None:
     layer = Sdf.Layer.CreateNew(str(path)) if not path.exists() else None
     if layer is None:
         path.unlink()
@@ -51,7 +55,8 @@ def _author(path: Path, splats: Splats, name: str, half: bool) -> None:
     root = UsdGeom.Xform.Define(stage, f"/{Tf.MakeValidIdentifier(name)}")
     Usd.ModelAPI(root).SetKind("component")
     stage.SetDefaultPrim(root.GetPrim())
-    author(stage, root.GetPath().AppendChild("splats"), splats, half)
+    define = author_points if as_points else author
+    define(stage, root.GetPath().AppendChild("splats"), splats, half)
     stage.Save()
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pxr import Usd, UsdGeom
+from pxr import Usd, UsdGeom, UsdValidation
 
 from neuron_core.splats import harmonics
 from neuron_core.splats.cloud import SplatError, Splats, normalised, quaternions_of, rotation_matrices
@@ -173,6 +173,28 @@ def test_a_usd_field_is_authored_as_its_schema_wants(tmp_path):
         [low, high], [(splats.positions - reach).min(0), (splats.positions + reach).max(0)], atol=1e-5
     )
     assert prim.GetAttribute("colorSpace:name").Get() == "srgb_rec709_scene"
+
+
+def test_splats_as_points_carry_the_attributes_of_houdinis_tools(tmp_path):
+    splats = cloud()
+    write_splats(tmp_path / "a.usdc", splats, as_points=True)
+    write_splats(tmp_path / "a.npz", splats)
+    wanted = np.load(tmp_path / "a.npz")
+    stage = Usd.Stage.Open(str(tmp_path / "a.usdc"))
+    (prim,) = (prim for prim in stage.Traverse() if prim.IsA(UsdGeom.Points))
+    np.testing.assert_array_equal(np.array(UsdGeom.Points(prim).GetPointsAttr().Get()), wanted["P"])
+    primvars = UsdGeom.PrimvarsAPI(prim)
+    for name in ("scale", "GS_Alpha", "GS_SPH_R", "GS_SPH_G", "GS_SPH_B"):
+        primvar = primvars.GetPrimvar(name)
+        assert primvar.GetInterpolation() == "vertex"
+        size = primvar.GetElementSize()
+        found = np.array(primvar.Get()).reshape(wanted[name].shape)
+        np.testing.assert_array_equal(found, wanted[name])
+        assert size == (16 if name.startswith("GS_SPH") else 1)
+    first = primvars.GetPrimvar("orient").Get()[0]
+    np.testing.assert_array_equal([first.GetReal(), *first.GetImaginary()], splats.rotations[0])
+    registry = UsdValidation.ValidationRegistry()
+    assert not UsdValidation.ValidationContext(registry.GetOrLoadAllValidators()).Validate(stage)
 
 
 def test_a_field_under_a_transform_is_read_where_it_is(tmp_path):

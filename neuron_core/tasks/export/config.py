@@ -23,8 +23,8 @@ class ExportConfig:
     """A .neuron file, a scene of such assets, or a file of splats."""
     out: Path
     """The file to write."""
-    form: Literal["auto", "splats", "volume", "mesh", "points"] = "auto"
-    """What a USD file gets; auto is splats."""
+    form: Literal["auto", "splats", "volume", "mesh", "points", "splat-points"] = "auto"
+    """What a USD file gets; auto is splats. splat-points are splats as points with Houdini's primvars."""
     prompt: str = ""
     """A look, by its name or its prompt. Default: the first one."""
     max_splats: int = 100_000

@@ -18,9 +18,10 @@ VOLUMES = (".vdb", ".nvdb")
 FORMS = {  # by ending, the default first
     **dict.fromkeys((".ply", ".spz", ".npz"), ("splats",)),
     **dict.fromkeys(VOLUMES, ("volume",)),
-    **dict.fromkeys(USD_ENDINGS[:-1], ("splats", "mesh", "points", "volume")),
-    USD_ENDINGS[-1]: ("splats", "mesh", "points"),  # a package cannot hold an OpenVDB file
+    **dict.fromkeys(USD_ENDINGS[:-1], ("splats", "mesh", "points", "volume", "splat-points")),
+    USD_ENDINGS[-1]: ("splats", "mesh", "points", "splat-points"),  # a package cannot hold an OpenVDB file
 }
+SPLATS = ("splats", "splat-points")
 DISPLAY_REFERRED = (".ply", ".spz")  # what their viewers show without a color transform
 
 
@@ -78,7 +79,7 @@ def _written(config: ExportConfig, form: str, report: Reporter) -> dict[str, obj
 
         if is_scene(source):
             return _scene(config, form, report)
-    return _splats(config, report) if form == "splats" else _dense(config, form, report)
+    return _splats(config, report) if form in SPLATS else _dense(config, form, report)
 
 
 def _splats(config: ExportConfig, report: Reporter) -> dict[str, object]:
@@ -104,8 +105,8 @@ def _save(config: ExportConfig, splats: Splats) -> dict[str, object]:
     try:
         for file, level in reversed(list(zip(files, levels, strict=True))):  # OUT itself last
             fresh = not file.exists()
-            half = config.precision == "half"
-            write_splats(file, turned_upside_down(level) if upside_down else level, half)
+            half, as_points = config.precision == "half", config.form == "splat-points"
+            write_splats(file, turned_upside_down(level) if upside_down else level, half, as_points)
             written += [file] if fresh else []
     except BaseException:
         for file in written:
@@ -163,12 +164,12 @@ def _scene(config: ExportConfig, form: str, report: Reporter) -> dict[str, objec
 
         def write(source: Source, file: Path, share: Reporter) -> None:
             one = own(source, file, levels=1)
-            _splats(one, share) if form == "splats" else _dense(one, form, share)
+            _splats(one, share) if form in SPLATS else _dense(one, form, share)
 
         body = write_instances(Path(config.out), placements, write, report, config.overwrite)
         said = f"{len(placements)} instances of {len({source for source, _ in placements})} assets"
         return {"kind": "scene", "form": form, **body, "said": said}
-    if form != "splats":
+    if form not in SPLATS:
         raise NeuronError(
             f"A {form} cannot hold a whole scene.", "Write a file for each asset: --scene instances"
         )
