@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from pxr import Usd, UsdGeom, UsdValidation
 
+from neuron_core.scene.splats import splat_problems
 from neuron_core.splats import harmonics
 from neuron_core.splats.cloud import SplatError, Splats, normalised, quaternions_of, rotation_matrices
 from neuron_core.splats.drawing import SplatRenderer
@@ -173,6 +174,18 @@ def test_a_usd_field_is_authored_as_its_schema_wants(tmp_path):
         [low, high], [(splats.positions - reach).min(0), (splats.positions + reach).max(0)], atol=1e-5
     )
     assert prim.GetAttribute("colorSpace:name").Get() == "srgb_rec709_scene"
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("terms", [1, 4, 9, 16])
+@pytest.mark.parametrize("ending", ["usda", "usdc", "usdz"])
+def test_neither_usds_validators_nor_ours_find_anything_in_written_fields(tmp_path, ending, terms, half):
+    write_splats(tmp_path / f"a.{ending}", cloud(terms=terms), half)
+    stage = Usd.Stage.Open(str(tmp_path / f"a.{ending}"))
+    (prim,) = fields_of(stage)
+    assert not splat_problems(prim, Usd.TimeCode.EarliestTime())
+    registry = UsdValidation.ValidationRegistry()
+    assert not UsdValidation.ValidationContext(registry.GetOrLoadAllValidators()).Validate(stage)
 
 
 def test_splats_as_points_carry_the_attributes_of_houdinis_tools(tmp_path):
