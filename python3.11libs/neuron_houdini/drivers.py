@@ -15,6 +15,7 @@ DATASET_OPTIONS = (
 TRAIN_OPTIONS = "preset device validate_every seed".split()
 BAKE_OPTIONS = "resolution name licence".split()
 RENDER_OPTIONS = "cameras frames prompt size aov device".split()
+ANCHOR_OPTIONS = "camera frames size device".split()
 PUBLISH_OPTIONS = "name number".split()
 DRAWN = {"splats": "splat", "points": "points"}  # what is made for Houdini, and how assets call it
 PREVIEWS = "previews"  # the folder of validation pictures in that of a run
@@ -90,6 +91,9 @@ def _train(node: hou.RopNode) -> list[Command]:
 def _render_command(node: hou.RopNode) -> list[Command]:
     out = _text(node, "out")
     source = _text(node, "asset") if _text(node, "source") == "asset" else _exported(node, Path(out))
+    if _text(node, "what") == "anchors":
+        words = ["anchor", source, out, *_options(node, ANCHOR_OPTIONS)]
+        return [words + _switches(node, ["overwrite"])]
     words = ["render", source, out, *_options(node, RENDER_OPTIONS), "--background", _text(node, "behind")]
     return [words + _switches(node, ["overwrite"])]
 
@@ -211,7 +215,7 @@ def _told(node: hou.OpNode) -> None:
 
 def _tell_pictures(node: hou.OpNode, answer: engine.Answer) -> None:
     """Let the node name what was drawn, for a File COP: the EXR files, where there are any."""
-    found = answer.body.get("exr") or answer.body.get("frames")
+    found = next(filter(None, map(answer.body.get, ("anchors", "exr", "frames"))), None)
     parm = node.parm("picture")
     if isinstance(found, list) and parm is not None:
         parm.set(pictures.sequence([str(path) for path in found]))

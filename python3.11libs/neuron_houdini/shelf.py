@@ -21,6 +21,7 @@ PANEL_SIZE = (9.0, 7.0)  # inches
 ANCHORS = "1, 24, 48"
 HUSK = "$HFS/bin/husk"  # renders with Karma
 HOUDINI_BALL = "/World/shaderball"  # where Houdini's own ball is put
+CAMERA_PLACE = (0.0, 0.5, 3.0)  # of a new camera, in metres: assets are about one wide
 SHARED = "materials resolution views val_views test_views focal aperture seed".split()  # of ball and dataset
 
 
@@ -185,10 +186,20 @@ def splats() -> hou.Node | None:
 def anchor_frames() -> hou.Node:
     """A driver that draws the displayed stage through the engine, a few frames of it only."""
     _check_type(OUT, "render")
-    lop = _displayed() or _shown(_new_lop("asset"))
+    lop = _displayed() or _new_shot()
     node = _create(OUT, "render")
-    node.setParms({"source": "lop", "loppath": lop.path(), "frames": ANCHORS})
+    node.setParms({"what": "anchors", "source": "lop", "loppath": lop.path(), "frames": ANCHORS})
     return _shown(node)
+
+
+def _new_shot() -> hou.OpNode:
+    """An asset that is still to be picked, and a camera before it."""
+    asset = _new_lop("asset")
+    camera = _network(STAGE).createNode("camera")
+    camera.setParms({"primpath": "/World/camera", "t": CAMERA_PLACE})
+    camera.setInput(0, asset)
+    camera.moveToGoodPosition()
+    return _shown(camera)
 
 
 # --- networks ---

@@ -210,6 +210,9 @@ class LopNode(Networked, published_hou.LopNode):
             self._stage.GetRootLayer().TransferContent(above.stage().Flatten())
         if self._kind == "sopimport":
             self._import()
+        elif self._kind == "camera":
+            prim = UsdGeom.Camera.Define(self._stage, self._values["primpath"])
+            UsdGeom.Xformable(prim).AddTranslateOp().Set(tuple(self._values["t"]))
         else:
             self._guarded(lambda: self._module().cook(self, self))
 

@@ -10,6 +10,8 @@ from pxr import Sdf, Usd, UsdShade
 
 from neuron_core.cli.arguments import parse
 from neuron_core.cli.registry import find_task
+from neuron_core.scene.nodes import SceneStage
+from neuron_core.tasks.anchor.run import anchor_frames
 from tests.core.scene_samples import write_ball
 from tests.houdini import published_scene
 
@@ -209,14 +211,27 @@ def test_anchor_frames_draw_the_displayed_stage(scene, shelf):
     assert node.evalParm("frames") and len(scene.roots["stage"].children()) == 1
 
 
+def test_anchor_frames_of_an_empty_scene_have_a_camera_before_the_asset(scene, shelf):
+    node = leaves(scene, shelf, "anchor_frames")
+    camera = scene.node(node.evalParm("loppath"))
+    assert camera.type().name() == "camera" and camera.isDisplayFlagSet()
+    assert [above.type().name() for above in camera.inputs()] == ["neuron::asset::1.0"]
+
+
 def test_frames_of_anchors_are_ones_that_the_engine_takes(hou, scene, shelf, tmp_path):
     from neuron_houdini import drivers
 
+    lop = shelf.place_asset("ball.neuron")
+    lop._stage = Usd.Stage.CreateInMemory()
     node = leaves(scene, shelf, "anchor_frames")
     node.setParms({"out": str(tmp_path)})
-    node.node(node.evalParm("loppath"))._stage = Usd.Stage.CreateInMemory()
     (words,) = drivers.commands_of(node, "render")
-    parse(find_task(words[0]), words[1:])
+    config = parse(find_task(words[0]), words[1:])
+    assert words[0] == "anchor" and anchor_frames(SceneStage(lop._stage, tmp_path), config.frames) == [
+        1,
+        24,
+        48,
+    ]
 
 
 def test_the_panel_opens_once(scene, shelf):

@@ -111,3 +111,16 @@ def compare_pictures(driven, hou, asset, folder):
     for name, values in one.items():
         np.testing.assert_allclose(values, other[name], atol=1e-5, err_msg=name)
     assert any(values.any() for values in one.values()), "something is seen"
+
+
+def test_anchor_frames_of_a_stage_are_drawn_and_named(driven, hou, tmp_path):
+    asset = write_ball(tmp_path / "ball.neuron")
+    out = tmp_path / "mes images"
+    node = node_of("render", what="anchors", source="lop", loppath="/stage/asset", out=str(out))
+    node._values |= {"frames": "1, 3", "size": "24x16", "device": "cpu"}
+    node._nodes["/stage/asset"] = stage_of_nodes(asset, hou)
+    driven.render(node)
+    assert node.evalParm("picture") == f"{out.as_posix()}/anchor_$F4.exr"
+    assert all((out / f"anchor_{frame:04d}.exr").is_file() for frame in (1, 3))
+    layers = read_exr(out / "anchor_0001.exr")
+    assert any(values.any() for values in layers.values())
