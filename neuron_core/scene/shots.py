@@ -314,8 +314,8 @@ def _select(prim: Usd.Prim, set_name: str, name: str | None) -> None:
         return
     variants = prim.GetVariantSet(set_name)
     if name not in variants.GetVariantNames():
-        known = ", ".join(variants.GetVariantNames())
-        raise SceneError(f"{path} has no {set_name} {name!r}.", f"It has: {known}.")
+        offered = ", ".join(variants.GetVariantNames())
+        raise SceneError(f"{path} has no {set_name} {name!r}.", f"It has: {offered}.")
     variants.SetVariantSelection(name)
     spec = prim.GetStage().GetEditTarget().GetLayer().GetPrimAtPath(path)
     if set_name == schema.LOOK_SET and spec is not None and schema.LOOK in spec.properties:
