@@ -2,15 +2,18 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from houdini_assets.nodes import NODES
 
 import neuron_core
 from neuron_core.assets import read_asset
 from neuron_core.datasets.reader import open_dataset
+from tests.core.scene_samples import write_ball
 from tests.houdini import published_hou, published_scene
 from tests.houdini.test_lookdev import box_file
 
@@ -239,3 +242,43 @@ def test_an_error_of_ours_ends_a_job_too(scene, monkeypatch):
     job = Wrong("wrong")
     job.start()
     assert ended(job).error.kind == "crash" and seen == [ZeroDivisionError]
+
+
+COOKS = {
+    "asset": {"file": "{ball}", "primpath": "/World/a", "prompt": "a look that it does not have"},
+    "assemble": {"file": "{ball}", "primpath": "/World/a"},
+    "shaderball": {"materials": "brushed-copper", "views": 1, "folder": "{folder}"},
+    "splats": {"file": "{folder}/a.spz", "converted": "{folder}/a.ply"},
+    "volume": {"file": "{ball}", "out": "{folder}/a.vdb"},
+    "sample": {"file": "{ball}", "out": "{folder}/a.npz"},
+}
+
+
+@pytest.mark.parametrize("name", COOKS)
+def test_a_cook_starts_no_process_and_no_job(scene, tmp_path, monkeypatch, name):
+    """What the engine has to make is made on a button; a cook says what is missing."""
+    from neuron_houdini import jobs
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a cook started something")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    monkeypatch.setattr(jobs, "submit", refuse)
+    ball = tmp_path / "ball.neuron"
+    write_ball(ball)
+    table = next(node.table for node in NODES if node.name == name)
+    objects = scene.roots["obj"].createNode("geo")
+    node = (scene.roots["stage"] if table == "Lop" else objects).createNode(f"neuron::{name}::1.0")
+    places = {"ball": str(ball), "folder": str(tmp_path)}
+    values = COOKS[name].items()
+    node.setParms({key: item.format(**places) if isinstance(item, str) else item for key, item in values})
+    if name == "sample":
+        node.setInput(0, objects.createNode("box"))
+    node.cook(force=True)
+    assert node.errors() == ()
+    if name in ("splats", "volume", "sample"):
+        assert "Press" in node.made["warnings"][0] or "press" in node.made["warnings"][0]
+
+
+def test_every_node_that_cooks_is_among_them():
+    assert set(COOKS) == {node.name for node in NODES if node.table != "Driver"}
