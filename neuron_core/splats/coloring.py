@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 
 from neuron_core.foundation import interrupts
-from neuron_core.foundation.colors import linear_to_srgb
+from neuron_core.foundation.colors import linear_to_srgb, srgb_to_linear
 from neuron_core.splats import harmonics
 from neuron_core.splats.cloud import Encoding, Splats, rotation_matrices
 from neuron_core.voxels.render import Renderer
 
-BACK = 2.5  # voxels from a splat to where the rays begin that look at it
+REACH = 2.5  # voxels from a splat to what a ray meets that counts as it
 BLOCK = 1 << 13  # splats at once
 BRIGHTEST = 1.6  # linear; harmonics of brighter highlights would ring
 
@@ -32,16 +32,17 @@ def colored(
 ) -> Splats:
     """The splats with harmonics that show what the field shows at their places.
 
-    Each splat is looked at from the side of its normal, its third axis, along those of `directions`
-    that come from there.
+    Each splat is looked at from outside, along those of `directions` that come from the side of its
+    normal, its third axis. What none of them sees keeps the color that it has, sRGB.
     """
     sphere = harmonics.fibonacci_sphere(directions).astype(np.float32)
     terms = harmonics.terms_of(degree)
     found = np.empty((len(splats), terms, 3), np.float32)
+    outside = float(np.linalg.norm(np.ptp(splats.positions, axis=0))) + REACH * voxel_size
     for first in range(0, len(splats), BLOCK):
         interrupts.stop_if_requested()
         part = splats.taken(np.arange(first, min(first + BLOCK, len(splats))))
-        seen, weights = _looked_at(part, renderer, sphere, BACK * voxel_size)
+        seen, weights = _looked_at(part, renderer, sphere, outside, REACH * voxel_size)
         fitted = harmonics.fit(sphere, encoded(seen, encoding), weights, terms)
         found[first : first + BLOCK] = fitted
         tell(min(1.0, (first + BLOCK) / len(splats)))
@@ -49,21 +50,22 @@ def colored(
 
 
 def _looked_at(
-    part: Splats, renderer: Renderer, sphere: np.ndarray, back: float
+    part: Splats, renderer: Renderer, sphere: np.ndarray, distance: float, reach: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Linear colors [N, D, 3] and how much each counts [N, D]; directions from behind count nothing."""
+    """Linear colors [N, D, 3] and how much each counts [N, D]; directions from behind count nothing, nor
+    do those in which a ray from that distance meets nothing within `reach` of the splat."""
     normals = rotation_matrices(part.rotations)[:, :, 2].astype(np.float32)
     facing = -normals @ sphere.T
     rows, columns = np.nonzero(facing > 0.08)
     rays_d = sphere[columns]
-    rays_o = part.positions[rows] - back * rays_d
+    rays_o = part.positions[rows] - np.float32(distance) * rays_d
     pixels = renderer.trace(rays_o, rays_d)
-    solid = (pixels.alpha > 0.3) & (pixels.depth < 3 * back)
+    solid = (pixels.alpha > 0.3) & (np.abs(pixels.depth - distance) < reach)
     colors = np.zeros((len(part), len(sphere), 3), np.float32)
     weights = np.zeros(facing.shape, np.float32)
     colors[rows, columns] = pixels.rgb / np.maximum(pixels.alpha, 0.3)[:, None]
     weights[rows, columns] = solid * np.minimum(facing[rows, columns], 0.5)
-    unseen = weights.sum(axis=1) == 0
-    weights[unseen] = 1e-3
-    colors[unseen] = 0.2
+    hidden = weights.sum(axis=1) == 0
+    weights[hidden] = 1.0
+    colors[hidden] = srgb_to_linear(part.taken(hidden).base_colors())[:, None]
     return colors, weights

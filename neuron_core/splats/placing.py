@@ -12,6 +12,7 @@ from neuron_core.cameras.dome import fibonacci_dome, field_of_view, framing_dist
 from neuron_core.foundation import interrupts
 from neuron_core.foundation.colors import linear_to_srgb
 from neuron_core.splats.cloud import Splats, quaternions_of, rotation_matrices
+from neuron_core.splats.harmonics import CONSTANT
 from neuron_core.voxels.render import Renderer
 
 FOCAL_MM, APERTURE_MM = 50.0, 36.0
@@ -21,7 +22,7 @@ THIN = 0.18  # the one along the normal
 FIRST_OPACITY = 0.9
 FINE = 1 / 1.5  # distance between splats where the surface bends or changes, and elsewhere 1
 BUSY = 0.4  # part of the surface that gets the fine distance
-STEP_BACK = 2.0  # voxels from where a point is looked at again
+STEP_BACK = 1.0  # voxels from where a point is looked at again
 SUNK = 0.9  # pixels by which splats lie below the surface
 THICKNESS = 0.3  # the most of what is there by which they do
 OFFSET = (1 << 20) - 1
@@ -95,7 +96,7 @@ def _confirmed(
 
 
 def place(points: SurfacePoints, count: int) -> Splats:
-    """About `count` splats, and not more, on the surface that the points lie on; gray."""
+    """About `count` splats, and not more, on the surface that the points lie on, each in one color, sRGB."""
     fine = _busy(points, count)
     low, high = 1e-7, float(np.ptp(points.positions, axis=0).max()) + 1e-6
     for _ in range(14):
@@ -169,12 +170,14 @@ def _clustered(points: SurfacePoints, cells: np.ndarray, spacings: np.ndarray) -
         [COVERING / np.sqrt(1 + 2 * bending), np.full_like(spacing, COVERING), THIN + 0.2 * bending], axis=1
     )
     count = len(centers)
+    colors = np.zeros((count, 16, 3), np.float32)
+    colors[:, 0] = (_means(points.colors, members)[0] - 0.5) / CONSTANT
     return Splats(
         centers.astype(np.float32),
         quaternions_of(axes),
         scales.astype(np.float32),
         np.full(count, FIRST_OPACITY, np.float32),
-        np.zeros((count, 16, 3), np.float32),
+        colors,
     )
 
 
