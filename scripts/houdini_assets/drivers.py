@@ -373,7 +373,7 @@ PUBLISH = _driver(
             "steps",
             "Refinement",
             0,
-            "Steps that fit the splats to drawn views; 900 make them much better and take minutes on a CPU.",
+            "Steps that fit the splats to drawn views; 1300 make them much better and take minutes on a CPU.",
             "0! 2000",
             disable_when="{ splats == 0 }",
         ),
