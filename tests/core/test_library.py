@@ -87,8 +87,8 @@ def strangers(tmp_path_factory):
     looks = [look for look in map(find_look, hidden) if look is not None]
     opaque = [look.name for look in looks if not principled(material_of(look)).transmissive]
     config = DatasetConfig(
-        tmp_path_factory.mktemp("strangers") / "dataset", materials=",".join(opaque[::16]), views=1, val_views=0,
-        test_views=1, resolution=48, surface_views=0, spp=1, truth_db=28.0, truth_spp=32,
+        tmp_path_factory.mktemp("strangers") / "dataset", materials=",".join(opaque[::16]), views=1,
+        val_views=0, test_views=1, resolution=48, surface_views=0, spp=1, truth_db=28.0, truth_spp=32,
     )  # fmt: skip
     render_dataset(config, Silent())
     return open_dataset(config.out)
