@@ -61,7 +61,7 @@ def viewing_dome(
 
 
 def surface_points(
-    renderer: Renderer, aabb: np.ndarray, voxel_size: float, cameras: int = 56, size: int = 176
+    renderer: Renderer, aabb: np.ndarray, voxel_size: float, cameras: int = 192, size: int = 160
 ) -> SurfacePoints:
     """What rays from all around meet first."""
     found: list[tuple[np.ndarray, ...]] = []
