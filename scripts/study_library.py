@@ -293,6 +293,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--materials", default="builtin:240+150@1")
     parser.add_argument("--preset", default="library", choices=("library-small", "library"))
+    parser.add_argument("--steps", type=int, help="of the field; those of the preset if left out")
     parser.add_argument("--blank-steps", type=int, default=2000, help="of the prompt-agnostic model")
     arguments = parser.parse_args()
     folder = arguments.folder
@@ -307,7 +308,8 @@ def main() -> None:
         "--resolution", 128, "--views", 1, "--val-views", 0, "--test-views", 1, "--surface-views", 0,
     )  # fmt: skip
     training = ("--preset", arguments.preset, "--validate-every", 0)
-    neuron(folder, "train", "train", folder / "dataset", folder / "run", *training)
+    steps = () if arguments.steps is None else ("--steps", arguments.steps)
+    neuron(folder, "train", "train", folder / "dataset", folder / "run", *training, *steps)
     neuron(
         folder, "train blank", "train", folder / "dataset", folder / "blank", *training,
         "--encoder", "blank", "--steps", arguments.blank_steps,
