@@ -13,7 +13,7 @@ class BenchConfig:
     the file already are kept too; --overwrite measures them again.
     """
 
-    out: Path = Path("neuron-bench.json")
+    out: Path = Path("neuron-bench/figures.json")
     """Where the figures go; the same as a table beside it, with the ending .md."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where to draw and train. Peers run on the CPU."""

@@ -34,6 +34,11 @@ class FitSettings:
     seed: int = 0
 
 
+def _side(count: int) -> int:
+    """Of the pictures in which surfaces are looked for, in pixels: few splats need few rays."""
+    return int(np.clip(0.6 * np.sqrt(count), 72, 160))
+
+
 def fit_splats(
     baked: Baked, slug: str, settings: FitSettings, device: str = "cpu", tell: Tell = lambda *said: None
 ) -> Splats:
@@ -44,7 +49,7 @@ def fit_splats(
     renderer = Renderer(baked.nvf, baked.shader, baked.looks[slug], device)
     aabb, voxel = np.array(baked.manifest.aabb), baked.nvf.voxel_size
     tell(0.0, "place", "looking for the surface")
-    points = surface_points(renderer, aabb, voxel)
+    points = surface_points(renderer, aabb, voxel, size=_side(settings.most_splats))
     if len(points.areas) < FEW_POINTS:
         raise SplatError(f"{baked.path} shows no surface to place splats on.", "Look at it: neuron render")
     share = FIRST_SHARE if settings.steps else 1.0

@@ -44,11 +44,11 @@ def study(tmp_path_factory):
     )  # fmt: skip
     render_dataset(config, Silent())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(described, "combinations", lambda: combinations()[::8])
+        patch.setattr(described, "combinations", lambda: combinations()[::16])
         patch.setattr(described, "POINTS", 512)
         plan = presets.SURFACE_PLANS["library-small"].stages
-        shape = replace(plan["geometry"], steps=200, batch=2048)
-        small = presets.Plan({"geometry": shape, "appearance": replace(plan["appearance"], steps=260)})
+        shape = replace(plan["geometry"], steps=120, batch=2048)
+        small = presets.Plan({"geometry": shape, "appearance": replace(plan["appearance"], steps=180)})
         patch.setitem(presets.SURFACE_PLANS, "library-small", small)
         for name, encoder in (("run", "embedded"), ("blank", "blank")):
             wanted = TrainConfig(

@@ -92,7 +92,7 @@ def test_any_byte_may_be_wrong_and_only_named_errors_come_of_it(tmp_path):
         )
     )
     random = np.random.default_rng(1)
-    for place in random.integers(0, min(len(content), 2000), 150):
+    for place in random.integers(0, min(len(content), 2000), 60):
         wrong = bytearray(content)
         wrong[place] ^= int(random.integers(1, 256))
         (tmp_path / "a.vdb").write_bytes(bytes(wrong))
