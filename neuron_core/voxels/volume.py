@@ -31,7 +31,7 @@ class VoxelSamples:
 def voxel_samples(baked: Baked, slug: str, around: bool = False) -> VoxelSamples:
     """What a look is like at every sample with density; with `around` also at those beside one.
 
-    They are in the order of their places.     Raises VoxelError for a field without density.
+    They are in the order of their places. Raises VoxelError for a field without density.
     """
     nvf = baked.nvf
     bricks, places = np.divmod(nvf.active.astype(np.int64), SIDE**3)

@@ -119,18 +119,23 @@ def _of_launcher(variables: Mapping[str, str]) -> list[Path]:
     if launcher is None:
         return []
     try:
-        done = subprocess.run(
-            [launcher, "-0p"],
-            env=dict(variables),
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-            creationflags=engine.NO_WINDOW,
-        )
+        return listed_by_launcher(_printed([launcher, "-0p"], variables))
     except (OSError, subprocess.TimeoutExpired):
         return []
-    return listed_by_launcher(done.stdout)
+
+
+def _printed(command: list[str], variables: Mapping[str, str]) -> str:
+    """What a short command prints. Raises OSError or TimeoutExpired."""
+    done = subprocess.run(
+        command,
+        env=dict(variables),
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+        creationflags=engine.NO_WINDOW,
+    )
+    return done.stdout
 
 
 def listed_by_launcher(text: str) -> list[Path]:
@@ -148,16 +153,7 @@ def _of_houdini(home: str) -> list[Path]:
 def _version_of(python: Path, variables: Mapping[str, str]) -> tuple[int, int] | None:
     """What it says; None if it does not run or cannot make environments."""
     try:
-        done = subprocess.run(
-            [str(python), "-c", _ASK],
-            env=dict(variables),
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-            creationflags=engine.NO_WINDOW,
-        )
-        major, minor = map(int, done.stdout.split())
+        major, minor = map(int, _printed([str(python), "-c", _ASK], variables).split())
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
     return (major, minor)

@@ -133,7 +133,7 @@ def test_programs_open_no_console_on_windows(engine):
     """Every process is started with the flag; elsewhere the flag is nothing."""
     assert engine.NO_WINDOW == 0
     package = PROJECT / "python3.11libs" / "neuron_houdini"
-    for name, count in (("engine", 1), ("husk", 1), ("setup", 3)):
+    for name in ("engine", "husk", "setup"):
         text = (package / f"{name}.py").read_text()
         starts = text.count("subprocess.Popen(\n") + text.count("subprocess.run(\n")
-        assert starts == text.count("creationflags=") == count, name
+        assert starts == text.count("creationflags=") >= 1, name

@@ -17,6 +17,7 @@ from neuron_core.geometry.surroundings import near_surface, surroundings_of
 from neuron_core.materials.principled import Principled, principled, varying_inputs
 from neuron_core.materials.procedural import follows_shape
 from neuron_core.materials.record import Material
+from neuron_core.tasks.dataset.sensor import sensor_of
 
 NEUTRAL = {"type": "principled", "base_color": {"type": "rgb", "value": 0.18}, "roughness": 0.6}
 TRANSMISSIVE_BOUNCES = 10  # more than of others: light crosses many surfaces of nested shells
@@ -238,30 +239,7 @@ class MitsubaRenderer:
                 "Render from an undistorted camera with fl_x = fl_y.",
             )
         center, radius = self._taken().bounding_sphere()
-        distance = float(np.linalg.norm(camera.position - center))
-        film = {
-            "type": "hdrfilm",
-            "width": camera.width,
-            "height": camera.height,
-            "pixel_format": "rgba",
-            "component_format": "float32",
-            "rfilter": {"type": "box"},
-        }
-        pose = camera.c2w @ np.diag([-1.0, 1.0, -1.0, 1.0])  # Mitsuba looks down +Z, +X to the left
-        return self._mi.load_dict(
-            {
-                "type": "perspective",
-                "fov_axis": "x",
-                "fov": math.degrees(2.0 * math.atan(camera.width / (2.0 * camera.fl_x))),
-                "principal_point_offset_x": 0.5 - camera.cx / camera.width,
-                "principal_point_offset_y": 0.5 - camera.cy / camera.height,
-                "near_clip": max(1e-4 * radius, 0.01 * (distance - radius)),
-                "far_clip": 2.0 * (distance + 2.0 * radius),
-                "to_world": self._mi.ScalarTransform4f(pose),
-                "film": film,
-                "sampler": sampler,
-            }
-        )
+        return sensor_of(self._mi, camera, center, radius, sampler)
 
 
 def padded_grid(aabb: np.ndarray, cells: int) -> tuple[np.ndarray, np.ndarray, tuple[int, int, int]]:

@@ -1,6 +1,5 @@
 """Draw an exported mesh with Mitsuba: what is hit first, in the color of its texture or vertices."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from neuron_core.foundation.colors import linear_to_srgb, srgb_to_linear
 from neuron_core.foundation.progress import Reporter
 from neuron_core.splats.drawing import magnified
 from neuron_core.surfaces.usd_reading import ShownMesh
+from neuron_core.tasks.dataset.sensor import sensor_of
 from neuron_core.tasks.dataset.variants import choose_variant
 from neuron_core.tasks.evaluate.drawn import SAMPLES, Picture
 
@@ -49,30 +49,8 @@ class MeshDrawer:
         return values[..., :3], values[..., 3] > 0
 
     def _sensor(self, camera: Camera) -> Any:
-        film = {
-            "type": "hdrfilm",
-            "width": camera.width,
-            "height": camera.height,
-            "pixel_format": "rgba",
-            "component_format": "float32",
-            "rfilter": {"type": "box"},
-        }
-        distance = float(np.linalg.norm(camera.position - self._center))
-        pose = camera.c2w @ np.diag([-1.0, 1.0, -1.0, 1.0])  # Mitsuba looks down +Z, +X to the left
-        return self._mi.load_dict(
-            {
-                "type": "perspective",
-                "fov_axis": "x",
-                "fov": math.degrees(2.0 * math.atan(camera.width / (2.0 * camera.fl_x))),
-                "principal_point_offset_x": 0.5 - camera.cx / camera.width,
-                "principal_point_offset_y": 0.5 - camera.cy / camera.height,
-                "near_clip": max(1e-4 * self._radius, 0.01 * (distance - self._radius)),
-                "far_clip": 2.0 * (distance + 2.0 * self._radius),
-                "to_world": self._mi.ScalarTransform4f(pose),
-                "film": film,
-                "sampler": {"type": "stratified", "sample_count": 1, "jitter": False},
-            }
-        )
+        sampler: dict[str, object] = {"type": "stratified", "sample_count": 1, "jitter": False}
+        return sensor_of(self._mi, camera, self._center, self._radius, sampler)
 
     def _mesh(self, shown: ShownMesh) -> Any:
         """Corners are not shared where there are UVs: each triangle has its own."""
