@@ -247,7 +247,7 @@ def _tag(entry: MaterialEntry) -> str:
     return _material(entry).tags.condition
 
 
-def measure(folder: Path, arguments: argparse.Namespace) -> Mapping[str, object]:
+def measure(folder: Path, arguments: argparse.Namespace, judge: study_judge.Judge) -> Mapping[str, object]:
     """All figures of a run, of the prompt-agnostic one beside it and of the second encoder."""
     dataset = open_dataset(folder / "dataset")
     held_out = [entry for entry in dataset.materials if entry.split == "compositional" and entry.supported]
@@ -262,7 +262,6 @@ def measure(folder: Path, arguments: argparse.Namespace) -> Mapping[str, object]
     )
     result = evaluate(config, Silent())
     artist = Artist(folder / "run", dataset)
-    judge = study_judge.load_or_train(folder / "judge", arguments.materials)
     return {
         "preset": arguments.preset,
         "materials": arguments.materials,
@@ -307,6 +306,9 @@ def main() -> None:
         folder, "pairs", "dataset", folder / "pairs", "--materials", worn_and_clean(),
         "--resolution", 128, "--views", 1, "--val-views", 0, "--test-views", 1, "--surface-views", 0,
     )  # fmt: skip
+    began = time.perf_counter()
+    judge = study_judge.load_or_train(folder / "judge", arguments.materials)
+    keep_time(folder, "second encoder", time.perf_counter() - began)
     training = ("--preset", arguments.preset, "--validate-every", 0)
     steps = () if arguments.steps is None else ("--steps", arguments.steps)
     neuron(folder, "train", "train", folder / "dataset", folder / "run", *training, *steps)
@@ -314,7 +316,7 @@ def main() -> None:
         folder, "train blank", "train", folder / "dataset", folder / "blank", *training,
         "--encoder", "blank", "--steps", arguments.blank_steps,
     )  # fmt: skip
-    figures = measure(folder, arguments)
+    figures = measure(folder, arguments, judge)
     write_json(folder / "figures.json", dict(figures))
     print(markdown(figures["categories"]))  # type: ignore[arg-type]
     print(json.dumps({key: value for key, value in figures.items() if key != "categories"}, indent=1))
