@@ -1,13 +1,16 @@
 """Words for materials: prompts from tags, and tags from names.
 
 Every prompt begins with the base noun. What is chosen is a function of the material's name, the
-seed and the index alone. Paraphrases use sentence forms and words that prompts never use.
+seed and the index alone. Prompts now and then leave out what goes without saying: the usual finish
+and the usual color of a base. Paraphrases use sentence forms and words that prompts never use.
 """
 
 import random
 import re
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
+from neuron_core.materials import grammar_tables
 from neuron_core.materials.record import Material, Tags, slug
 from neuron_core.materials.words import BASES, COLORS, CONDITIONS, FINISHES, Words, kept, usual
 
@@ -45,7 +48,19 @@ _KEPT_FORMS = (
 )
 _KEPT_BARE_FORMS = ("{base} as a material", "{base}, nothing else", "{base} seen up close")
 _TRIES = 40
-Pick = Callable[[Words, str], tuple[str, ...]]
+
+
+class _Manner(NamedTuple):
+    """A way of writing prompts."""
+
+    pick: Callable[[Words, str], tuple[str, ...]]
+    forms: tuple[str, ...]
+    bare_forms: tuple[str, ...]
+    left_out: float  # how often what goes without saying is not said
+
+
+_USUAL = _Manner(usual, _FORMS, _BARE_FORMS, 0.3)
+_KEPT = _Manner(kept, _KEPT_FORMS, _KEPT_BARE_FORMS, 0.0)
 
 
 def canonical_prompt(material: Material) -> str:
@@ -56,12 +71,12 @@ def canonical_prompt(material: Material) -> str:
 
 def prompts(material: Material, count: int, seed: int) -> list[str]:
     """`count` ways to ask for a material, distinct as long as there are enough; never a word twice."""
-    return _distinct(material, count, f"{seed}", usual, _FORMS, _BARE_FORMS)
+    return _distinct(material, count, f"{seed}", _USUAL)
 
 
 def paraphrases(material: Material, count: int, seed: int) -> list[str]:
     """`count` other ways to ask for it, in forms and mostly in words that `prompts` never uses."""
-    return _distinct(material, count, f"kept/{seed}", kept, _KEPT_FORMS, _KEPT_BARE_FORMS)
+    return _distinct(material, count, f"kept/{seed}", _KEPT)
 
 
 def every_word() -> Iterator[str]:
@@ -73,15 +88,13 @@ def every_word() -> Iterator[str]:
         yield form.format(base="", words="", and_words="and")
 
 
-def _distinct(
-    material: Material, count: int, key: str, pick: Pick, forms: Sequence[str], bare: Sequence[str]
-) -> list[str]:
+def _distinct(material: Material, count: int, key: str, manner: _Manner) -> list[str]:
     chosen: list[str] = []
     for index in range(count):
         own = f"{key}/{material.name}/{index}"
-        attempts = (_written(material, f"{own}/{n}", pick, forms, bare) for n in range(_TRIES))
+        attempts = (_written(material, f"{own}/{n}", manner) for n in range(_TRIES))
         fresh = next((text for text in attempts if text not in chosen), None)
-        chosen.append(fresh or _written(material, own, pick, forms, bare))
+        chosen.append(fresh or _written(material, own, manner))
     return chosen
 
 
@@ -104,17 +117,24 @@ def _base(material: Material) -> str:
     return material.tags.base or material.name.replace("-", " ")
 
 
-def _written(material: Material, key: str, pick: Pick, forms: Sequence[str], bare: Sequence[str]) -> str:
+def _written(material: Material, key: str, manner: _Manner) -> str:
     """One prompt; falls back to the canonical one if the choices would repeat a word."""
     dice = random.Random(key)  # seeded by text: the same on every platform
-    tags = material.tags
-    base = dice.choice(pick(BASES, _base(material)))
-    said = ((COLORS, tags.color), (FINISHES, tags.finish), (CONDITIONS, tags.condition))
-    words = [dice.choice(pick(table, tag)) for table, tag in said if tag]
+    tags, silent = material.tags, _goes_without_saying(material.tags)
+    base = dice.choice(manner.pick(BASES, _base(material)))
+    tables = ((COLORS, tags.color), (FINISHES, tags.finish), (CONDITIONS, tags.condition))
+    said = [(table, tag) for table, tag in tables if tag not in silent or dice.random() >= manner.left_out]
+    words = [dice.choice(manner.pick(table, tag)) for table, tag in said if tag]
     dice.shuffle(words)
-    form = dice.choice(forms if words else bare)
+    form = dice.choice(manner.forms if words else manner.bare_forms)
     text = form.format(base=base, words=", ".join(words), and_words=" and ".join(words))
     return text if not _repeats(text) else canonical_prompt(material)
+
+
+def _goes_without_saying(tags: Tags) -> tuple[str, ...]:
+    """The usual finish and color of a base of the grammar."""
+    base = grammar_tables.BASES.get(tags.base)
+    return () if base is None else (*base.finishes[:1], *base.colors[:1])
 
 
 def _repeats(text: str) -> bool:

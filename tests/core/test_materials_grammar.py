@@ -225,6 +225,15 @@ def test_prompts_and_paraphrases_are_clean_and_apart(item, seed):
         assert text == text.strip() and "  " not in text and "{" not in text and " ," not in text
 
 
+def test_only_what_is_usual_goes_without_saying():
+    usual, unusual = find("leather-brown-satin-worn"), find("leather-red-matte-worn")
+    assert usual is not None and unusual is not None
+    silent = [text for text in prompts(material_of(usual), 60, 0) if "brown" not in text]
+    assert 0 < len(silent) < 30
+    assert all("red" in text for text in prompts(material_of(unusual), 60, 0))
+    assert all("brown" in text for text in paraphrases(material_of(usual), 20, 0))
+
+
 def test_prompts_of_a_material_have_at_least_six_forms():
     item = find("car-paint-red-satin-worn")
     assert item is not None
