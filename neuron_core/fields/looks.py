@@ -104,11 +104,7 @@ def distinct_places(nvf: Nvf) -> tuple[Float[np.ndarray, "U 3"], Int32[np.ndarra
 @torch.no_grad()
 def _prepare(field: Field, points: Float[Tensor, "U 3"]) -> tuple[Tensor, Tensor | None]:
     """The first hidden units [U, H] before a prompt acts, and what the fine levels add to them."""
-    units = field.units(points)
-    structure = field.geometry(units.clamp(0.0, 1.0))
-    if field.spec.surface == "distance":
-        units = units - structure.values[:, None] * structure.normals
-        structure = field.geometry(units.clamp(0.0, 1.0))
+    units, structure = field.at_surface(field.units(points))
     material = field.material
     inputs = [material.grid(units), structure.features, structure.normals, units * 2 - 1]
     hidden = material.first(torch.cat(inputs, dim=-1))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from neuron_core.fields import render
-from neuron_core.fields.field import Field, GeometryBranch
+from neuron_core.fields.field import MET_BELOW, Field, GeometryBranch
 from neuron_core.fields.spec import CODE_CHANNELS, FieldError, FieldSpec
 from neuron_core.fields.volume import march_spec, sample_rays
 from tests.core.small_fields import directions, small_field
@@ -37,6 +37,15 @@ def test_densities_do_not_know_of_prompts(changes):
     first, second = (field.query(points, prompt, rays_d) for prompt in torch.randn(2, 6))
     assert float((first[1] - second[1]).detach().abs().max()) == 0.0
     assert not torch.equal(first[0], second[0])
+
+
+def test_a_ray_straight_at_a_surface_loses_half_its_light_where_codes_are_asked_for():
+    field = small_field()
+    depths = torch.linspace(-1.0, MET_BELOW, 20001, dtype=torch.float64)  # ramps, from outside
+    sigmas = field.sigmas(-depths * field.spec.ramp)
+    metres = field.spec.ramp * 2 * field.spec.half_side
+    depth = torch.trapezoid(sigmas, depths * metres)
+    assert float(torch.exp(-depth)) == pytest.approx(0.5, abs=1e-3)
 
 
 def test_gradients_of_the_prompt_branch_never_reach_the_geometry_through_densities():

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from neuron_core.datasets.reader import open_dataset
-from neuron_core.fields.field import Field
+from neuron_core.fields.field import Field, Structure
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.progress import Silent
 from neuron_core.prompts import load_encoder
@@ -15,7 +16,7 @@ from neuron_core.tasks.train import presets
 from neuron_core.tasks.train.frame_data import read_frames
 from neuron_core.tasks.train.preview import Preview
 from neuron_core.tasks.train.run import encode_prompts
-from neuron_core.tasks.train.stages import AppearanceStage
+from neuron_core.tasks.train.stages import AppearanceStage, met_at
 from neuron_core.tasks.train.surface_data import read_surface
 
 CPU = torch.device("cpu")
@@ -109,3 +110,32 @@ def test_previews_show_what_their_camera_saw(dataset, names, tmp_path):
 def test_frames_ask_for_pictures_from_all_cameras(dataset, names):
     with pytest.raises(NeuronError, match="from some of its training cameras only"):
         read_frames(dataset, names, CPU)
+
+
+class _Ball(torch.nn.Module):
+    """A geometry branch that knows a ball of a quarter of the cube's side by heart."""
+
+    def forward(self, units):
+        away = units - 0.5
+        distances = away.norm(dim=-1)
+        normals = away / distances.clamp_min(1e-6)[:, None]
+        return Structure(distances - 0.25, normals, torch.zeros(len(units), 8))
+
+
+def test_colors_are_learned_where_a_picture_will_ask_for_them():
+    field = Field(presets.surface_spec("cpu-demo", np.array([[-0.5] * 3, [0.5] * 3]), 8))
+    field.geometry = _Ball()  # type: ignore[assignment]
+    side = 2 * field.spec.half_side
+    ramp = field.spec.ramp * side
+    random = torch.Generator().manual_seed(0)
+    outward = F.normalize(torch.randn(400, 3, generator=random), dim=-1)
+    rays_d = F.normalize(torch.randn(400, 3, generator=random) - 2.0 * outward, dim=-1)
+    facing = -(rays_d * outward).sum(-1) > 0.3
+    outward, rays_d = outward[facing], rays_d[facing]
+    points = field.center + 0.25 * side * outward
+    met = met_at(field, points, rays_d)
+    along = (met - points) - ((met - points) * rays_d).sum(-1, keepdim=True) * rays_d
+    assert along.norm(dim=-1).max() < 1e-4 * side
+    assert ((met - field.center).norm(dim=-1) - 0.25 * side).abs().max() < 0.3 * ramp
+    stray = points + 20 * ramp * outward
+    torch.testing.assert_close(met_at(field, stray, outward), stray)

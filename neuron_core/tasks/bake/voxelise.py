@@ -57,11 +57,7 @@ def codes_of(field: Field, nvf: Nvf, prompts: Tensor) -> np.ndarray:
     style = field.material.style(prompts)
     codes = np.empty((len(prompts), len(positions), CODE_CHANNELS), np.float32)
     for rows, points in _chunks(positions):
-        units = field.units(points.to(field.center.device))
-        structure = _structure_at(field, units)
-        if field.spec.surface == "distance":
-            units = units - structure.values[:, None] * structure.normals
-            structure = field.geometry(units.clamp(0, 1))
+        units, structure = field.at_surface(field.units(points.to(field.center.device)))
         codes[:, rows] = field.material(units, structure, style)[..., :CODE_CHANNELS].cpu().numpy()
     return codes
 

@@ -31,7 +31,7 @@ from neuron_core.tasks.train.volume_stage import VolumeStage
 
 NOT_IN_FINGERPRINT = ("dataset", "out", "device", "validate_every", "overwrite", "encoder_weights")
 SPACE_CELLS = 64
-WORDINGS = 6  # of every prompt that training draws from
+WORDINGS = 16  # of every prompt that training draws from
 
 
 def run(config: TrainConfig, report: Reporter) -> dict[str, object]:

@@ -31,8 +31,9 @@ OFF_SURFACE = 0.25  # weight of normals beside the surface
 SMALL_CODES = 1e-4  # penalties: on the size of codes,
 LITTLE_DETAIL = 1e-4  # and on looks that use fine levels
 FAINT = 0.05  # reflected rays that meet less are taken to meet nothing
-TRACED = 1 << 15  # reflected rays at once
-SHAKE = 0.1  # length of what is added to prompt vectors, whose length is 1
+TRACED = 1 << 15  # rays at once
+AROUND = 4.0  # ramps before and behind a surface point in which its ray should meet something
+SHAKE = 0.4  # length of what is added to prompt vectors, whose length is 1
 READER_WIDTH = 32  # hidden units of what reads records in codes
 RECORDS = 0.05  # weight of what records say, beside pictures
 DESCRIBED_LOOKS, DESCRIBED_POINTS = 16, 512  # of a step
@@ -353,6 +354,7 @@ def _lessons(field: Field, pool: SurfacePool) -> tuple[list[Lesson], Tensor, Ten
     lessons, points, rays_d, first = [], [], [], 0
     for sight in pool.sights:
         edges = sight.edges
+        own = met_at(field, pool.points[sight.smooth], pool.rays_d[sight.smooth])
         fan, directions = edges.rays_d.shape[1], edges.rays_d.reshape(-1, 3)
         met, opacities = trace(field, edges.rays_o.repeat_interleave(fan, 0), directions)
         lessons.append(
@@ -364,9 +366,9 @@ def _lessons(field: Field, pool: SurfacePool) -> tuple[list[Lesson], Tensor, Ten
                 opacities.reshape(-1, fan, 1),
             )
         )
-        points += [pool.points[sight.smooth], met]
+        points += [own, met]
         rays_d += [pool.rays_d[sight.smooth], directions]
-        first += len(sight.smooth) + len(met)
+        first += len(own) + len(met)
     return lessons, torch.cat(points), torch.cat(rays_d)
 
 
@@ -376,6 +378,16 @@ class Mirrored(NamedTuple):
     units: Float[Tensor, "N 3"]  # in the field's cube; anything where nothing is met
     directions: Float[Tensor, "N 3"]
     opacities: Float[Tensor, " N"]
+
+
+@torch.no_grad()
+def met_at(field: Field, points: Float[Tensor, "N 3"], rays_d: Float[Tensor, "N 3"]) -> Float[Tensor, "N 3"]:
+    """Where rays to surface points meet the geometry that was learned: a picture of the field will ask
+    for colors there, not at the point. The point itself where it is far from what was learned."""
+    far = AROUND * field.spec.ramp * 2 * field.spec.half_side
+    met, opacities = trace(field, points - far * rays_d, rays_d)
+    near = (opacities > 0.5) & ((met - points).norm(dim=-1) < far)
+    return torch.where(near[:, None], met, points)
 
 
 @torch.no_grad()
