@@ -7,6 +7,7 @@ import numpy as np
 from pxr import Gf, Sdf, Tf, Usd, UsdGeom, Vt
 
 from neuron_core.foundation.files import replacing
+from neuron_core.scene.models import new_model
 from neuron_core.splats import harmonics
 from neuron_core.splats.cloud import Encoding, SplatError, Splats, checked, joined, normalised
 from neuron_core.splats.moving import transformed
@@ -45,16 +46,7 @@ def write_usd(
 
 
 def _author(path: Path, splats: Splats, name: str, half: bool, as_points: bool) -> None:
-    layer = Sdf.Layer.CreateNew(str(path)) if not path.exists() else None
-    if layer is None:
-        path.unlink()
-        layer = Sdf.Layer.CreateNew(str(path))
-    stage = Usd.Stage.Open(layer)
-    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
-    UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)
-    root = UsdGeom.Xform.Define(stage, f"/{Tf.MakeValidIdentifier(name)}")
-    Usd.ModelAPI(root).SetKind("component")
-    stage.SetDefaultPrim(root.GetPrim())
+    stage, root = new_model(path, name)
     define = author_points if as_points else author
     define(stage, root.GetPath().AppendChild("splats"), splats, half)
     stage.Save()

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from pxr import Gf, Sdf, Tf, Usd, UsdGeom, UsdShade, UsdUtils, Vt
+from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade, UsdUtils, Vt
 
 from neuron_core.foundation.files import replacing, write_bytes
 from neuron_core.images.pictures import encode_png
 from neuron_core.materials.record import Material
+from neuron_core.scene.models import new_model
 from neuron_core.surfaces.baking import Dressed
 from neuron_core.surfaces.materials import author_baked, author_lit
 from neuron_core.surfaces.mesh import SurfaceError
@@ -131,14 +132,7 @@ def _remove(folder: Path, names: Mapping[str, bytes]) -> None:
 
 
 def _author(file: Path, name: str, fill: Fill, folder: str) -> None:
-    file.unlink(missing_ok=True)
-    layer = Sdf.Layer.CreateNew(str(file))
-    stage = Usd.Stage.Open(layer)
-    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
-    UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)
-    root = UsdGeom.Xform.Define(stage, f"/{Tf.MakeValidIdentifier(name)}").GetPrim()
-    Usd.ModelAPI(root).SetKind("component")
-    stage.SetDefaultPrim(root)
+    stage, root = new_model(file, name)
     fill(stage, root, folder)
     stage.Save()
 

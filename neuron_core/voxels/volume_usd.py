@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from pxr import Gf, Sdf, Tf, Usd, UsdGeom, UsdVol, Vt
+from pxr import Gf, Sdf, Tf, Usd, UsdVol, Vt
 
 from neuron_core.foundation.files import replacing
+from neuron_core.scene.models import new_model
 from neuron_core.voxels.vdb import VdbGrid
 
 MORE_NAMES = {"Cd": ("color",)}  # under which other programs look for a grid
@@ -18,13 +19,7 @@ def write_volume_stage(path: Path, file: Path, grids: Sequence[VdbGrid]) -> None
     The file is named relative to the stage. Whole or not at all.
     """
     with replacing(Path(path)) as temporary:
-        temporary.unlink(missing_ok=True)
-        stage = Usd.Stage.Open(Sdf.Layer.CreateNew(str(temporary)))
-        UsdGeom.SetStageMetersPerUnit(stage, 1.0)
-        UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)
-        root = UsdGeom.Xform.Define(stage, f"/{Tf.MakeValidIdentifier(Path(path).stem)}")
-        Usd.ModelAPI(root).SetKind("component")
-        stage.SetDefaultPrim(root.GetPrim())
+        stage, root = new_model(temporary, Path(path).stem)
         volume = UsdVol.Volume.Define(stage, root.GetPath().AppendPath("volume"))
         for grid in grids:
             field = _field(stage, volume.GetPath().AppendChild(Tf.MakeValidIdentifier(grid.name)), file, grid)

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pxr import Gf, Sdf, Tf, Usd, UsdGeom
+from pxr import Gf, Tf, Usd, UsdGeom
 
 from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
 from neuron_core.foundation.files import replacing
 from neuron_core.foundation.interrupts import stop_if_requested
 from neuron_core.foundation.progress import Part, Reporter
 from neuron_core.scene import schema
+from neuron_core.scene.models import new_model
 from neuron_core.scene.nodes import read_stage
 from neuron_core.scene.records import AssetNode
 from neuron_core.splats.cloud import Splats, joined
@@ -141,13 +142,7 @@ def _write_stage(
     path: Path, placements: Sequence[tuple[Source, np.ndarray]], files: Mapping[Source, Path]
 ) -> None:
     with replacing(path) as temporary:
-        temporary.unlink(missing_ok=True)
-        stage = Usd.Stage.Open(Sdf.Layer.CreateNew(str(temporary)))
-        UsdGeom.SetStageMetersPerUnit(stage, 1.0)
-        UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)
-        root = UsdGeom.Xform.Define(stage, f"/{Tf.MakeValidIdentifier(path.stem)}")
-        Usd.ModelAPI(root).SetKind("assembly")
-        stage.SetDefaultPrim(root.GetPrim())
+        stage, root = new_model(temporary, path.stem, "assembly")
         for index, (source, matrix) in enumerate(placements):
             file = files[source]
             name = f"{Tf.MakeValidIdentifier(file.stem)}_{index:04d}"
