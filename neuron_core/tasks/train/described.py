@@ -34,7 +34,7 @@ WIDTH = 8  # numbers in them: the color has three
 GREY = float(linear_to_srgb(np.array(0.18)))
 NEUTRAL = np.array([GREY, GREY, GREY, 1.0, 0.0, 0.0, 0.0, 0.0], np.float32)
 POINTS, NEUTRAL_POINTS = 3072, 512  # on parts that take the material, and on those that do not
-WORDINGS = 8
+WORDINGS = 4
 SMALLEST_SPREAD = 0.05  # what hardly any material has is not blown up
 
 
