@@ -7,7 +7,6 @@ says how long each step took in the run that did most of it.
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import study_judge
+import study_tables
 import torch
 
 from neuron_core.datasets.reader import Dataset, MaterialEntry, open_dataset
@@ -32,7 +32,6 @@ from neuron_core.prompts.steering import steered
 from neuron_core.tasks.evaluate.baselines import known_materials
 from neuron_core.tasks.evaluate.config import EvaluateConfig
 from neuron_core.tasks.evaluate.run import run as evaluate
-from neuron_core.tasks.evaluate.summary import markdown
 from neuron_core.tasks.render.field_tracer import FieldTracer
 from neuron_core.tasks.render.tracing import draw
 from neuron_core.tasks.train.checkpoint import load_run
@@ -318,8 +317,7 @@ def main() -> None:
     )  # fmt: skip
     figures = measure(folder, arguments, judge)
     write_json(folder / "figures.json", dict(figures))
-    print(markdown(figures["categories"]))  # type: ignore[arg-type]
-    print(json.dumps({key: value for key, value in figures.items() if key != "categories"}, indent=1))
+    print(study_tables.tables(figures))
 
 
 if __name__ == "__main__":
