@@ -153,7 +153,7 @@ def locality(artist: Artist, held_out: Sequence[MaterialEntry], camera: str) -> 
     outside = shown[0].alphas == 0.0
     images = [picture.over_white()[0] for picture in shown]
     worn = [entry for entry in held_out if "worn" in _tag(entry) or "dirty" in _tag(entry)]
-    ratios = [_low_to_high(*_with_and_without(artist, entry, camera)) for entry in worn]
+    ratios = [low_to_high(*_with_and_without(artist, entry, camera)) for entry in worn]
     return {
         "largest_density_change": float((sigmas[0] - sigmas[1]).abs().max()),
         "alphas_identical": float(np.array_equal(shown[0].alphas, shown[1].alphas)),
@@ -177,7 +177,7 @@ def sliders(artist: Artist, camera: str) -> dict[str, float]:
             )
             pictures = artist.pictures(vectors, camera).reshape(9, -1)
             way = pictures[-1] - pictures[0]
-            ranks.append(_spearman(pictures @ way))
+            ranks.append(spearman(pictures @ way))
         found[axis] = float(np.mean(ranks))
     return found
 
@@ -199,7 +199,7 @@ def true_low_to_high(folder: Path) -> dict[str, float]:
     camera = dataset.splits["test"][0]
     names = [entry.name for entry in dataset.materials]
     pairs = [(name, _clean(name)) for name in names if _clean(name) != name]
-    ratios = [_low_to_high(*truths(dataset, pair, camera)) for pair in pairs]
+    ratios = [low_to_high(*truths(dataset, pair, camera)) for pair in pairs]
     return {"low_pass_to_high_pass_median": float(np.median(ratios)), "pairs": float(len(pairs))}
 
 
@@ -214,7 +214,7 @@ def _with_and_without(artist: Artist, entry: MaterialEntry, camera: str) -> np.n
     return artist.of_prompts([entry.prompt, entry.prompt.rpartition(",")[0]], camera)
 
 
-def _low_to_high(after: np.ndarray, before: np.ndarray) -> float:
+def low_to_high(after: np.ndarray, before: np.ndarray) -> float:
     """Change by a condition: what a low pass keeps of it, to what it takes away."""
     change = after - before
     low = _blurred(change)
@@ -229,7 +229,7 @@ def _blurred(image: np.ndarray) -> np.ndarray:
     return np.asarray(windows.mean(axis=(-1, -2)))
 
 
-def _spearman(values: np.ndarray) -> float:
+def spearman(values: np.ndarray) -> float:
     ranks = values.argsort().argsort()
     return float(np.corrcoef(ranks, np.arange(len(ranks)))[0, 1])
 
