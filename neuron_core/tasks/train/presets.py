@@ -58,7 +58,7 @@ SURFACE_PLANS = {
         {"geometry": StagePlan(600, 4096, 1e-2, 0.1), "appearance": StagePlan(5000, 1024, 1e-2, 0.9, 32)}
     ),
     "library": Plan(
-        {"geometry": StagePlan(2000, 8192, 1e-2, 0.1), "appearance": StagePlan(36000, 1024, 1e-2, 0.9, 32)}
+        {"geometry": StagePlan(2000, 8192, 1e-2, 0.1), "appearance": StagePlan(24000, 1024, 1e-2, 0.9, 32)}
     ),
 }
 
