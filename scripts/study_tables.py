@@ -43,6 +43,10 @@ def _row(name: str, row: Mapping[str, Any]) -> str:
     return f"| {name} | {' | '.join(cells)} |"
 
 
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
 def _others(figures: Figures) -> Iterator[str]:
     whole = {row["representation"]: row for row in figures["categories"] if row["category"] == "all"}
     own, picture = whole["inr"], figures["retrieval_by_picture"]
@@ -62,23 +66,25 @@ def _others(figures: Figures) -> Iterator[str]:
         ),
         (
             f"nearest true picture among {picture['among']:.0f} has the right base / is the right one",
-            f"{picture['base_top1']:.0%} / {picture['combination_top1']:.0%}",
+            f"{_percent(picture['base_top1'])} / {_percent(picture['combination_top1'])}",
             "90 / 76 %",
         ),
         (
             "the same by a second encoder (residual network, torus knot, another light)",
-            f"{judge['drawn_base_top1']:.0%} / {judge['drawn_combination_top1']:.0%}",
+            f"{_percent(judge['drawn_base_top1'])} / {_percent(judge['drawn_combination_top1'])}",
             "90 / 76 %",
         ),
         (
             "what that encoder reaches with *true* pictures from another camera",
-            " / ".join(f"{judge[f'true_from_camera_1_{what}_top1']:.0%}" for what in ("base", "combination")),
+            " / ".join(
+                f"{_percent(judge[f'true_from_camera_1_{what}_top1'])}" for what in ("base", "combination")
+            ),
             "",
         ),
         (
             "held-out paraphrases that move the picture by at most 10 % of the distance to the nearest other "
             "material",
-            f"{moved['within_10_percent']:.0%} (median {moved['median']:.1%})",
+            f"{_percent(moved['within_10_percent'])} (median {100 * moved['median']:.1f} %)",
             "95 %",
         ),
         (

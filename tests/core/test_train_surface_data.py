@@ -134,8 +134,8 @@ def test_colors_are_learned_where_a_picture_will_ask_for_them():
     outward, rays_d = outward[facing], rays_d[facing]
     points = field.center + 0.25 * side * outward
     met = met_at(field, points, rays_d)
-    along = (met - points) - ((met - points) * rays_d).sum(-1, keepdim=True) * rays_d
-    assert along.norm(dim=-1).max() < 1e-4 * side
+    aside = (met - points) - ((met - points) * rays_d).sum(-1, keepdim=True) * rays_d
+    assert aside.norm(dim=-1).max() < 1e-4 * side
     assert ((met - field.center).norm(dim=-1) - 0.25 * side).abs().max() < 0.3 * ramp
     stray = points + 20 * ramp * outward
     torch.testing.assert_close(met_at(field, stray, outward), stray)
