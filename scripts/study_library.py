@@ -28,7 +28,7 @@ from neuron_core.materials.grammar import combinations, find
 from neuron_core.materials.grammar_tables import BASES
 from neuron_core.prompts import load_encoder
 from neuron_core.prompts.edits import Edit
-from neuron_core.prompts.steering import steered
+from neuron_core.prompts.steering import Blend, steered
 from neuron_core.tasks.evaluate.baselines import known_materials
 from neuron_core.tasks.evaluate.config import EvaluateConfig
 from neuron_core.tasks.evaluate.run import run as evaluate
@@ -75,6 +75,16 @@ class Artist:
             for part in np.split(vectors, range(MOST_LOOKS, len(vectors), MOST_LOOKS))
         ]
         return np.concatenate(parts)
+
+    def of_blends(self, blends: Sequence[Blend], camera: str) -> np.ndarray:
+        """[L, H, W, 3] of blended prompts."""
+        rows = np.repeat(np.arange(len(blends)), [len(blend.weights) for blend in blends])
+        weights = np.concatenate([blend.weights for blend in blends])
+        vectors = np.concatenate([blend.vectors for blend in blends])
+        matrix = np.zeros((len(blends), len(vectors)), np.float32)
+        matrix[rows, np.arange(len(vectors))] = weights
+        tracer = FieldTracer(self.field, vectors, matrix)
+        return draw(tracer, self.dataset.cameras[camera], 2).over_white()
 
     def of_prompts(self, prompts: Sequence[str], camera: str) -> np.ndarray:
         """The same for prompts."""
@@ -169,13 +179,11 @@ def sliders(artist: Artist, camera: str) -> dict[str, float]:
         ranks = []
         for base in ("copper", "steel", "ceramic", "marble", "oak wood", "plastic"):
             prompt = f"{base}, {BASES[base].finishes[1]}"
-            vectors = np.stack(
-                [
-                    steered(artist.encoder, prompt, (Edit("axis", axis, float(level)),))
-                    for level in np.linspace(0.0, 1.0, 9)
-                ]
-            )
-            pictures = artist.pictures(vectors, camera).reshape(9, -1)
+            blends = [
+                steered(artist.encoder, prompt, (Edit("axis", axis, float(level)),))
+                for level in np.linspace(0.0, 1.0, 9)
+            ]
+            pictures = artist.of_blends(blends, camera).reshape(9, -1)
             way = pictures[-1] - pictures[0]
             ranks.append(spearman(pictures @ way))
         found[axis] = float(np.mean(ranks))

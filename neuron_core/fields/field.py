@@ -1,7 +1,8 @@
 """The field: F_geo, F_mat and F_shade, and the frame they live in.
 
-Letters in shapes: N points, M prompts, C code channels (8), W prompt width. Points are in asset
-space (metres, Y up) unless they are named `units`: then they lie in the field's unit cube.
+Letters in shapes: N points, M prompts, L looks (one of each prompt unless they are blended), C code
+channels (8), W prompt width. Points are in asset space (metres, Y up) unless they are named `units`:
+then they lie in the field's unit cube.
 """
 
 import math
@@ -31,6 +32,7 @@ class Style(NamedTuple):
     scales: Float[Tensor, "2 M H"]
     shifts: Float[Tensor, "2 M H"]
     detail: Float[Tensor, "M 1"]  # in [0, 1]: how much of the fine levels this look uses
+    blend: Float[Tensor, "L M"] | None = None  # looks as sums of what prompts say; None: each is a look
 
 
 class GeometryBranch(nn.Module):
@@ -65,16 +67,16 @@ class MaterialBranch(nn.Module):
         self.last = nn.Linear(width, self.outputs)
         self.conditioner = mlp([spec.prompt_width, spec.style_width, 4 * width + 1])
 
-    def style(self, prompts: Float[Tensor, "M W"]) -> Style:
+    def style(self, prompts: Float[Tensor, "M W"], blend: Float[Tensor, "L M"] | None = None) -> Style:
         """The modulation that prompts stand for; once per prompt, not per point."""
         out = self.conditioner(prompts)
         scales, shifts = out[:, :-1].reshape(len(prompts), 2, 2, -1).permute(1, 2, 0, 3)
-        return Style(1.0 + scales, shifts, torch.sigmoid(out[:, -1:]))
+        return Style(1.0 + scales, shifts, torch.sigmoid(out[:, -1:]), blend)
 
     def forward(
         self, units: Float[Tensor, "N 3"], structure: Structure, style: Style
-    ) -> Float[Tensor, "M N C"]:
-        """Material codes (and diffuse colors behind them) of every point under every prompt."""
+    ) -> Float[Tensor, "L N C"]:
+        """Material codes (and diffuse colors behind them) of every point under every look."""
         inputs = [self.grid(units), structure.features, structure.normals, units * 2 - 1]
         hidden = self.first(torch.cat(inputs, dim=-1))[None]
         if self.detail is not None and self.first_detail is not None:
@@ -84,7 +86,7 @@ class MaterialBranch(nn.Module):
         hidden = (style.scales[0][:, None] * hidden).add_(style.shifts[0][:, None]).relu_()
         hidden = (style.scales[1][:, None] * self.second(hidden)).add_(style.shifts[1][:, None]).relu_()
         codes: Tensor = self.last(hidden)
-        return codes
+        return codes if style.blend is None else torch.einsum("lm,mnc->lnc", style.blend, codes)
 
 
 class Field(nn.Module):

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int32, UInt8
 from torch import Tensor
 
-from neuron_core.fields.field import Field
+from neuron_core.fields.field import Field, MaterialBranch, Style
 from neuron_core.fields.spec import CODE_CHANNELS
 from neuron_core.foundation import interrupts
 from neuron_core.kernels.launch import CORES
@@ -43,35 +43,61 @@ class LookMaker:
     def __len__(self) -> int:
         return len(self._rows)
 
-    @torch.no_grad()
     def codes(self, vector: Float[np.ndarray, " W"]) -> LookCodes:
         """The look of one prompt vector."""
-        style = self._material.style(torch.from_numpy(vector[None]).to(self._device))
-        first, second = (style.scales[:, 0], style.shifts[:, 0]), style.detail[0]
-        found = _in_threads(lambda part: self._codes(part, first[0], first[1], second), self._parts)
+        return self.blended(vector[None], np.ones(1, np.float32))
+
+    @torch.no_grad()
+    def blended(self, vectors: Float[np.ndarray, "K W"], weights: Float[np.ndarray, " K"]) -> LookCodes:
+        """The look whose codes are the sum of those of K prompt vectors, each times its weight."""
+        style = self._material.style(torch.from_numpy(vectors).to(self._device))
+        layers = [_folded(self._material, style, row, float(weight)) for row, weight in enumerate(weights)]
+        found = _in_threads(lambda part: _codes(part, layers), self._parts)
         low = torch.stack([part.low for part in found]).amin(dim=0)
         high = torch.stack([part.high for part in found]).amax(dim=0)
         scale = torch.where(high > low, 255.0 / (high - low).clamp_min(1e-30), torch.zeros_like(low))
         stored = _in_threads(lambda part: _quantised(part.codes, low, scale), found)
         return LookCodes(np.concatenate(stored)[self._rows], low.cpu().numpy(), high.cpu().numpy())
 
-    def _codes(
-        self,
-        part: tuple[Tensor, Tensor | None],
-        scales: Float[Tensor, "2 H"],
-        shifts: Float[Tensor, "2 H"],
-        detail: Float[Tensor, " 1"],
-    ) -> "_Codes":
-        """`MaterialBranch.forward` from where its inputs no longer matter."""
-        hidden, fine = part
+
+class _Layers(NamedTuple):
+    """The material branch behind its first layer, for one prompt: what the prompt does is in the weights."""
+
+    first: Float[Tensor, " H"]
+    first_shift: Float[Tensor, " H"]
+    detail: Float[Tensor, " H"]
+    second: Float[Tensor, "H H"]
+    second_shift: Float[Tensor, " H"]
+    last: Float[Tensor, "C H"]
+    last_shift: Float[Tensor, " C"]
+
+
+def _folded(material: MaterialBranch, style: Style, row: int, weight: float) -> _Layers:
+    """`MaterialBranch.forward` from where its inputs no longer matter, with fewer passes over the points."""
+    scales, shifts = style.scales[:, row], style.shifts[:, row]
+    second, last = material.second, material.last
+    return _Layers(
+        scales[0],
+        shifts[0],
+        scales[0] * style.detail[row],
+        scales[1][:, None] * second.weight,
+        scales[1] * second.bias + shifts[1],
+        weight * last.weight[:CODE_CHANNELS],
+        weight * last.bias[:CODE_CHANNELS],
+    )
+
+
+def _codes(part: tuple[Tensor, Tensor | None], layers: Sequence[_Layers]) -> "_Codes":
+    hidden, fine = part
+    codes = hidden.new_zeros(len(hidden), CODE_CHANNELS)
+    for layer in layers:
+        units = torch.addcmul(layer.first_shift, hidden, layer.first)
         if fine is not None:
-            hidden = torch.addcmul(hidden, fine, detail)
-        hidden = torch.addcmul(shifts[0], hidden, scales[0]).relu_()
-        hidden = torch.addcmul(shifts[1], self._material.second(hidden), scales[1]).relu_()
-        last = self._material.last
-        codes = F.linear(hidden, last.weight[:CODE_CHANNELS], last.bias[:CODE_CHANNELS])
-        low, high = codes.aminmax(dim=0)
-        return _Codes(codes, low, high)
+            units.addcmul_(fine, layer.detail)
+        units = F.linear(units.relu_(), layer.second, layer.second_shift).relu_()
+        codes += F.linear(units, layer.last, layer.last_shift)
+    low, high = codes.aminmax(dim=0)
+    return _Codes(codes, low, high)
 
 
 class _Codes(NamedTuple):

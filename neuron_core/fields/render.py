@@ -152,10 +152,12 @@ class FieldRenderer:
         self,
         rays_o: Float[Tensor, "R 3"],
         rays_d: Float[Tensor, "R 3"],
-        prompts: Float[Tensor, "L W"],
+        prompts: Float[Tensor, "M W"],
+        blend: Float[Tensor, "L M"] | None = None,
     ) -> Pixels:
-        """What unit rays see under every prompt. Surfaces mirror each other once."""
-        style = self.field.material.style(prompts)
+        """What unit rays see under every prompt, or under looks that blend them. Surfaces mirror each
+        other once."""
+        style = self.field.material.style(prompts, blend)
         parts = []
         most = MOST_RAYS if self.field.spec.surface == "distance" else MOST_DENSITY_RAYS
         for origins, directions in zip(rays_o.split(most), rays_d.split(most), strict=True):

@@ -1,12 +1,15 @@
-"""From a prompt and its edits to one vector.
+"""From a prompt and its edits to a blend of prompts.
 
 Axes go through the words of the grammar: "slightly worn", "worn" and "heavily worn" are stations
 on the way, and the encoder and the field learned what they look like. A slider walks along them
-from where the prompt already is. W is the width of the encoder's vectors.
+from where the prompt already is. Between stations it is the codes of looks that are blended: vectors
+between two prompts mean one or the other to a field, which hardly knows anything in between.
+W is the width of the encoder's vectors, K is how many prompts are blended.
 """
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,17 +18,26 @@ from neuron_core.materials.words import CONDITIONS as WORDS
 from neuron_core.prompts.edits import Edit
 from neuron_core.prompts.encoder import PromptEncoder
 
+NOTHING = 1e-6  # a smaller weight is rounding
 
-def steered(encoder: PromptEncoder, prompt: str, edits: Sequence[Edit]) -> np.ndarray:
-    """The vector [W] of unit length that a prompt and its edits, in their order, stand for.
+
+class Blend(NamedTuple):
+    """A look between prompts: its codes are the sum of theirs, each times its weight."""
+
+    weights: np.ndarray  # [K], their sum is 1; negative ones take away
+    vectors: np.ndarray  # [K, W] of unit length, all different
+
+
+def steered(encoder: PromptEncoder, prompt: str, edits: Sequence[Edit]) -> Blend:
+    """What a prompt and its edits, in their order, stand for.
 
     Edits that are off do nothing. Raises PromptError as the encoder does.
     """
-    vector = encoder.encode([prompt])[0]
+    blend = _one(encoder.encode([prompt])[0])
     for edit in edits:
         if edit.enabled:
-            vector = _edited(encoder, prompt, vector, edit)
-    return vector
+            blend = _edited(encoder, prompt, blend, edit)
+    return blend
 
 
 def axis_level(prompt: str, axis: str) -> float:
@@ -34,23 +46,45 @@ def axis_level(prompt: str, axis: str) -> float:
     return found[0] if found else 0.0
 
 
-def along_axis(encoder: PromptEncoder, prompt: str, axis: str, level: float) -> np.ndarray:
-    """The vector [W] of a prompt at a level of an axis in [0, 1], whatever its own words say of it."""
+def along_axis(encoder: PromptEncoder, prompt: str, axis: str, level: float) -> Blend:
+    """A prompt at a level of an axis in [0, 1], whatever its own words say of it."""
     plain = _without(prompt, axis)
     stations = [(0.0, plain), *((level, f"{plain}, {name}") for name, level in _stations(axis))]
     levels, prompts = zip(*stations, strict=True)
-    vectors = encoder.encode(prompts)
-    mixed = np.array([np.interp(level, levels, column) for column in vectors.T], np.float32)
-    return _unit(mixed)
+    weights = np.array([np.interp(level, levels, row) for row in np.eye(len(levels))], np.float32)
+    near = np.flatnonzero(weights)
+    # One by one: a prompt's vector must not depend, not even in its last bit, on what it is encoded with.
+    return Blend(weights[near], np.concatenate([encoder.encode([prompts[station]]) for station in near]))
 
 
-def _edited(encoder: PromptEncoder, prompt: str, vector: np.ndarray, edit: Edit) -> np.ndarray:
-    if edit.kind != "axis":
-        return _unit(vector + np.float32(edit.amount) * (encoder.encode([edit.text])[0] - vector))
-    start = axis_level(prompt, edit.text)
-    end = float(np.clip(start + edit.amount, 0.0, 1.0))
-    way = along_axis(encoder, prompt, edit.text, end) - along_axis(encoder, prompt, edit.text, start)
-    return _unit(vector + way)
+def _edited(encoder: PromptEncoder, prompt: str, blend: Blend, edit: Edit) -> Blend:
+    if edit.kind == "axis":
+        start = axis_level(prompt, edit.text)
+        end = float(np.clip(start + edit.amount, 0.0, 1.0))
+        left, reached = (along_axis(encoder, prompt, edit.text, level) for level in (start, end))
+        return _sum((blend, 1.0), (reached, 1.0), (left, -1.0))
+    there = encoder.encode([edit.text])[0]
+    if edit.amount <= 1.0:
+        return _sum((blend, 1.0 - edit.amount), (_one(there), edit.amount))
+    # Beyond what was asked for there are no codes to blend: the words themselves go on.
+    here = blend.weights @ blend.vectors
+    return _one(_unit(here + np.float32(edit.amount) * (there - here)))
+
+
+def _one(vector: np.ndarray) -> Blend:
+    return Blend(np.ones(1, np.float32), vector[None])
+
+
+def _sum(*parts: tuple[Blend, float]) -> Blend:
+    """Blends, each times its share; a prompt that several of them hold comes once, or not at all."""
+    found: dict[bytes, tuple[float, np.ndarray]] = {}
+    for blend, share in parts:
+        for weight, vector in zip(blend.weights, blend.vectors, strict=True):
+            before = found.get(vector.tobytes(), (0.0, vector))[0]
+            found[vector.tobytes()] = (before + share * float(weight), vector)
+    kept = [(weight, vector) for weight, vector in found.values() if abs(weight) > NOTHING]
+    weights, vectors = zip(*kept, strict=True)
+    return Blend(np.array(weights, np.float32), np.stack(vectors))
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

@@ -65,6 +65,16 @@ def test_codes_of_many_prompts_are_those_of_each_alone():
         torch.testing.assert_close(together[index], alone[0])
 
 
+def test_blended_looks_are_sums_of_what_prompts_say():
+    field = small_field()
+    units = torch.rand(30, 3)
+    structure, prompts = field.geometry(units), torch.randn(3, 6)
+    blend = torch.tensor([[0.5, 0.5, 0.0], [2.0, 0.0, -1.0]])
+    one, two, three = field.material(units, structure, field.material.style(prompts))
+    blended = field.material(units, structure, field.material.style(prompts, blend))
+    torch.testing.assert_close(blended, torch.stack([0.5 * (one + two), 2.0 * one - three]))
+
+
 def test_the_contraction_is_the_identity_inside_and_never_leaves_the_cube():
     field = small_field(contracted=True)
     center, half = torch.tensor(field.spec.center), field.spec.half_side

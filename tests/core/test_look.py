@@ -104,6 +104,18 @@ def test_codes_are_those_of_the_field(made):
     )
 
 
+def test_blended_codes_are_the_sum_of_those_of_prompts(made):
+    field, nvf = nvf_of(made)
+    maker, vectors = LookMaker(field, nvf), load_encoder().encode(["gold", "oak wood, grained"])
+    weights = np.array([1.25, -0.25], np.float32)
+    blended = maker.blended(vectors, weights)
+    parts = [maker.codes(vector) for vector in vectors]
+    expected = sum(w * part.decoded() for w, part in zip(weights, parts, strict=True))
+    steps = [float((part.high - part.low).max()) / 255 for part in (*parts, blended)]
+    np.testing.assert_allclose(blended.decoded(), expected, atol=float(np.dot([0.7, 0.2, 0.6], steps)))
+    np.testing.assert_array_equal(maker.blended(vectors[:1], np.ones(1, np.float32)).codes, parts[0].codes)
+
+
 def test_codes_have_the_same_bits_on_any_number_of_threads(made):
     field, nvf = nvf_of(made)
     maker, vector = LookMaker(field, nvf), load_encoder().encode(["gold"])[0]

@@ -21,7 +21,7 @@ from neuron_core.prompts.edits import (
     understood,
     write_stack,
 )
-from neuron_core.prompts.steering import along_axis, axis_level, steered
+from neuron_core.prompts.steering import Blend, along_axis, axis_level, steered
 
 EDITS = st.one_of(
     st.builds(Edit, st.just("axis"), st.sampled_from(AXES), st.floats(-1, 1), st.booleans()),
@@ -133,23 +133,43 @@ def test_more_and_less_go_along_an_axis(text, axis, amount):
     assert axis_of("banana") == ""
 
 
+def single(prompt: str) -> Blend:
+    return Blend(np.ones(1, np.float32), ENCODER.encode([prompt]))
+
+
+def assert_same(blend: Blend, expected: Blend) -> None:
+    np.testing.assert_allclose(blend.weights, expected.weights, atol=1e-6)
+    np.testing.assert_allclose(blend.vectors, expected.vectors, atol=1e-6)
+
+
 def test_without_edits_a_prompt_is_itself():
-    np.testing.assert_array_equal(steered(ENCODER, "gold, worn", ()), ENCODER.encode(["gold, worn"])[0])
-    off = (Edit("axis", "wear", 0.5, enabled=False),)
-    np.testing.assert_array_equal(steered(ENCODER, "gold", off), ENCODER.encode(["gold"])[0])
+    assert_same(steered(ENCODER, "gold, worn", ()), single("gold, worn"))
+    assert_same(steered(ENCODER, "gold", (Edit("axis", "wear", 0.5, enabled=False),)), single("gold"))
 
 
-def test_a_whole_mix_arrives_and_an_empty_one_stays():
-    there, here = ENCODER.encode(["oak wood", "gold"])
-    np.testing.assert_allclose(steered(ENCODER, "gold", (Edit("mix", "oak wood", 1.0),)), there, atol=1e-6)
-    np.testing.assert_allclose(steered(ENCODER, "gold", (Edit("mix", "oak wood", 0.0),)), here, atol=1e-6)
+def test_a_mix_blends_and_a_whole_one_arrives():
+    assert_same(steered(ENCODER, "gold", (Edit("mix", "oak wood", 1.0),)), single("oak wood"))
+    assert_same(steered(ENCODER, "gold", (Edit("mix", "oak wood", 0.0),)), single("gold"))
+    both = Blend(np.array([0.75, 0.25], np.float32), ENCODER.encode(["gold", "oak wood"]))
+    assert_same(steered(ENCODER, "gold", (Edit("mix", "oak wood", 0.25),)), both)
+
+
+def test_more_than_the_whole_of_a_prompt_is_a_prompt_beyond_it():
+    there, here = ENCODER.encode(["silver", "gold"])
+    beyond = here + 1.5 * (there - here)
+    expected = Blend(np.ones(1, np.float32), (beyond / np.linalg.norm(beyond))[None])
+    assert_same(steered(ENCODER, "gold", (Edit("prompt", "silver", 1.5),)), expected)
 
 
 @given(STACKS)
-def test_vectors_have_unit_length_and_depend_on_nothing_else(stack):
-    vector = steered(ENCODER, "copper, brushed", stack)
-    assert np.linalg.norm(vector) == pytest.approx(1.0, abs=1e-5)
-    np.testing.assert_array_equal(vector, steered(WordCounter(), "copper, brushed", stack))
+def test_blends_sum_to_one_look_and_depend_on_nothing_else(stack):
+    blend = steered(ENCODER, "copper, brushed", stack)
+    assert blend.weights.sum() == pytest.approx(1.0, abs=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(blend.vectors, axis=1), 1.0, atol=1e-5)
+    assert len(np.unique(blend.vectors, axis=0)) == len(blend.vectors)
+    again = steered(WordCounter(), "copper, brushed", stack)
+    np.testing.assert_array_equal(blend.weights, again.weights)
+    np.testing.assert_array_equal(blend.vectors, again.vectors)
 
 
 def test_sliders_begin_where_the_prompt_is():
@@ -157,11 +177,11 @@ def test_sliders_begin_where_the_prompt_is():
     assert axis_level("copper, slightly worn", "wear") == pytest.approx(1 / 3)
     assert axis_level("copper, heavily worn, dirty", "wear") == 1.0
     assert axis_level("wornington", "wear") == 0.0
-    less = steered(ENCODER, "copper, worn", (Edit("axis", "wear", -1.0),))
-    assert float(less @ ENCODER.encode(["copper"])[0]) > 0.98
+    assert_same(steered(ENCODER, "copper, worn", (Edit("axis", "wear", -1.0),)), single("copper"))
 
 
 def test_an_axis_passes_through_the_words_of_the_grammar():
     for level, text in ((0.0, "gold"), (1 / 3, "gold, slightly worn"), (1.0, "gold, heavily worn")):
-        expected = ENCODER.encode([text])[0]
-        np.testing.assert_allclose(along_axis(ENCODER, "gold, worn", "wear", level), expected, atol=1e-6)
+        assert_same(along_axis(ENCODER, "gold, worn", "wear", level), single(text))
+    half = Blend(np.array([0.5, 0.5], np.float32), ENCODER.encode(["gold", "gold, slightly worn"]))
+    assert_same(along_axis(ENCODER, "gold", "wear", 1 / 6), half)

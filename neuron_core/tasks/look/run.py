@@ -233,9 +233,9 @@ def _computed(
     found = []
     for stack in states:
         started = time.perf_counter()
-        vector = steered(encoder, prompt, stack)
+        blend = steered(encoder, prompt, stack)
         encoded = time.perf_counter()
-        found.append(maker.codes(vector))
+        found.append(maker.blended(blend.vectors, blend.weights))
         ended = time.perf_counter()
         timing.update(encode_ms=1e3 * (encoded - started), look_ms=1e3 * (ended - encoded))
     return found

@@ -18,16 +18,19 @@ from neuron_core.tasks.render.tracing import Encoding, Surfaces
 class FieldTracer:
     """A field under some prompts; geometry is marched once for all of them."""
 
-    def __init__(self, field: Field, vectors: np.ndarray) -> None:
-        """`vectors` [L, W] are the prompts, encoded by the field's own encoder."""
+    def __init__(self, field: Field, vectors: np.ndarray, blend: np.ndarray | None = None) -> None:
+        """`vectors` [M, W] are the prompts, encoded by the field's own encoder. `blend` [L, M] makes
+        looks of them whose codes are sums; without it each prompt is a look."""
         self.encoding: Encoding = field.spec.encoding
         self._device = field.center.device
         self._renderer = FieldRenderer(field, ray_range(field.spec))
-        self._prompts = torch.from_numpy(np.ascontiguousarray(vectors, np.float32)).to(self._device)
+        self._prompts = self._moved(np.asarray(vectors, np.float32))
+        self._blend = None if blend is None else self._moved(np.asarray(blend, np.float32))
 
     def colors(self, rays_o: np.ndarray, rays_d: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Premultiplied colors [L, R, 3] and opacities [R] of unit rays [R, 3], rows of `width`."""
-        pixels = self._renderer.render(self._moved(rays_o), self._moved(rays_d), self._prompts)
+        origins, directions = self._moved(rays_o), self._moved(rays_d)
+        pixels = self._renderer.render(origins, directions, self._prompts, self._blend)
         return pixels.rgbs.cpu().numpy(), pixels.opacities.cpu().numpy()
 
     def surfaces(self, rays_o: np.ndarray, rays_d: np.ndarray, width: int) -> Surfaces:
