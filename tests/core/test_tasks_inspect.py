@@ -14,11 +14,12 @@ from neuron_core.datasets.layout import DatasetError
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.files import write_json
 from neuron_core.foundation.progress import Silent
+from neuron_core.foundation.wording import listed
 from neuron_core.images.exr import write_exr
 from neuron_core.images.pictures import encode_jpeg, encode_png
 from neuron_core.materials import builtin_materials, library_to_json
 from neuron_core.tasks.inspect.config import InspectConfig
-from neuron_core.tasks.inspect.findings import byte_size, figures, listed
+from neuron_core.tasks.inspect.findings import byte_size, figures
 from neuron_core.tasks.inspect.run import run
 from tests.core import asset_samples, foreign_scenes
 from tests.core.test_datasets_reader import a_dataset

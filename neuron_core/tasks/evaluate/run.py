@@ -14,6 +14,7 @@ from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
 from neuron_core.foundation.files import read_json, write_bytes, write_json
 from neuron_core.foundation.progress import Part as Share
 from neuron_core.foundation.progress import Reporter
+from neuron_core.foundation.wording import listed
 from neuron_core.images.pictures import encode_png, to_bytes
 from neuron_core.images.sheet import Row, contact_sheet, difference
 from neuron_core.tasks.evaluate import summary, table
@@ -154,7 +155,7 @@ def _warn_of_strangers(config: EvaluateConfig, subject: Subject, dataset: Datase
     ]
     if names:
         report.warn(
-            f"Not trained on and left out ({subject.representation}): {', '.join(names)}. "
+            f"Not trained on and left out ({subject.representation}): {listed(names)}. "
             "--split compositional measures them by their prompts."
         )
 

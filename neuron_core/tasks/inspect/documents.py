@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from neuron_core.foundation.files import read_json
-from neuron_core.tasks.inspect.findings import Findings, InspectError, counted, listed
+from neuron_core.foundation.wording import counted, listed
+from neuron_core.tasks.inspect.findings import Findings, InspectError
 from neuron_core.tasks.inspect.folders import inspect_dataset, inspect_run
 
 

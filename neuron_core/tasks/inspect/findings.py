@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from neuron_core.foundation.errors import NeuronError
-
-SHOWN = 8  # items of a list that a person gets to see
+from neuron_core.foundation.wording import listed
 
 
 class InspectError(NeuronError):
@@ -34,17 +33,6 @@ class Findings:
 def _printable(text: str) -> str:
     """A row for a terminal: names in files may hold control characters."""
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
-
-
-def listed(items: Sequence[str], shown: int = SHOWN) -> str:
-    """The first items, and how many more there are."""
-    text = ", ".join(items[:shown])
-    return text if len(items) <= shown else f"{text} and {len(items) - shown} more"
-
-
-def counted(count: int, noun: str) -> str:
-    """A number with its noun: "1 look", "2 looks"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def byte_size(count: int) -> str:

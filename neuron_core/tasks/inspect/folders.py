@@ -3,14 +3,8 @@
 from pathlib import Path
 
 from neuron_core.foundation.files import read_json
-from neuron_core.tasks.inspect.findings import (
-    Findings,
-    InspectError,
-    box_size,
-    counted,
-    figures,
-    listed,
-)
+from neuron_core.foundation.wording import counted, listed
+from neuron_core.tasks.inspect.findings import Findings, InspectError, box_size, figures
 
 RUN = "run.json"
 FIELD = "field.safetensors"

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from neuron_core.tasks.inspect.findings import Findings, byte_size, counted
+from neuron_core.foundation.wording import counted
+from neuron_core.tasks.inspect.findings import Findings, byte_size
 
 
 def inspect_exr(path: Path) -> Findings:

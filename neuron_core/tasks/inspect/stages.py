@@ -8,11 +8,12 @@ from pathlib import Path
 
 from pxr import Sdf, Tf, Usd, UsdGeom, UsdUtils
 
+from neuron_core.foundation.wording import counted, listed
 from neuron_core.geometry.usd import parse_geometry_spec, read_usd
 from neuron_core.scene import schema
 from neuron_core.scene.nodes import SceneStage
 from neuron_core.scene.validate import validate
-from neuron_core.tasks.inspect.findings import Findings, InspectError, box_size, counted, listed
+from neuron_core.tasks.inspect.findings import Findings, InspectError, box_size
 from neuron_core.tasks.scene.encoders import check_encoder
 
 MOST_PRIMS = 500_000

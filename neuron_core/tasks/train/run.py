@@ -15,6 +15,7 @@ from neuron_core.fields.render import RayRange
 from neuron_core.fields.spec import FieldSpec
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.progress import Reporter
+from neuron_core.foundation.wording import listed
 from neuron_core.prompts import PromptEncoder, load_encoder
 from neuron_core.tasks.train import checkpoint, presets, preview
 from neuron_core.tasks.train.checkpoint import RunInfo, TrainedLook
@@ -180,13 +181,13 @@ def result_of(out: Path, info: RunInfo, verb: str) -> dict[str, object]:
     """The result object of the task."""
     metrics = info.metrics or {}
     quality = f", {metrics['psnr']:.1f} dB on validation views" if "psnr" in metrics else ""
-    names = ", ".join(look.name for look in info.looks)
+    names = [look.name for look in info.looks]
     return {
         "run": str(out),
-        "looks": [look.name for look in info.looks],
+        "looks": names,
         "metrics": metrics,
         "previews": str(out / preview.FOLDER),
-        "summary": f"{out}: {verb} on {names}{quality}.",
+        "summary": f"{out}: {verb} on {listed(names)}{quality}.",
     }
 
 
