@@ -306,7 +306,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     neuron(
         folder, "dataset", "dataset", folder / "dataset", "--materials", arguments.materials,
-        "--resolution", 128, "--views", 12, "--view-sets", 8, "--val-views", 0, "--test-views", 2,
+        "--resolution", 128, "--views", 12, "--view-sets", 16, "--val-views", 0, "--test-views", 2,
         "--spp", 16, "--truth-db", 40, "--truth-spp", 256,
     )  # fmt: skip
     neuron(

@@ -53,12 +53,13 @@ SURFACE_PLANS = {
     "gpu": Plan(
         {"geometry": StagePlan(3000, 32768, 1e-2, 0.2), "appearance": StagePlan(20000, 16384, 1e-2, 0.8)}
     ),
-    # Many materials: fewer points and more looks a step, at the same cost.
+    # Many materials: fewer points and more looks a step, at the same cost. In a large library only a
+    # few of them were seen from the same cameras.
     "library-small": Plan(
         {"geometry": StagePlan(600, 4096, 1e-2, 0.1), "appearance": StagePlan(5000, 1024, 1e-2, 0.9, 32)}
     ),
     "library": Plan(
-        {"geometry": StagePlan(2000, 8192, 1e-2, 0.1), "appearance": StagePlan(24000, 1024, 1e-2, 0.9, 32)}
+        {"geometry": StagePlan(2000, 8192, 1e-2, 0.1), "appearance": StagePlan(24000, 2048, 1e-2, 0.9, 16)}
     ),
 }
 
