@@ -16,6 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -24,6 +25,10 @@ OLDEST = (3, 11)
 PROJECT = Path(__file__).resolve().parent.parent
 STAMP = "neuron-environment.json"  # in the environment: what was installed, written last
 LOCK = "neuron-environment.lock"  # in the environment: held while something is being installed
+SMALL_TORCH = "https://download.pytorch.org/whl/cpu"
+# GB of an environment, and of what pip downloads into the folder for temporary files on the way.
+ROOM = (3.0, 1.5)
+ROOM_WITH_CUDA = (7.5, 3.5)
 
 
 class EnvironmentProblem(Exception):
@@ -109,6 +114,7 @@ def install(environment: Path, extras: Sequence[str], project: Path) -> None:
         )
     _forget_half_installed(environment)
     if not _runs(environment):
+        require_room(environment)
         say(f"Making a Python environment in {environment} ...")
         _make(environment)
     say("Installing what Neuron needs. " + size_notice())
@@ -124,15 +130,40 @@ def install(environment: Path, extras: Sequence[str], project: Path) -> None:
     say(f"The environment is ready ({time.monotonic() - started:.0f} s); this happens only once.")
 
 
+def require_room(environment: Path) -> None:
+    """Refuse before gigabytes are downloaded that will not fit. Raises EnvironmentProblem."""
+    room = ROOM_WITH_CUDA if _brings_cuda() else ROOM
+    needed: dict[int, float] = {}  # GB by file system, often one for both folders
+    for folder, size in zip((environment, Path(tempfile.gettempdir())), room, strict=True):
+        device = folder.stat().st_dev
+        needed[device] = needed.get(device, 0.0) + size
+        free = shutil.disk_usage(folder).free / 1e9
+        if free < needed[device]:
+            small = f" NEURON_TORCH_INDEX={SMALL_TORCH} needs {sum(ROOM):.1f} GB." if _brings_cuda() else ""
+            raise EnvironmentProblem(
+                f"{folder} has {free:.1f} GB free, and installing takes {needed[device]:.1f} GB there. Free "
+                "some, or set NEURON_ENV (the environment) or TMPDIR (downloads) to a folder on another "
+                f"disk.{small}"
+            )
+
+
+def _brings_cuda() -> bool:
+    """Whether torch is the default build for Linux: not one of a chosen index or of a folder of wheels."""
+    chosen = (os.environ.get(name, "").strip() for name in ("NEURON_TORCH_INDEX", "PIP_NO_INDEX"))
+    return sys.platform.startswith("linux") and not any(chosen)
+
+
 def size_notice() -> str:
     """What a person should know before a long download."""
     index = os.environ.get("NEURON_TORCH_INDEX", "")
     if index:
         return f"torch comes from {index}. This takes a few minutes."
-    if sys.platform.startswith("linux"):
+    if os.environ.get("PIP_NO_INDEX", "").strip():
+        return "Everything comes from the folder of wheels. This takes a few minutes."
+    if _brings_cuda():
         return (
             "torch brings its CUDA libraries: several GB, a few minutes on a fast line. Without an NVIDIA "
-            "GPU set NEURON_TORCH_INDEX=https://download.pytorch.org/whl/cpu for a small build instead."
+            f"GPU set NEURON_TORCH_INDEX={SMALL_TORCH} for a small build instead."
         )
     return "About 1 GB, a few minutes on a fast line."
 

@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -29,7 +31,7 @@ def project(tmp_path, monkeypatch):
 
 @pytest.fixture
 def installed(monkeypatch):
-    """Record what would be installed, and make environments without pip: quick, and no network."""
+    """Record what would be installed, and make environments without pip: quick, no network, no gigabytes."""
     calls: list[tuple[str, ...]] = []
 
     def make(environment: Path) -> None:
@@ -42,6 +44,8 @@ def installed(monkeypatch):
     def install_packages(environment: Path, extras: Sequence[str], project: Path) -> None:
         calls.append(tuple(extras))
 
+    plenty = shutil.disk_usage(SCRIPTS)._replace(free=10**12)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: plenty)
     monkeypatch.setattr(_environment, "_make", make)
     monkeypatch.setattr(_environment, "_runs", runs)
     monkeypatch.setattr(_environment, "install_packages", install_packages)
@@ -129,6 +133,28 @@ def test_an_environment_of_an_old_python_is_refused_by_name(project, installed):
     (folder / "pyvenv.cfg").write_text("version = 3.9.2\n")
     with pytest.raises(_environment.EnvironmentProblem, match=r"3\.9\.2"):
         _environment.ensure((), project)
+
+
+@pytest.mark.parametrize(
+    ("variable", "needed"), [("NEURON_KEPT", 11), ("NEURON_TORCH_INDEX", 4.5), ("PIP_NO_INDEX", 4.5)]
+)
+def test_too_small_a_disk_is_refused_before_anything_is_made(
+    project, installed, monkeypatch, tmp_path, variable, needed
+):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # on the disk of the environment
+    monkeypatch.delenv("NEURON_TORCH_INDEX", raising=False)
+    monkeypatch.delenv("PIP_NO_INDEX", raising=False)
+    monkeypatch.setenv(variable, "1")
+    disk = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: disk._replace(free=int((needed - 0.1) * 1e9)))
+    with pytest.raises(_environment.EnvironmentProblem, match=f"takes {needed:.1f} GB there") as refusal:
+        _environment.ensure((), project)
+    assert ("whl/cpu needs 4.5 GB" in str(refusal.value)) == (needed == 11)
+    assert installed == [] and not (_environment.environment_folder() / "pyvenv.cfg").exists()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: disk._replace(free=int((needed + 0.1) * 1e9)))
+    _environment.ensure((), project)
+    assert installed == [()]
 
 
 def test_an_old_python_is_told_which_one_is_needed(project, monkeypatch):
