@@ -11,6 +11,6 @@ def listed(items: Sequence[str], shown: int = SHOWN) -> str:
     return text if len(items) <= shown else f"{text} and {len(items) - shown} more"
 
 
-def counted(count: int, noun: str) -> str:
-    """A number with its noun: "1 look", "2 looks"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def counted(count: int, noun: str, plural: str = "s") -> str:
+    """A number with its noun: "1 look", "2 looks", "2 meshes" with the ending "es"."""
+    return f"{count:,} {noun}{'' if count == 1 else plural}"

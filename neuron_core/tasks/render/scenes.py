@@ -13,6 +13,7 @@ from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.files import sha256_of
 from neuron_core.foundation.progress import Reporter
 from neuron_core.foundation.values import ValueNotationError, frames, size
+from neuron_core.foundation.wording import counted
 from neuron_core.scene import SceneStage, read_stage
 from neuron_core.scene.records import Problem, SceneError
 from neuron_core.tasks.render import shadows
@@ -193,8 +194,8 @@ def _result(
     was_there = f", {skipped} of them were there" if skipped else ""
     speed = f", {seconds / rendered:.2f} s each" if rendered else ""
     problems = len(stage.problems)
-    wrong = f", {problems} problem{'s' * (problems > 1)}" if problems else ""
-    frame_count = f"{len(names)} frame{'s' * (len(names) > 1)}"
+    wrong = f", {counted(problems, 'problem')}" if problems else ""
+    frame_count = counted(len(names), "frame")
     return {
         "folder": str(folder.path),
         "frames": [str(folder.png(name)) for name in names],

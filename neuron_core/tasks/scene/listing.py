@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from neuron_core.foundation.wording import counted
 from neuron_core.scene.library import read_library
 from neuron_core.scene.nodes import read_stage
 from neuron_core.scene.records import AssetNode
@@ -18,7 +19,7 @@ def of_stage(path: Path, time: float | None) -> dict[str, object]:
     assets = [_asset(node) for node in snapshot.assets]
     meshes = [{"path": node.path, "triangles": len(node.faces)} for node in snapshot.meshes]
     rows = [
-        f"{path}: {_counted(len(assets), 'neural asset')}, {_counted(len(meshes), 'mesh', 'es')}, "
+        f"{path}: {counted(len(assets), 'neural asset')}, {counted(len(meshes), 'mesh', 'es')}, "
         f"{scene.meters_per_unit:g} m per unit, {scene.up_axis} up",
         *(_asset_row(node) for node in snapshot.assets[:SHOWN]),
         *([f"  and {len(assets) - SHOWN} more"] if len(assets) > SHOWN else []),
@@ -40,10 +41,6 @@ def of_stage(path: Path, time: float | None) -> dict[str, object]:
         ],
         "summary": "\n".join(rows),
     }
-
-
-def _counted(count: int, noun: str, plural: str = "s") -> str:
-    return f"{count} {noun}{plural if count != 1 else ''}"
 
 
 def _asset(node: AssetNode) -> dict[str, object]:
@@ -71,7 +68,7 @@ def _asset_row(node: AssetNode) -> str:
 def of_library(library: Path) -> dict[str, object]:
     """The assets of a library with their versions and looks."""
     assets = read_library(library)
-    rows = [f"{library}: {len(assets)} assets"]
+    rows = [f"{library}: {counted(len(assets), 'asset')}"]
     for name, versions in assets.items():
         latest = versions[-1]
         looks = ", ".join(look.slug for look in latest.looks)
