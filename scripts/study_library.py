@@ -280,7 +280,6 @@ def measure(folder: Path, arguments: argparse.Namespace, judge: study_judge.Judg
         "locality_of_truth": true_low_to_high(folder / "pairs"),
         "sliders": sliders(artist, cameras[0]),
         "latency": latency(artist),
-        "seconds": read_json(folder / "times.json"),
     }
 
 
@@ -323,8 +322,11 @@ def main() -> None:
         folder, "train blank", "train", folder / "dataset", folder / "blank", *training,
         "--encoder", "blank", "--steps", arguments.blank_steps,
     )  # fmt: skip
-    figures = measure(folder, arguments, judge)
-    write_json(folder / "figures.json", dict(figures))
+    began = time.perf_counter()
+    measured = measure(folder, arguments, judge)
+    keep_time(folder, "figures", time.perf_counter() - began)
+    figures = {**measured, "seconds": read_json(folder / "times.json")}
+    write_json(folder / "figures.json", figures)
     print(study_tables.tables(figures))
 
 

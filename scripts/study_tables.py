@@ -10,6 +10,7 @@ STEPS = {
     "second encoder": "the second encoder: its pictures and its training",
     "train": "the field",
     "train blank": "the prompt-agnostic field",
+    "figures": "all figures",
 }
 
 
