@@ -26,7 +26,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 STAMP = "neuron-environment.json"  # in the environment: what was installed, written last
 LOCK = "neuron-environment.lock"  # in the environment: held while something is being installed
 SMALL_TORCH = "https://download.pytorch.org/whl/cpu"
-# GB of an environment, and of what pip downloads into the folder for temporary files on the way.
+# GB of an environment, and of what pip downloads into the folder for temporary files on the way. With CUDA
+# measured (7.2 and 3.0, and a little to spare), without it reckoned from the sizes of packages.
 ROOM = (3.0, 1.5)
 ROOM_WITH_CUDA = (7.5, 3.5)
 
@@ -133,17 +134,17 @@ def install(environment: Path, extras: Sequence[str], project: Path) -> None:
 def require_room(environment: Path) -> None:
     """Refuse before gigabytes are downloaded that will not fit. Raises EnvironmentProblem."""
     room = ROOM_WITH_CUDA if _brings_cuda() else ROOM
+    smaller = f" NEURON_TORCH_INDEX={SMALL_TORCH} needs about {sum(ROOM):.1f} GB." if _brings_cuda() else ""
     needed: dict[int, float] = {}  # GB by file system, often one for both folders
     for folder, size in zip((environment, Path(tempfile.gettempdir())), room, strict=True):
         device = folder.stat().st_dev
         needed[device] = needed.get(device, 0.0) + size
         free = shutil.disk_usage(folder).free / 1e9
         if free < needed[device]:
-            small = f" NEURON_TORCH_INDEX={SMALL_TORCH} needs {sum(ROOM):.1f} GB." if _brings_cuda() else ""
             raise EnvironmentProblem(
-                f"{folder} has {free:.1f} GB free, and installing takes {needed[device]:.1f} GB there. Free "
+                f"{folder} has {free:.1f} GB free, and installing takes about {needed[device]:.1f} GB. Free "
                 "some, or set NEURON_ENV (the environment) or TMPDIR (downloads) to a folder on another "
-                f"disk.{small}"
+                f"disk.{smaller}"
             )
 
 
