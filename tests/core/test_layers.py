@@ -13,7 +13,7 @@ import pytest
 ENGINE = Path(__file__).resolve().parents[2] / "neuron_core"
 LAYERS = (
     "foundation kernels images cameras geometry materials prompts datasets assets scene voxels surfaces "
-    "splats fields tasks demo bench cli __main__"
+    "splats learning fields tasks demo bench cli __main__"
 ).split()
 WHEEL_FREE = ("foundation", "assets", "cameras", "materials", "scene")  # Houdini imports these
 FORBIDDEN = dict.fromkeys(("kernels", "voxels", "surfaces", "splats"), {"torch"})  # also inside functions

@@ -1,0 +1,1 @@
+"""How every model is trained: objectives, phases, the loop, run folders, families."""

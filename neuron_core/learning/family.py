@@ -1,0 +1,99 @@
+"""All that the command line, campaigns, the farm and the service know of a kind of model."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+from torch import nn
+
+from neuron_core.foundation.errors import NeuronError
+from neuron_core.foundation.progress import Reporter
+from neuron_core.learning.distributed import Placement
+from neuron_core.learning.objective import Objective
+from neuron_core.learning.outcome import Measured
+from neuron_core.learning.plan import Phase, Position
+
+Size = Literal["smoke", "trial", "full"]
+Validate = Callable[[Position], Mapping[str, float]]
+Config = TypeVar("Config")
+Data = TypeVar("Data", bound="Prepared")
+
+
+class FamilyError(NeuronError):
+    """A family of models that does not exist."""
+
+    kind = "family"
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """Data that is open, and everything that follows from it before training. Families add their own."""
+
+    @property
+    def recipe(self) -> Mapping[str, object]:
+        """Everything that the trained weights follow from, digests of data included: decides on resuming."""
+
+    @property
+    def description(self) -> Mapping[str, object]:
+        """What run.json says of the run, enough to rebuild the modules."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a run trains: modules by name, and how to make the objective of each phase, by its name."""
+
+    modules: Mapping[str, nn.Module]
+    objectives: Mapping[str, Callable[[], Objective]] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Family(Protocol[Config, Data]):
+    """A kind of model."""
+
+    name: str  # names its tensors in a .neuron and its entry here
+    config: type[Config]
+
+    def prepare(self, config: Config, report: Reporter) -> Data:
+        """Open the data, once. Returns the family's own kind of Prepared; raises NeuronError."""
+
+    def phases(self, prepared: Data, size: Size) -> Sequence[Phase]:
+        """What a run goes through: to see that it works, to compare settings, or in earnest."""
+
+    def build(self, prepared: Data, placement: Placement) -> Built:
+        """Fresh modules on the device, and the objectives of the phases."""
+
+    def validate(self, modules: Mapping[str, nn.Module], prepared: Data, folder: Path) -> Validate:
+        """Measures all validation views while training; may write previews into `folder`."""
+
+    def measure(self, modules: Mapping[str, nn.Module], prepared: Data, split: str) -> Measured:
+        """How good trained modules are, with baselines."""
+
+    def student(self, config: Config) -> Config | None:
+        """The config of the smaller model that learns from this one; None if there is none."""
+
+    def tensors(self, modules: Mapping[str, nn.Module]) -> Mapping[str, np.ndarray]:
+        """What a .neuron stores."""
+
+
+_families: dict[str, Family[Any, Any]] = {}
+
+
+def register(family: Family[Any, Any]) -> None:
+    """Make a family known. Its name must be new."""
+    assert family.name not in _families, family.name
+    _families[family.name] = family
+
+
+def families() -> Mapping[str, Family[Any, Any]]:
+    """All that are known, by name."""
+    return dict(_families)
+
+
+def family_of(name: str) -> Family[Any, Any]:
+    """The family of that name. Raises FamilyError."""
+    if name not in _families:
+        known = ", ".join(sorted(_families)) or "none"
+        raise FamilyError(f"Unknown model family {name!r}.", f"Known families: {known}.")
+    return _families[name]
