@@ -13,12 +13,12 @@ from neuron_core.cameras.dome import field_of_view, framing_distance, turntable
 from neuron_core.foundation.colors import linear_to_srgb
 from neuron_core.foundation.progress import Silent
 from neuron_core.geometry import load_geometry
+from neuron_core.groundtruth.mitsuba.renderer import MitsubaRenderer
+from neuron_core.groundtruth.mitsuba.variants import choose_variant
 from neuron_core.images.sheet import contact_sheet
+from neuron_core.lights.studio import studio_environment
 from neuron_core.materials.grammar import material_of
 from neuron_core.materials.selection import select
-from neuron_core.tasks.dataset.mitsuba_renderer import MitsubaRenderer
-from neuron_core.tasks.dataset.studio import studio_environment
-from neuron_core.tasks.dataset.variants import choose_variant
 
 BACKDROP = 0.82  # linear
 COLUMNS = 8

@@ -1,7 +1,7 @@
 """Make the library that comes with Neuron from a run: `neuron bake library OUT.neuron --prompt TEXT`.
 
     python scripts/study_library.py FOLDER
-    python scripts/pack_library.py FOLDER/run --out neuron_core/fields/library
+    python scripts/pack_library.py FOLDER/run --out neuron_core/models/field/library
 
 Tables of the hash encodings are kept as halves, everything else as it is; of the wordings only the first.
 """
@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from neuron_core.foundation.files import replacing
-from neuron_core.tasks.train.checkpoint import FIELD, load_run, write_run
+from neuron_core.models.field.checkpoint import FIELD, load_run, write_run
 
 
 def main() -> None:

@@ -20,21 +20,21 @@ import study_tables
 import torch
 
 from neuron_core.datasets.reader import Dataset, MaterialEntry, open_dataset
+from neuron_core.evaluation.baselines import known_materials
 from neuron_core.foundation.files import read_json, write_json
 from neuron_core.foundation.progress import Silent
 from neuron_core.images.metrics import psnr
 from neuron_core.materials import Material, paraphrases
 from neuron_core.materials.grammar import combinations, find
 from neuron_core.materials.grammar_tables import BASES
+from neuron_core.models.field.checkpoint import load_run
+from neuron_core.models.field.tracer import FieldTracer
 from neuron_core.prompts import load_encoder
 from neuron_core.prompts.edits import Edit
 from neuron_core.prompts.steering import Blend, steered
-from neuron_core.tasks.evaluate.baselines import known_materials
+from neuron_core.rendering.tracing import draw
 from neuron_core.tasks.evaluate.config import EvaluateConfig
 from neuron_core.tasks.evaluate.run import run as evaluate
-from neuron_core.tasks.render.field_tracer import FieldTracer
-from neuron_core.tasks.render.tracing import draw
-from neuron_core.tasks.train.checkpoint import load_run
 
 MOST_LOOKS = 16
 LOW_PASS = 4  # pixels

@@ -8,13 +8,13 @@ import numpy as np
 
 from neuron_core.bench.figure import Figure, timed
 from neuron_core.bench.inputs import Inputs
+from neuron_core.rendering.baked import Renderer
 from neuron_core.splats.cloud import Splats
 from neuron_core.splats.drawing import SplatRenderer
 from neuron_core.splats.fitting import FitSettings, fit_splats
 from neuron_core.splats.placing import viewing_dome
 from neuron_core.splats.refining import slope, target_of
-from neuron_core.voxels.render import Renderer
-from neuron_core.voxels.vdb import VdbGrid, write_vdb
+from neuron_core.volumes.vdb import VdbGrid, write_vdb
 
 PREFERRED = "white_ceramic"  # harmonics can show it; gold's reflections they cannot
 VIEWS, SIDE, LOWEST, HIGHEST, SEED = 8, 256, -20.0, 80.0, 1009  # of views that nothing was fitted to

@@ -14,9 +14,9 @@ from neuron_core.cameras.dome import fibonacci_dome
 from neuron_core.demo.config import DemoConfig
 from neuron_core.demo.run import run as run_demo
 from neuron_core.foundation.progress import Reporter
+from neuron_core.rendering.baked import FAST, Renderer
 from neuron_core.voxels.baked import Baked, read_baked
 from neuron_core.voxels.nvf import Nvf, allocate, brick_coordinates, find_active, lattice, sample_positions
-from neuron_core.voxels.render import FAST, Renderer
 
 Made = TypeVar("Made")
 QUARTER = 0.25  # of the picture is covered

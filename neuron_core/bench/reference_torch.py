@@ -12,14 +12,14 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from neuron_core.fields.field import Field, Style
-from neuron_core.fields.layers import HashEncoding
-from neuron_core.fields.render import Pixels, attributes, looked_of, shade
-from neuron_core.fields.volume import PackedSamples
-from neuron_core.kernels.hashgrid import PRIME_Y, PRIME_Z, HashGridSpec
-from neuron_core.kernels.raymarch import OCCUPIED, OPAQUE, SOLID
-from neuron_core.tasks.train.frame_data import FrameBatch
-from neuron_core.tasks.train.frame_stage import LEAST_ALPHA, LEAST_LIGHT, FrameStage
+from neuron_core.kernels.training.hashgrid import PRIME_Y, PRIME_Z, HashGridSpec
+from neuron_core.kernels.training.raymarch import OCCUPIED, OPAQUE, SOLID
+from neuron_core.models.field.frame_data import FrameBatch
+from neuron_core.models.field.frame_stage import LEAST_ALPHA, LEAST_LIGHT, FrameStage
+from neuron_core.models.field.model import Field, Style
+from neuron_core.models.field.render import Pixels, attributes, looked_of, shade
+from neuron_core.models.field.volume import PackedSamples
+from neuron_core.networks.layers import HashEncoding
 
 CORNERS = ((0, 0, 0), (1, 0, 0), (0, 1, 0), (1, 1, 0), (0, 0, 1), (1, 0, 1), (0, 1, 1), (1, 1, 1))
 

@@ -16,10 +16,10 @@ from neuron_core.bench.inputs import Inputs, analytic_ball
 from neuron_core.cameras.camera import Camera, resized, subpixels
 from neuron_core.datasets.reader import open_dataset
 from neuron_core.foundation.colors import linear_to_srgb
+from neuron_core.groundtruth.mitsuba.variants import choose_variant
 from neuron_core.images.metrics import psnr
-from neuron_core.tasks.dataset.variants import choose_variant
+from neuron_core.rendering.baked import FAST, FINE, Renderer
 from neuron_core.voxels.nvf import encode_codes
-from neuron_core.voxels.render import FAST, FINE, Renderer
 
 LEAST = 1.0  # seconds of frames at least
 
@@ -251,8 +251,8 @@ def look_ms(inputs: Inputs) -> Figure:
     import torch
 
     from neuron_core.assets import read_asset
-    from neuron_core.fields.looks import LookMaker
-    from neuron_core.fields.stored import load_field
+    from neuron_core.models.field.looks import LookMaker
+    from neuron_core.models.field.stored import load_field
     from neuron_core.prompts import load_encoder
 
     asset = read_asset(inputs.demo.asset)

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from neuron_core.bench import scenes
 from neuron_core.bench.figure import Figure, timed
 from neuron_core.bench.inputs import Inputs
-from neuron_core.scene import read_stage
+from neuron_core.usd import read_stage
 
 
 def instances16_512_fps(inputs: Inputs) -> Figure:

@@ -8,9 +8,9 @@ import numpy as np
 
 from neuron_core.bench.figure import Figure, timed
 from neuron_core.cameras.camera import Camera, look_at
+from neuron_core.rendering.baked import FAST
+from neuron_core.rendering.composer import Composer, Dressed, Field, Instance
 from neuron_core.voxels.baked import Baked
-from neuron_core.voxels.composed import Composer, Dressed, Field, Instance
-from neuron_core.voxels.render import FAST
 
 SIDE = 512
 FOCAL = 1.4  # picture widths

@@ -17,19 +17,19 @@ import torch
 
 from neuron_core.bench.reference_torch import EagerFrameStage, eager_copy
 from neuron_core.datasets.reader import Dataset, MaterialEntry, open_dataset
-from neuron_core.fields.field import Field
+from neuron_core.evaluation.measure import measure
 from neuron_core.foundation.progress import Reporter, Silent
+from neuron_core.groundtruth.config import DatasetConfig
+from neuron_core.models.field.config import TrainConfig
+from neuron_core.models.field.frame_stage import FrameStage
+from neuron_core.models.field.loop import schedule
+from neuron_core.models.field.model import Field
+from neuron_core.models.field.presets import Plan, StagePlan
+from neuron_core.models.field.stages import Stage
+from neuron_core.models.field.tracer import FieldTracer
 from neuron_core.prompts import load_encoder
-from neuron_core.tasks.dataset.config import DatasetConfig
 from neuron_core.tasks.dataset.run import run as make_dataset
-from neuron_core.tasks.evaluate.measure import measure
-from neuron_core.tasks.render.field_tracer import FieldTracer
 from neuron_core.tasks.train import run as training
-from neuron_core.tasks.train.config import TrainConfig
-from neuron_core.tasks.train.frame_stage import FrameStage
-from neuron_core.tasks.train.loop import schedule
-from neuron_core.tasks.train.presets import Plan, StagePlan
-from neuron_core.tasks.train.stages import Stage
 
 MATERIAL = "brushed-copper"
 WINDOWS = 5  # parts of the second half of a run: their rates are the spread

@@ -10,11 +10,11 @@ from neuron_core.demo.journal import Journal
 from neuron_core.demo.machine import machine, versions
 from neuron_core.demo.report import Report, Still, clock, read_losses, write_report
 from neuron_core.foundation.progress import Part, Reporter
+from neuron_core.groundtruth.config import DatasetConfig
+from neuron_core.models.field.config import LIBRARY, TrainConfig
 from neuron_core.tasks.bake.config import BakeConfig
-from neuron_core.tasks.dataset.config import DatasetConfig
 from neuron_core.tasks.evaluate.config import EvaluateConfig
 from neuron_core.tasks.render.config import RenderConfig
-from neuron_core.tasks.train.config import LIBRARY, TrainConfig
 
 # When each stage ends, as a part of the whole; measured on two cores.
 ENDS = {"dataset": 0.37, "train": 0.70, "bake": 0.75, "render": 0.82, "evaluate": 0.89, "library": 0.99}

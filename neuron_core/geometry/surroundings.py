@@ -94,7 +94,7 @@ def measure(geometry: Geometry) -> SurroundingsGrid:
 
 def figures_at(geometry: Geometry, points: np.ndarray, normals: np.ndarray) -> np.ndarray:
     """Occlusion, convexity and normal [N, 5] float32 at points [N, 3] of surfaces with unit normals."""
-    from neuron_core.kernels.occlusion import Soup, cast
+    from neuron_core.kernels.lighting.occlusion import Soup, cast
 
     low, high = geometry.aabb().astype(np.float64)
     side = float((high - low).max())

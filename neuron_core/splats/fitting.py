@@ -7,12 +7,12 @@ import numpy as np
 
 from neuron_core.cameras.camera import Camera
 from neuron_core.foundation import interrupts
+from neuron_core.rendering.baked import Renderer
 from neuron_core.splats.cloud import Encoding, SplatError, Splats
 from neuron_core.splats.coloring import colored
 from neuron_core.splats.placing import place, sunk, surface_points, viewing_dome
 from neuron_core.splats.refining import Refiner, RefineSettings, target_of
 from neuron_core.voxels.baked import Baked
-from neuron_core.voxels.render import Renderer
 
 VIEW_SIZE = 256  # pixels
 LOWEST, HIGHEST = -25.0, 88.0  # degrees of elevation of the views

@@ -11,9 +11,9 @@ from neuron_core.cameras.camera import Camera, pixel_centers, rays
 from neuron_core.cameras.dome import fibonacci_dome, field_of_view, framing_distance
 from neuron_core.foundation import interrupts
 from neuron_core.foundation.colors import linear_to_srgb
+from neuron_core.rendering.baked import Renderer
 from neuron_core.splats.cloud import Splats, quaternions_of, rotation_matrices
 from neuron_core.splats.harmonics import CONSTANT
-from neuron_core.voxels.render import Renderer
 
 FOCAL_MM, APERTURE_MM = 50.0, 36.0
 SOLID = 0.5  # opacity of what counts as surface

@@ -7,11 +7,11 @@ import numpy as np
 from pxr import Gf, Sdf, Tf, Usd, UsdGeom, Vt
 
 from neuron_core.foundation.files import replacing
-from neuron_core.scene.models import new_model
 from neuron_core.splats import harmonics
 from neuron_core.splats.cloud import Encoding, SplatError, Splats, checked, joined, normalised
 from neuron_core.splats.moving import transformed
 from neuron_core.splats.usd_points import author_points
+from neuron_core.usd.components import new_model
 
 TYPE = "ParticleField3DGaussianSplat"
 SPACES: dict[Encoding, str] = {"linear": "lin_rec709_scene", "srgb": "srgb_rec709_scene"}

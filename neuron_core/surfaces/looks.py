@@ -12,9 +12,9 @@ from neuron_core.materials.library import load_materials
 from neuron_core.materials.openpbr import INPUTS
 from neuron_core.materials.procedural import evaluate
 from neuron_core.materials.record import Material, MaterialError
+from neuron_core.rendering.baked import Renderer
+from neuron_core.volumes.volume import average_colors
 from neuron_core.voxels.baked import Baked
-from neuron_core.voxels.render import Renderer
-from neuron_core.voxels.volume import average_colors
 
 BACK = 1.5  # voxels from a place to where the ray begins that looks at it
 NEAR = 1.0  # voxels from a place to the surface that is taken for it

@@ -13,11 +13,11 @@ from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade, UsdUtils, Vt
 from neuron_core.foundation.files import replacing, write_bytes
 from neuron_core.images.pictures import encode_png
 from neuron_core.materials.record import Material
-from neuron_core.scene.models import new_model
 from neuron_core.surfaces.baking import Dressed
 from neuron_core.surfaces.materials import author_baked, author_lit
 from neuron_core.surfaces.mesh import SurfaceError
 from neuron_core.surfaces.points import PointCloud
+from neuron_core.usd.components import new_model
 
 SHADING, LEVELS = "shading", "lod"
 Extents = Vt.Vec3fArray

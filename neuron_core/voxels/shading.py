@@ -11,9 +11,9 @@ from typing import Any, Literal
 import numpy as np
 import warp as wp
 
-from neuron_core.kernels import hashgrid
-from neuron_core.kernels.hashgrid import HashGridSpec
-from neuron_core.kernels.shading import LOBES, TINTS, Network, octahedron, pack
+from neuron_core.kernels.baked.shading import LOBES, TINTS, Network, octahedron, pack
+from neuron_core.kernels.training import hashgrid
+from neuron_core.kernels.training.hashgrid import HashGridSpec
 from neuron_core.voxels.nvf import LookCodes, VoxelError
 
 FINEST_MAP = 512  # cells along a side of the map of directions: 17 MB

@@ -6,8 +6,8 @@ import hou
 import numpy as np
 
 from neuron_core.foundation.errors import NeuronError
-from neuron_core.scene import assembly
-from neuron_core.scene.assembly import Placements
+from neuron_core.usd import assembly
+from neuron_core.usd.assembly import Placements
 from neuron_houdini import points
 from neuron_houdini.asset import drawn_representations
 

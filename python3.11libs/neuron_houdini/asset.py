@@ -10,9 +10,9 @@ from pxr import UsdGeom
 
 from neuron_core.assets import Manifest
 from neuron_core.foundation.errors import NeuronError
-from neuron_core.scene import assembly, shots
-from neuron_core.scene.headers import header_of
-from neuron_core.scene.library import locate
+from neuron_core.library.versions import locate
+from neuron_core.usd import assembly, edit
+from neuron_core.usd.headers import header_of
 from neuron_houdini import background
 
 FIRST_WITH_SPLATS = 22  # Houdini draws Gaussian splats of USD from here on
@@ -38,13 +38,13 @@ def author(stage: object, hda: hou.LopNode) -> None:
     _check_look(hda)
     path = str(hda.evalParm("primpath")).strip()
     source = locate(Path(str(hda.evalParm("file")).strip()))
-    prim = shots.add(stage, source, path, bool(hda.evalParm("instance")))
+    prim = edit.add(stage, source, path, bool(hda.evalParm("instance")))
     at, rotate, scale = (_three(hda, name) for name in ("t", "r", "s"))
     shown = _representation(prim, str(hda.evalParm("representation")))
-    shots.change(
+    edit.change(
         stage,
         path,
-        shots.Change(
+        edit.Change(
             at=at if at != (0.0, 0.0, 0.0) else None,
             rotate=rotate if rotate != (0.0, 0.0, 0.0) else None,
             scale=scale if scale != (1.0, 1.0, 1.0) else None,

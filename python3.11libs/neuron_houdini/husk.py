@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from neuron_core.scene import karma
-from neuron_core.tasks.karma.request import FOLDER, GBUFFER, Request
+from neuron_core.groundtruth.karma.request import FOLDER, GBUFFER, Request
+from neuron_core.usd import karma_settings
 from neuron_houdini import engine
 
 _PROGRESS = re.compile(r"ALF_PROGRESS\s+(\d+)%")
@@ -92,9 +92,11 @@ def _consecutive(frames: Sequence[int], most: int) -> list[tuple[int, int]]:
 
 def command(husk: str, item: Item, quality: Quality) -> list[str]:
     """The command line of an item."""
-    settings = karma.settings_path(karma.GBUFFER if item.name == GBUFFER else karma.BEAUTY)
+    settings = karma_settings.settings_path(
+        karma_settings.GBUFFER if item.name == GBUFFER else karma_settings.BEAUTY
+    )
     width, height = quality.resolution
-    words = [husk, "--renderer", karma.DELEGATE, "--engine", quality.engine, "--settings", settings]
+    words = [husk, "--renderer", karma_settings.DELEGATE, "--engine", quality.engine, "--settings", settings]
     words += ["--frame", str(item.first), "--frame-count", str(item.count), "--frame-inc", "1"]
     words += ["--res", str(width), str(height), "--pixel-samples", str(quality.samples)]
     words += ["--purpose", "geometry,render", "--fast-exit", "1", "--verbose", "3a", "--make-output-path"]

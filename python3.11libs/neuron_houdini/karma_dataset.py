@@ -14,14 +14,14 @@ from neuron_core.cameras.camera import Camera
 from neuron_core.datasets.layout import CAMERA_SPLITS, DatasetError, RendererInfo
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.geometry import load_geometry
+from neuron_core.groundtruth.config import DatasetConfig
+from neuron_core.groundtruth.karma.request import FOLDER, GBUFFER, Request, read_request, write_request
+from neuron_core.groundtruth.plan import Plan, make_plan
 from neuron_core.materials import read_library
 from neuron_core.materials.record import Material
-from neuron_core.scene import karma, lookdev
-from neuron_core.scene.records import engine_from_stage
-from neuron_core.scene.usd_cameras import camera_paths, read_camera
-from neuron_core.tasks.dataset.config import DatasetConfig
-from neuron_core.tasks.dataset.plan import Plan, make_plan
-from neuron_core.tasks.karma.request import FOLDER, GBUFFER, Request, read_request, write_request
+from neuron_core.usd import karma_settings, lookdev
+from neuron_core.usd.cameras import camera_paths, read_camera
+from neuron_core.usd.records import engine_from_stage
 from neuron_houdini import engine, husk, rendering
 from neuron_houdini.shaderball import geometry_of, light_file
 
@@ -256,7 +256,7 @@ def watermark(camera: Camera) -> tuple[int, int, int, int]:
 
 
 def _check_size(camera: Camera) -> None:
-    width, height = karma.APPRENTICE_SIZE
+    width, height = karma_settings.APPRENTICE_SIZE
     if is_apprentice() and (camera.width > width or camera.height > height):
         raise DatasetError(
             f"Houdini Apprentice renders at most {width} x {height} pixels, "
@@ -313,9 +313,9 @@ def _write_layer(
         for target in targets:
             lookdev.bind(stage, target, surface)
     first = request.cameras[0]
-    kind = karma.GBUFFER if name == GBUFFER else karma.BEAUTY
+    kind = karma_settings.GBUFFER if name == GBUFFER else karma_settings.BEAUTY
     output = f"{folder.as_posix()}/{FOLDER}/raw/{name}.$F4.exr"
-    karma.add_settings(stage, CAMERA, (first.width, first.height), kind, output)
+    karma_settings.add_settings(stage, CAMERA, (first.width, first.height), kind, output)
     layer.Save()
 
 

@@ -13,7 +13,7 @@ import hou
 import numpy as np
 
 from neuron_core.foundation.errors import NeuronError
-from neuron_core.scene import grids
+from neuron_core.volumes import grids
 from neuron_houdini import background, points
 from neuron_houdini.asset import manifest_of
 from neuron_houdini.fetched import cook_again, folder_of, required_file

@@ -12,11 +12,11 @@ import numpy as np
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.geometry import load_geometry
 from neuron_core.geometry.mesh import Geometry
+from neuron_core.groundtruth.config import DatasetConfig
+from neuron_core.groundtruth.plan import Plan, make_plan
+from neuron_core.lights.studio import studio_environment
 from neuron_core.materials import read_library
-from neuron_core.scene import karma, lookdev
-from neuron_core.tasks.dataset.config import DatasetConfig
-from neuron_core.tasks.dataset.plan import Plan, make_plan
-from neuron_core.tasks.dataset.studio import studio_environment
+from neuron_core.usd import karma_settings, lookdev
 
 CAMERA_OPTIONS = "views val_views test_views resolution focal aperture seed".split()
 
@@ -45,8 +45,8 @@ def author(stage: object, hda: hou.OpNode) -> None:
     paths = lookdev.add_cameras(stage, cameras)
     _dress(stage, hda, plan, brought)
     size = (config.resolution, config.resolution)
-    for kind in (karma.BEAUTY, karma.GBUFFER):
-        karma.add_settings(stage, paths[0], size, kind, str(folder / f"{kind}.$F4.exr"))
+    for kind in (karma_settings.BEAUTY, karma_settings.GBUFFER):
+        karma_settings.add_settings(stage, paths[0], size, kind, str(folder / f"{kind}.$F4.exr"))
 
 
 def _dress(stage: object, hda: hou.OpNode, plan: Plan, brought: bool) -> None:

@@ -11,13 +11,13 @@ from neuron_core.cameras.camera import Camera, save_cameras
 from neuron_core.cameras.dome import fibonacci_dome
 from neuron_core.datasets import layout
 from neuron_core.datasets.layout import GBuffer, GeometryInfo, MaterialInfo, RendererInfo
-from neuron_core.fields import stored
-from neuron_core.fields.field import Field
 from neuron_core.foundation.files import sha256_of, write_json
 from neuron_core.images.exr import write_exr
 from neuron_core.images.pictures import encode_png, to_bytes
+from neuron_core.models.field import stored
+from neuron_core.models.field.model import Field
 from neuron_core.prompts import load_encoder
-from neuron_core.tasks.render.tracing import BakedTracer, draw, trace_centers
+from neuron_core.rendering.tracing import BakedTracer, draw, trace_centers
 from neuron_core.voxels.baked import read_baked
 from neuron_core.voxels.nvf import (
     CHANNELS,

@@ -3,8 +3,8 @@
 import numpy as np
 
 from neuron_core.cameras.camera import Camera, look_at
-from neuron_core.kernels.hashgrid import HashGridSpec
-from neuron_core.voxels.composed import Composed, Composer, Dressed, Field, Instance
+from neuron_core.kernels.training.hashgrid import HashGridSpec
+from neuron_core.rendering.composer import Composed, Composer, Dressed, Field, Instance
 from neuron_core.voxels.nvf import LookCodes, Nvf, allocate, encode_codes, find_active, sample_positions
 from neuron_core.voxels.shading import Shader
 

@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from neuron_core.fields.field import Field
-from neuron_core.fields.spec import FieldSpec
-from neuron_core.kernels.hashgrid import HashGridSpec
+from neuron_core.kernels.training.hashgrid import HashGridSpec
+from neuron_core.models.field.model import Field
+from neuron_core.models.field.spec import FieldSpec
 
 
 def small_field(**changes: object) -> Field:

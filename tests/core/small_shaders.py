@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from neuron_core.kernels.hashgrid import HashGridSpec
+from neuron_core.kernels.training.hashgrid import HashGridSpec
 from neuron_core.voxels.shading import Shader
 
 HIDDEN = 16

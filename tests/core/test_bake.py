@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from neuron_core.cameras.camera import look_at
-from neuron_core.fields.field import MET_BELOW, Field, Structure
-from neuron_core.tasks.bake.voxelise import codes_of, voxelise
+from neuron_core.models.field.model import MET_BELOW, Field, Structure
+from neuron_core.models.field.voxelise import codes_of, voxelise
+from neuron_core.rendering.baked import Renderer
 from neuron_core.voxels.nvf import VoxelError, encode_codes, sample_positions
-from neuron_core.voxels.render import Renderer
 from tests.core.small_fields import small_field
 from tests.core.small_shaders import perfect_mirror, small_shader
 

@@ -8,13 +8,13 @@ from torch import Tensor
 
 from neuron_core.bench.reference_torch import EagerEncoding, EagerFrameStage, eager_composite, eager_copy
 from neuron_core.datasets.reader import open_dataset
-from neuron_core.fields.field import Field
-from neuron_core.fields.layers import HashEncoding
-from neuron_core.fields.volume import PackedSamples, composite
-from neuron_core.kernels.hashgrid import HashGridSpec
-from neuron_core.kernels.raymarch import EMPTY, OCCUPIED, SOLID
-from neuron_core.tasks.train.frame_data import read_frames
-from neuron_core.tasks.train.frame_stage import FrameStage
+from neuron_core.kernels.training.hashgrid import HashGridSpec
+from neuron_core.kernels.training.raymarch import EMPTY, OCCUPIED, SOLID
+from neuron_core.models.field.frame_data import read_frames
+from neuron_core.models.field.frame_stage import FrameStage
+from neuron_core.models.field.model import Field
+from neuron_core.models.field.volume import PackedSamples, composite
+from neuron_core.networks.layers import HashEncoding
 from tests.core.small_fields import small_field
 from tests.core.training_samples import write_rendered
 

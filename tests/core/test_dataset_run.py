@@ -11,7 +11,7 @@ from neuron_core.datasets.reader import open_dataset
 from neuron_core.foundation import interrupts
 from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
 from neuron_core.foundation.progress import Silent
-from neuron_core.tasks.dataset.config import DatasetConfig
+from neuron_core.groundtruth.config import DatasetConfig
 from neuron_core.tasks.dataset.run import run
 
 CUBE = """#usda 1.0

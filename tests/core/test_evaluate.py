@@ -10,19 +10,19 @@ import pytest
 
 from neuron_core.datasets.layout import DatasetError, MaterialInfo
 from neuron_core.datasets.reader import MaterialEntry
+from neuron_core.evaluation.baselines import NEAREST, nearest
+from neuron_core.evaluation.measure import Measured, compare, mean_of
+from neuron_core.evaluation.summary import markdown as summary_table
+from neuron_core.evaluation.summary import summarise
+from neuron_core.evaluation.table import Result, baking_loss
 from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
 from neuron_core.foundation.files import sha256_of
 from neuron_core.foundation.progress import Silent
 from neuron_core.images import metrics
 from neuron_core.images.pictures import decode_image
 from neuron_core.tasks.evaluate import run as evaluate
-from neuron_core.tasks.evaluate.baselines import NEAREST, nearest
 from neuron_core.tasks.evaluate.config import EvaluateConfig
-from neuron_core.tasks.evaluate.measure import Measured, compare, mean_of
 from neuron_core.tasks.evaluate.run import run
-from neuron_core.tasks.evaluate.summary import markdown as summary_table
-from neuron_core.tasks.evaluate.summary import summarise
-from neuron_core.tasks.evaluate.table import Result, baking_loss
 from tests.core.baked_samples import MATERIALS, write_ball, write_photographs, write_truth
 
 GLASS = MaterialInfo("clear-glass", "clear glass", (), "train", True, True)

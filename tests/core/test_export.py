@@ -5,6 +5,7 @@ import pytest
 
 from neuron_core.foundation.errors import ConfigMismatchError, FileError, NeuronError
 from neuron_core.foundation.progress import Silent
+from neuron_core.rendering.baked import Renderer
 from neuron_core.splats.drawing import SplatRenderer
 from neuron_core.splats.files import read_splats
 from neuron_core.splats.fitting import FitSettings, fit_splats
@@ -14,7 +15,6 @@ from neuron_core.splats.refining import Target, slope, target_of
 from neuron_core.tasks.export.config import ExportConfig
 from neuron_core.tasks.export.run import run
 from neuron_core.voxels.baked import read_baked
-from neuron_core.voxels.render import Renderer
 from tests.core.baked_samples import BOX, write_ball
 
 

@@ -15,9 +15,9 @@ from neuron_core.splats.files import read_splats, write_splats
 from neuron_core.splats.spz import packed
 from neuron_core.tasks.export.config import ExportConfig
 from neuron_core.tasks.export.run import FORMS, run
-from neuron_core.voxels.nvdb import write_nvdb
+from neuron_core.volumes.nvdb import write_nvdb
+from neuron_core.volumes.vdb import MOST_VOXELS, VdbGrid, write_vdb
 from neuron_core.voxels.nvf import VoxelError
-from neuron_core.voxels.vdb import MOST_VOXELS, VdbGrid, write_vdb
 from tests.core.baked_samples import write_ball
 from tests.core.test_splats_files import cloud
 

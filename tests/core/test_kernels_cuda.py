@@ -12,10 +12,11 @@ import warp as wp
 
 import neuron_core.kernels
 from neuron_core.cameras.camera import Camera, look_at
-from neuron_core.kernels import drawing, hashgrid, scene
-from neuron_core.voxels.render import Renderer
+from neuron_core.kernels.baked import drawing, scene
+from neuron_core.kernels.training import hashgrid
+from neuron_core.rendering.baked import Renderer
 from tests.core.small_shaders import small_shader
-from tests.core.test_voxels_render import CENTER, ball, rays_of, smooth_codes
+from tests.core.test_rendering_baked import CENTER, ball, rays_of, smooth_codes
 
 ARCH = 80  # Ampere and later
 wp.init()

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from neuron_core.cameras.camera import Camera, look_at, pixel_centers, rays
-from neuron_core.kernels.shading import octahedron, pack
+from neuron_core.kernels.baked.shading import octahedron, pack
+from neuron_core.rendering.baked import FAST, Frame, Renderer
 from neuron_core.voxels.nvf import VoxelError
-from neuron_core.voxels.render import FAST, Frame, Renderer
 from neuron_core.voxels.shading import Shader
 from tests.core.small_shaders import perfect_mirror, small_shader
-from tests.core.test_voxels_render import CENTER, ball, rays_of, smooth_codes
+from tests.core.test_rendering_baked import CENTER, ball, rays_of, smooth_codes
 
 
 def camera(width: int = 50, height: int = 36, eye: tuple[float, float, float] = (0.9, 0.7, 1.6)) -> Camera:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from neuron_core.kernels import hashgrid
-from neuron_core.kernels.hashgrid import PRIME_Y, PRIME_Z, HashGridSpec
+from neuron_core.kernels.training import hashgrid
+from neuron_core.kernels.training.hashgrid import PRIME_Y, PRIME_Z, HashGridSpec
 
 SPECS = [
     HashGridSpec(levels=4, features=2, table_size_log2=10, base_resolution=4, finest_resolution=50),

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuron_core.kernels import raymarch
-from neuron_core.kernels.raymarch import Composited, MarchSpec, Rays, Samples
+from neuron_core.kernels.training import raymarch
+from neuron_core.kernels.training.raymarch import Composited, MarchSpec, Rays, Samples
 
 BOX = ((-1.0, -0.5, -2.0), (1.0, 1.5, 1.0))
 PLAIN = MarchSpec(BOX, step_min=0.031, step_max=0.031)

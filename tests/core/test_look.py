@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from neuron_core.assets import AssetError, Encoder, Look, Manifest, read_asset, write_asset
-from neuron_core.fields import stored
-from neuron_core.fields.field import Field
-from neuron_core.fields.looks import LookMaker, distinct_places
-from neuron_core.fields.spec import ARCHITECTURE
 from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
 from neuron_core.foundation.progress import Silent
 from neuron_core.images.pictures import decode_image
+from neuron_core.models.field import stored
+from neuron_core.models.field.looks import LookMaker, distinct_places
+from neuron_core.models.field.model import Field
+from neuron_core.models.field.spec import ARCHITECTURE
+from neuron_core.models.field.voxelise import codes_of, voxelise
 from neuron_core.prompts import PromptError, load_encoder
-from neuron_core.tasks.bake.voxelise import codes_of, voxelise
 from neuron_core.tasks.look.config import LookConfig
 from neuron_core.tasks.look.run import run
 from neuron_core.voxels.nvf import Nvf, encode_codes, from_tensors, sample_positions, to_tensors

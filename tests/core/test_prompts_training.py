@@ -12,12 +12,12 @@ from train_encoder import Config, Data, Words, build, load_data, measure, save_e
 
 from neuron_core.datasets.reader import open_dataset
 from neuron_core.foundation.progress import Silent
+from neuron_core.groundtruth.config import DatasetConfig
 from neuron_core.materials import paraphrases, prompts
 from neuron_core.materials.grammar import Combination, material_of
 from neuron_core.materials.selection import parse
 from neuron_core.prompts import load_encoder
 from neuron_core.prompts.embedded import words_of
-from neuron_core.tasks.dataset.config import DatasetConfig
 from neuron_core.tasks.dataset.run import run
 
 TINY = Config(steps=2, batch=4, pairs=4)

@@ -14,21 +14,21 @@ import torch
 from neuron_core.assets import AssetError
 from neuron_core.cameras.camera import CameraError, load_cameras, look_at, project
 from neuron_core.cameras.dome import turntable
-from neuron_core.fields import stored
-from neuron_core.fields.field import Structure
 from neuron_core.foundation import interrupts
 from neuron_core.foundation.errors import ConfigMismatchError, FileError, NeuronError
 from neuron_core.foundation.interrupts import Stopped
 from neuron_core.foundation.progress import Silent
 from neuron_core.images.exr import read_exr
 from neuron_core.images.pictures import decode_image
-from neuron_core.tasks.bake.voxelise import codes_of, voxelise
-from neuron_core.tasks.render import tracing
+from neuron_core.models.field import stored
+from neuron_core.models.field.model import Structure
+from neuron_core.models.field.tracer import FieldTracer
+from neuron_core.models.field.voxelise import codes_of, voxelise
+from neuron_core.rendering import tracing
+from neuron_core.rendering.tracing import BakedTracer, Pictures, draw, trace_centers
+from neuron_core.rendering.views import fitted, framed_turntable, turning_distance
 from neuron_core.tasks.render.config import RenderConfig
-from neuron_core.tasks.render.field_tracer import FieldTracer
 from neuron_core.tasks.render.run import run
-from neuron_core.tasks.render.tracing import BakedTracer, Pictures, draw, trace_centers
-from neuron_core.tasks.render.viewpoints import fitted, framed_turntable, turning_distance
 from neuron_core.voxels.baked import Baked, read_baked
 from neuron_core.voxels.nvf import encode_codes
 from neuron_core.voxels.shading import shader_from_tensors

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from pxr import Usd, UsdGeom, UsdValidation
 
-from neuron_core.scene.splats import splat_problems
 from neuron_core.splats import harmonics
 from neuron_core.splats.cloud import SplatError, Splats, normalised, quaternions_of, rotation_matrices
 from neuron_core.splats.drawing import SplatRenderer
@@ -15,6 +14,7 @@ from neuron_core.splats.files import read_splats, write_splats
 from neuron_core.splats.moving import HALF_TURN, in_encoding, transformed, turned_upside_down
 from neuron_core.splats.spz import packed
 from neuron_core.splats.usd import fields_of
+from neuron_core.usd.splats import splat_problems
 from tests.core.splat_samples import camera
 
 FIELDS = ("positions", "rotations", "scales", "opacities", "harmonics")

@@ -10,7 +10,7 @@ from neuron_core.foundation.colors import srgb_to_linear
 from neuron_core.foundation.errors import FileError
 from neuron_core.foundation.progress import Silent
 from neuron_core.images.pictures import decode_image
-from neuron_core.kernels.isosurface import triangles
+from neuron_core.kernels.grids.isosurface import triangles
 from neuron_core.surfaces.atlas import Atlas, atlas_for, tangents, under
 from neuron_core.surfaces.baking import dressed, textured
 from neuron_core.surfaces.looks import Looker, filled, record_of, recorded

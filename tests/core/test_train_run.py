@@ -10,10 +10,10 @@ import torch
 from neuron_core.foundation import interrupts
 from neuron_core.foundation.errors import ConfigMismatchError
 from neuron_core.foundation.progress import Silent
-from neuron_core.tasks.train import checkpoint, presets
+from neuron_core.models.field import checkpoint, presets
+from neuron_core.models.field.checkpoint import FIELD, load_run
+from neuron_core.models.field.config import TrainConfig
 from neuron_core.tasks.train import run as train
-from neuron_core.tasks.train.checkpoint import FIELD, load_run
-from neuron_core.tasks.train.config import TrainConfig
 from tests.core.training_samples import write_photographs, write_rendered
 
 
@@ -32,7 +32,7 @@ class StopAt(Silent):
 def small_and_told(monkeypatch):
     """Small batches, progress after every step, and no stop left over."""
     monkeypatch.setattr(interrupts, "_received", None)
-    monkeypatch.setattr("neuron_core.tasks.train.loop.REPORT_SECONDS", -1.0)
+    monkeypatch.setattr("neuron_core.models.field.loop.REPORT_SECONDS", -1.0)
     for plans in (presets.SURFACE_PLANS, presets.PHOTOGRAPH_PLANS):
         small = {name: replace(stage, batch=64, steps=6) for name, stage in plans["cpu-demo"].stages.items()}
         monkeypatch.setitem(plans, "cpu-demo", presets.Plan(small, 1 << 10))

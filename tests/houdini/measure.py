@@ -102,7 +102,7 @@ def main() -> None:
     from neuron_houdini.ply import read_splats
 
     print(f"{'first import of node code':46} {1000 * (time.perf_counter() - wall):9.1f} ms")
-    from neuron_core.scene import headers
+    from neuron_core.usd import headers
 
     folder = Path(tempfile.mkdtemp())
     node = shelf.place_asset(str(large_asset(folder / "large.neuron")))

@@ -14,12 +14,12 @@ import neuron_core
 from neuron_core.cli.arguments import parse
 from neuron_core.cli.registry import find_task
 from neuron_core.geometry import load_geometry
+from neuron_core.groundtruth.config import DatasetConfig
+from neuron_core.groundtruth.karma.request import read_request
+from neuron_core.groundtruth.plan import make_plan
 from neuron_core.materials import read_library
-from neuron_core.scene import karma, lookdev
-from neuron_core.scene.usd_cameras import read_camera
-from neuron_core.tasks.dataset.config import DatasetConfig
-from neuron_core.tasks.dataset.plan import make_plan
-from neuron_core.tasks.karma.request import read_request
+from neuron_core.usd import karma_settings, lookdev
+from neuron_core.usd.cameras import read_camera
 from tests.houdini.published_hou import node_of
 from tests.houdini.test_lookdev import box_file
 
@@ -154,7 +154,7 @@ def test_frames_look_through_the_cameras_of_the_engine(dataset):
     plan = make_plan(config, load_geometry(config.geometry, ()), read_library(config.materials).materials)
     assert request.splits == plan.splits
     stage = Usd.Stage.Open(str(module._folder(node) / "karma" / "gbuffer.usda"))
-    settings = UsdRender.Settings(stage.GetPrimAtPath(karma.settings_path(karma.GBUFFER)))
+    settings = UsdRender.Settings(stage.GetPrimAtPath(karma_settings.settings_path(karma_settings.GBUFFER)))
     (path,) = settings.GetCameraRel().GetTargets()
     for frame, camera in enumerate(plan.cameras, 1):
         found = read_camera(stage, str(path), 24, 24, Usd.TimeCode(frame))

@@ -7,15 +7,15 @@ import pytest
 from pxr import Sdf, Usd, UsdGeom, UsdLux, UsdRender, UsdShade
 
 from neuron_core.geometry import load_geometry
+from neuron_core.groundtruth.config import DatasetConfig
+from neuron_core.groundtruth.plan import make_plan
 from neuron_core.images.exr import read_exr
+from neuron_core.lights.studio import studio_environment
 from neuron_core.materials import read_library
 from neuron_core.materials.builtin import builtin_materials
 from neuron_core.materials.procedural import evaluate
-from neuron_core.scene import karma, lookdev
-from neuron_core.scene.usd_cameras import camera_paths, read_camera
-from neuron_core.tasks.dataset.config import DatasetConfig
-from neuron_core.tasks.dataset.plan import make_plan
-from neuron_core.tasks.dataset.studio import studio_environment
+from neuron_core.usd import karma_settings, lookdev
+from neuron_core.usd.cameras import camera_paths, read_camera
 from tests.houdini.published_hou import node_of
 
 SMALL = {"views": 3, "val_views": 1, "test_views": 1, "resolution": 24}
@@ -219,11 +219,11 @@ def test_what_cannot_be_is_a_node_error(hou, tmp_path, values, message):
 # --- settings for Karma ---
 
 
-@pytest.mark.parametrize("kind", [karma.BEAUTY, karma.GBUFFER])
+@pytest.mark.parametrize("kind", [karma_settings.BEAUTY, karma_settings.GBUFFER])
 def test_settings_products_and_variables_hang_together(kind):
     stage = Usd.Stage.CreateInMemory()
     lookdev.add_root(stage)
-    path = karma.add_settings(stage, "/neuron/cam", (64, 32), kind, "out.$F4.exr")
+    path = karma_settings.add_settings(stage, "/neuron/cam", (64, 32), kind, "out.$F4.exr")
     settings = UsdRender.Settings(stage.GetPrimAtPath(path))
     assert settings.GetResolutionAttr().Get() == (64, 32)
     assert settings.GetCameraRel().GetTargets() == [Sdf.Path("/neuron/cam")]
@@ -239,12 +239,12 @@ def test_settings_products_and_variables_hang_together(kind):
         aov = {key: prim.GetAttribute(f"driver:parameters:aov:{key}").Get() for key in ("name", "format")}
         names.append(aov["name"])
         assert aov["format"] == variable.GetDataTypeAttr().Get()
-    expected = {karma.BEAUTY: ["C"], karma.GBUFFER: ["C", "P", "N", "depth", "shape_id"]}
+    expected = {karma_settings.BEAUTY: ["C"], karma_settings.GBUFFER: ["C", "P", "N", "depth", "shape_id"]}
     assert names == expected[kind]
 
 
 def test_sources_are_the_published_ones():
-    sources = {one.name: one.source for one in karma.VARS[karma.GBUFFER]}
+    sources = {one.name: one.source for one in karma_settings.VARS[karma_settings.GBUFFER]}
     assert sources == {
         "C": "C",
         "P": "ray:hitP",

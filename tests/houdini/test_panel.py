@@ -21,7 +21,7 @@ pytest.importorskip(
 )
 from PySide6 import QtCore, QtGui, QtTest, QtWidgets
 
-from neuron_core.scene.library import LibraryError, Submission, publish
+from neuron_core.library.versions import LibraryError, Submission, publish
 from tests.core.scene_samples import write_ball
 from tests.houdini import published_scene
 

@@ -9,9 +9,9 @@ import pytest
 from neuron_core.cli.arguments import parse
 from neuron_core.cli.registry import find_task
 from neuron_core.foundation.progress import Silent
-from neuron_core.scene.grids import read_grid, sample
 from neuron_core.tasks.grid.config import GridConfig
 from neuron_core.tasks.grid.run import run
+from neuron_core.volumes.grids import read_grid, sample
 from tests.core.baked_samples import CENTER, write_ball
 from tests.houdini.published_hou import VDB_MAGIC, Geometry, node_of
 

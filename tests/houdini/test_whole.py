@@ -8,9 +8,9 @@ import pytest
 from pxr import Usd, UsdGeom
 
 from neuron_core.images.exr import read_exr
-from neuron_core.scene import shots
-from neuron_core.scene.library import Submission, publish
-from neuron_core.scene.shots import Change, NewShot
+from neuron_core.library.versions import Submission, publish
+from neuron_core.usd import edit
+from neuron_core.usd.edit import Change, NewShot
 from tests.core.baked_samples import write_ball
 from tests.houdini.published_hou import node_of
 from tests.houdini.test_lookdev import box_file
@@ -46,18 +46,18 @@ def stage_of_nodes(asset, hou):
     camera.CreateFocalLengthAttr(50.0)
     camera.CreateHorizontalApertureAttr(36.0)
     camera.CreateVerticalApertureAttr(24.0)
-    shots.change(inner._stage, "/World/camera", Change(at=(0.0, 3.0, 7.0), aim=(0.0, 0.0, 0.0)))
+    edit.change(inner._stage, "/World/camera", Change(at=(0.0, 3.0, 7.0), aim=(0.0, 0.0, 0.0)))
     lop.cook(inner, hda)
     return inner
 
 
 def stage_of_commands(asset, path):
     """The same with `neuron scene`."""
-    shots.write_new(path, NewShot())
-    with shots.editing(path) as stage:
-        shots.change(stage, "/World/camera", Change(at=(0.0, 3.0, 7.0), aim=(0.0, 0.0, 0.0)))
-        shots.add(stage, asset, "/World/ball")
-        shots.change(stage, "/World/ball", Change(at=(0.2, 0.0, 0.0), look=LOOK))
+    edit.write_new(path, NewShot())
+    with edit.editing(path) as stage:
+        edit.change(stage, "/World/camera", Change(at=(0.0, 3.0, 7.0), aim=(0.0, 0.0, 0.0)))
+        edit.add(stage, asset, "/World/ball")
+        edit.change(stage, "/World/ball", Change(at=(0.2, 0.0, 0.0), look=LOOK))
     return path
 
 

@@ -18,8 +18,8 @@ from neuron_core.foundation.errors import ConfigMismatchError, FileError
 from neuron_core.foundation.files import read_json, write_bytes, write_json
 from neuron_core.images.exr import write_exr
 from neuron_core.images.pictures import encode_png, straight, to_bytes
-from neuron_core.tasks.anchor.motion import Flow
-from neuron_core.voxels.scenes import ScenePixels
+from neuron_core.rendering.motion import Flow
+from neuron_core.rendering.scenes import ScenePixels
 
 INDEX = "anchors.json"
 PREVIEWS = ("_alpha", "_depth", "_normal", "_id")

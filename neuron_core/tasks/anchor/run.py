@@ -9,11 +9,11 @@ from neuron_core.cameras.camera import Camera
 from neuron_core.foundation import interrupts
 from neuron_core.foundation.progress import Reporter
 from neuron_core.foundation.values import ValueNotationError, comma_list, frames
-from neuron_core.scene import SceneStage
+from neuron_core.rendering import shadows
+from neuron_core.rendering.motion import View, flow_between
+from neuron_core.rendering.scenes import identity
 from neuron_core.tasks.anchor.config import AnchorConfig
 from neuron_core.tasks.anchor.folder import AnchorFolder
-from neuron_core.tasks.anchor.motion import View, flow_between
-from neuron_core.tasks.render import shadows
 from neuron_core.tasks.render.scenes import (
     Shot,
     Stage,
@@ -22,7 +22,7 @@ from neuron_core.tasks.render.scenes import (
     scene_digest,
     stage_camera,
 )
-from neuron_core.voxels.scenes import identity
+from neuron_core.usd import SceneStage
 
 VERSION = 1
 CONVENTIONS = {

@@ -21,20 +21,20 @@ from neuron_core.assets import (
 )
 from neuron_core.cameras.camera import subpixels
 from neuron_core.cameras.dome import field_of_view, framing_distance, turntable
-from neuron_core.fields import stored
-from neuron_core.fields.display import encode_pixels
-from neuron_core.fields.field import Field
-from neuron_core.fields.spec import ARCHITECTURE
 from neuron_core.foundation.errors import ConfigMismatchError
 from neuron_core.foundation.files import sha256_of
 from neuron_core.foundation.progress import Reporter
 from neuron_core.images.pictures import encode_png, to_bytes
+from neuron_core.models.field import stored
+from neuron_core.models.field.checkpoint import FIELD, RunInfo, load_run, run_folder
+from neuron_core.models.field.display import encode_pixels
+from neuron_core.models.field.model import Field
+from neuron_core.models.field.spec import ARCHITECTURE
+from neuron_core.models.field.voxelise import codes_of, voxelise
 from neuron_core.prompts import EncoderId, load_encoder, require_same
+from neuron_core.rendering.baked import Renderer
 from neuron_core.tasks.bake.config import BakeConfig
-from neuron_core.tasks.bake.voxelise import codes_of, voxelise
-from neuron_core.tasks.train.checkpoint import FIELD, RunInfo, load_run, run_folder
 from neuron_core.voxels.nvf import LookCodes, Nvf, encode_codes, to_tensors
-from neuron_core.voxels.render import Renderer
 from neuron_core.voxels.shading import shader_from_tensors
 
 PREVIEW_SIDE = 256  # pixels

@@ -13,6 +13,13 @@ from neuron_core.foundation import interrupts
 from neuron_core.foundation.files import read_json, write_bytes, write_json
 from neuron_core.foundation.progress import Reporter
 from neuron_core.geometry import load_geometry
+from neuron_core.groundtruth.config import DatasetConfig, parse_shard
+from neuron_core.groundtruth.folder import PREVIEW, Folder
+from neuron_core.groundtruth.light import read_light
+from neuron_core.groundtruth.pace import Pace, clock
+from neuron_core.groundtruth.plan import Plan, Unit, make_plan, seed_of
+from neuron_core.groundtruth.renderer import Renderer
+from neuron_core.groundtruth.truth import BEST_DB, Sampled, decibels, pair_error, sample_until
 from neuron_core.images.exr import read_exr, write_exr
 from neuron_core.images.pictures import display, encode_png
 from neuron_core.images.sheet import Row, contact_sheet
@@ -20,13 +27,6 @@ from neuron_core.materials import library_to_json, read_library
 from neuron_core.materials.principled import principled
 from neuron_core.materials.record import Material
 from neuron_core.materials.wording import canonical_prompt, prompts
-from neuron_core.tasks.dataset.config import DatasetConfig, parse_shard
-from neuron_core.tasks.dataset.folder import PREVIEW, Folder
-from neuron_core.tasks.dataset.light import read_light
-from neuron_core.tasks.dataset.pace import Pace, clock
-from neuron_core.tasks.dataset.plan import Plan, Unit, make_plan, seed_of
-from neuron_core.tasks.dataset.renderer import Renderer
-from neuron_core.tasks.dataset.truth import BEST_DB, Sampled, decibels, pair_error, sample_until
 
 MOST_ROWS, MOST_COLUMNS = 24, 8  # materials and cameras in the preview
 PROMPTS = 16  # wordings of each material
@@ -93,8 +93,8 @@ def _warn_of_losses(materials: Sequence[Material], report: Reporter) -> None:
 
 def make_renderer(config: DatasetConfig, report: Reporter) -> Renderer:
     """The renderer that runs here, in the fastest variant."""
-    from neuron_core.tasks.dataset.mitsuba_renderer import MitsubaRenderer
-    from neuron_core.tasks.dataset.variants import choose_variant
+    from neuron_core.groundtruth.mitsuba.renderer import MitsubaRenderer
+    from neuron_core.groundtruth.mitsuba.variants import choose_variant
 
     return MitsubaRenderer(choose_variant(config.variant, report), config.bounces, config.resolution)
 

@@ -10,6 +10,11 @@ import numpy as np
 
 from neuron_core.datasets.layout import DatasetError
 from neuron_core.datasets.reader import Dataset, MaterialEntry, open_dataset
+from neuron_core.evaluation import summary, table
+from neuron_core.evaluation.baselines import measure_baselines
+from neuron_core.evaluation.measure import Measured, measure
+from neuron_core.evaluation.subjects import EXPORTS, Subject, open_subjects
+from neuron_core.evaluation.table import Result
 from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
 from neuron_core.foundation.files import read_json, write_bytes, write_json
 from neuron_core.foundation.progress import Part as Share
@@ -17,12 +22,7 @@ from neuron_core.foundation.progress import Reporter
 from neuron_core.foundation.wording import listed
 from neuron_core.images.pictures import encode_png, to_bytes
 from neuron_core.images.sheet import Row, contact_sheet, difference
-from neuron_core.tasks.evaluate import summary, table
-from neuron_core.tasks.evaluate.baselines import measure_baselines
 from neuron_core.tasks.evaluate.config import EvaluateConfig
-from neuron_core.tasks.evaluate.measure import Measured, measure
-from neuron_core.tasks.evaluate.subjects import EXPORTS, Subject, open_subjects
-from neuron_core.tasks.evaluate.table import Result
 
 TABLE, DATA, SHEET = "table.md", "table.json", "contact_sheet.png"
 MOST_ROWS = 16  # of the contact sheet
@@ -69,7 +69,7 @@ def run(config: EvaluateConfig, report: Reporter) -> dict[str, object]:
 
 
 def _of_export(config: EvaluateConfig, report: Reporter) -> dict[str, object]:
-    from neuron_core.tasks.evaluate.exports import run_export
+    from neuron_core.evaluation.exports import run_export
 
     return run_export(config, report)
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from neuron_core.foundation.progress import Reporter
+from neuron_core.rendering.tracing import warp_device
 from neuron_core.surfaces.baking import Dressed, dressed, textured
 from neuron_core.surfaces.looks import Looker, record_of
 from neuron_core.surfaces.mesh import Mesh, decimated, surface_of
 from neuron_core.surfaces.points import points_on
 from neuron_core.surfaces.usd import textures_of, write_mesh, write_points
 from neuron_core.tasks.export.config import ExportConfig
-from neuron_core.tasks.render.tracing import warp_device
 from neuron_core.voxels.baked import Baked
 
 SMALLEST_TEXTURE = 16

@@ -124,8 +124,8 @@ def _save(config: ExportConfig, splats: Splats) -> dict[str, object]:
 
 
 def _fitted(config: ExportConfig, report: Reporter) -> tuple[Splats, str]:
+    from neuron_core.rendering.tracing import warp_device
     from neuron_core.splats.fitting import FitSettings, fit_splats
-    from neuron_core.tasks.render.tracing import warp_device
     from neuron_core.voxels.baked import read_baked
 
     baked = read_baked(config.source)

@@ -11,13 +11,13 @@ from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
 from neuron_core.foundation.files import replacing
 from neuron_core.foundation.interrupts import stop_if_requested
 from neuron_core.foundation.progress import Part, Reporter
-from neuron_core.scene import schema
-from neuron_core.scene.models import new_model
-from neuron_core.scene.nodes import read_stage
-from neuron_core.scene.records import AssetNode
 from neuron_core.splats.cloud import Splats, joined
 from neuron_core.splats.files import USD_ENDINGS
 from neuron_core.splats.moving import transformed
+from neuron_core.usd import schema
+from neuron_core.usd.components import new_model
+from neuron_core.usd.records import AssetNode
+from neuron_core.usd.snapshot import read_stage
 
 DRAWN = ("default", "render")  # purposes
 

@@ -7,11 +7,11 @@ from neuron_core.foundation.errors import ConfigMismatchError
 from neuron_core.foundation.progress import Reporter
 from neuron_core.splats.files import USD_ENDINGS
 from neuron_core.tasks.export.config import ExportConfig
+from neuron_core.volumes.nvdb import write_nvdb
+from neuron_core.volumes.vdb import write_vdb
+from neuron_core.volumes.volume import volume_grids
+from neuron_core.volumes.volume_usd import write_volume_stage
 from neuron_core.voxels.baked import Baked
-from neuron_core.voxels.nvdb import write_nvdb
-from neuron_core.voxels.vdb import write_vdb
-from neuron_core.voxels.volume import volume_grids
-from neuron_core.voxels.volume_usd import write_volume_stage
 
 
 def export_volume(config: ExportConfig, baked: Baked, slug: str, report: Reporter) -> dict[str, object]:

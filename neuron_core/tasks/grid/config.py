@@ -12,7 +12,7 @@ LARGEST = 512
 class GridConfig:
     """Write density, normals, colors and material codes of an asset as arrays in a .npz file.
 
-    Only samples with density are stored; `neuron_core.scene.grids` reads the file with numpy alone.
+    Only samples with density are stored; `neuron_core.volumes.grids` reads the file with numpy alone.
     """
 
     asset: Path

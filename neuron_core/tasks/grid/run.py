@@ -9,8 +9,8 @@ from neuron_core.assets import AssetError
 from neuron_core.foundation.errors import ConfigMismatchError, FileError
 from neuron_core.foundation.files import write_bytes
 from neuron_core.foundation.progress import Reporter
-from neuron_core.scene.grids import FORMAT, read_grid
 from neuron_core.tasks.grid.config import GridConfig
+from neuron_core.volumes.grids import FORMAT, read_grid
 
 
 def run(config: GridConfig, report: Reporter) -> dict[str, object]:
@@ -19,9 +19,9 @@ def run(config: GridConfig, report: Reporter) -> dict[str, object]:
     Raises NeuronError for a source that is no baked asset, a look that it does not have, and a target
     that holds something else.
     """
+    from neuron_core.volumes.volume import voxel_samples
     from neuron_core.voxels.baked import read_baked
     from neuron_core.voxels.nvf import CELLS
-    from neuron_core.voxels.volume import voxel_samples
 
     source, out = Path(config.asset), Path(config.out)
     if not source.is_file():

@@ -10,11 +10,11 @@ from pxr import Sdf, Tf, Usd, UsdGeom, UsdUtils
 
 from neuron_core.foundation.wording import counted, listed
 from neuron_core.geometry.usd import parse_geometry_spec, read_usd
-from neuron_core.scene import schema
-from neuron_core.scene.nodes import SceneStage
-from neuron_core.scene.validate import validate
 from neuron_core.tasks.inspect.findings import Findings, InspectError, box_size
 from neuron_core.tasks.scene.encoders import check_encoder
+from neuron_core.usd import schema
+from neuron_core.usd.snapshot import SceneStage
+from neuron_core.usd.validate import validate
 
 MOST_PRIMS = 500_000
 

@@ -11,6 +11,12 @@ from neuron_core.foundation import interrupts
 from neuron_core.foundation.files import write_bytes, write_json
 from neuron_core.foundation.progress import Reporter
 from neuron_core.geometry import load_geometry
+from neuron_core.groundtruth.folder import PREVIEW, Folder
+from neuron_core.groundtruth.karma.pictures import read_beauty, read_layers
+from neuron_core.groundtruth.karma.request import Request, read_request
+from neuron_core.groundtruth.karma.surfaces import to_gbuffer
+from neuron_core.groundtruth.karma.traced import TracedShape, lacking
+from neuron_core.groundtruth.plan import Plan
 from neuron_core.images.exr import read_exr, write_exr
 from neuron_core.images.pictures import display, encode_png
 from neuron_core.images.sheet import contact_sheet
@@ -19,14 +25,8 @@ from neuron_core.materials.principled import principled
 from neuron_core.materials.procedural import SHAPED
 from neuron_core.materials.record import Material
 from neuron_core.materials.wording import canonical_prompt, prompts
-from neuron_core.tasks.dataset.folder import PREVIEW, Folder
-from neuron_core.tasks.dataset.plan import Plan
 from neuron_core.tasks.dataset.run import ENGINE_LICENCE, MOST_COLUMNS, MOST_ROWS, PROMPTS, transforms
 from neuron_core.tasks.karma.config import KarmaConfig
-from neuron_core.tasks.karma.pictures import read_beauty, read_layers
-from neuron_core.tasks.karma.request import Request, read_request
-from neuron_core.tasks.karma.surfaces import to_gbuffer
-from neuron_core.tasks.karma.traced import TracedShape, lacking
 
 MOST_NOTES = 8
 

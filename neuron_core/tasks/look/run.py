@@ -35,8 +35,8 @@ from neuron_core.prompts import (
 from neuron_core.prompts import edits as stacks
 from neuron_core.prompts.edits import Edit, Stack
 from neuron_core.prompts.steering import steered
+from neuron_core.rendering.tracing import BakedTracer, draw, warp_device
 from neuron_core.tasks.look.config import LookConfig
-from neuron_core.tasks.render.tracing import BakedTracer, draw, warp_device
 from neuron_core.voxels.baked import Baked
 from neuron_core.voxels.nvf import LookCodes, from_tensors
 from neuron_core.voxels.shading import shader_from_tensors
@@ -219,10 +219,10 @@ def _computed(
         if unknown := encoder.unknown_words(text):
             report.warn(f'The encoder does not know {", ".join(unknown)} in "{text}".')
     report.progress(0.2, "look", prompt)
-    from neuron_core.fields.looks import LookMaker
-    from neuron_core.fields.spec import FieldSpec
-    from neuron_core.fields.stored import field_from
-    from neuron_core.tasks.render.field_tracer import torch_device
+    from neuron_core.models.field.looks import LookMaker
+    from neuron_core.models.field.spec import FieldSpec
+    from neuron_core.models.field.stored import field_from
+    from neuron_core.models.field.tracer import torch_device
 
     spec = FieldSpec.from_json(asset.manifest.settings.get("field"))
     field = field_from(asset.tensors, spec, Path(config.asset)).to(torch_device(config.device))

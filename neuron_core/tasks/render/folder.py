@@ -19,7 +19,7 @@ from neuron_core.foundation.errors import ConfigMismatchError, FileError
 from neuron_core.foundation.files import read_json, write_bytes, write_json
 from neuron_core.images.exr import write_exr
 from neuron_core.images.pictures import encode_png, straight, to_bytes
-from neuron_core.tasks.render.tracing import Geometry, Pictures
+from neuron_core.rendering.tracing import Geometry, Pictures
 
 REQUEST = "render.json"
 CAMERAS = "cameras.json"

@@ -14,10 +14,10 @@ from neuron_core.foundation.errors import FileError, NeuronError
 from neuron_core.foundation.progress import Reporter
 from neuron_core.images.pictures import decode_image
 from neuron_core.images.sheet import write_animation
+from neuron_core.rendering.tracing import BakedTracer, Tracer, draw, trace_centers, warp_device
+from neuron_core.rendering.views import Viewpoints, viewpoints
 from neuron_core.tasks.render.config import RenderConfig
 from neuron_core.tasks.render.folder import RenderFolder
-from neuron_core.tasks.render.tracing import BakedTracer, Tracer, draw, trace_centers, warp_device
-from neuron_core.tasks.render.viewpoints import Viewpoints, viewpoints
 from neuron_core.voxels.baked import Baked, read_baked
 from neuron_core.voxels.nvf import CELLS, SAMPLES, SIDE, brick_coordinates
 
@@ -150,9 +150,9 @@ def _tracer(config: RenderConfig, baked: Baked | None, subject: Subject, report:
 def _field_tracer(config: RenderConfig, subject: Subject, report: Reporter) -> Tracer:
     """The field that is stored beside the voxels. Imports torch."""
     report.progress(0.0, "load", "the field and its prompt encoder")
-    from neuron_core.fields.stored import load_field
+    from neuron_core.models.field.stored import load_field
+    from neuron_core.models.field.tracer import FieldTracer, encode_prompts, torch_device
     from neuron_core.prompts import EncoderId
-    from neuron_core.tasks.render.field_tracer import FieldTracer, encode_prompts, torch_device
 
     field, _, encoder = load_field(Path(config.asset))
     recorded = EncoderId(encoder.id, encoder.digest)

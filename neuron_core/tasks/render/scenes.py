@@ -14,16 +14,16 @@ from neuron_core.foundation.files import sha256_of
 from neuron_core.foundation.progress import Reporter
 from neuron_core.foundation.values import ValueNotationError, frames, size
 from neuron_core.foundation.wording import counted
-from neuron_core.scene import SceneStage, read_stage
-from neuron_core.scene.records import Problem, SceneError
-from neuron_core.tasks.render import shadows
+from neuron_core.models.field.prompted import look_maker
+from neuron_core.rendering import shadows
+from neuron_core.rendering.scenes import ScenePixels, SceneRenderer, identity
+from neuron_core.rendering.shadows import Asked
+from neuron_core.rendering.tracing import Geometry, Pictures, warp_device
+from neuron_core.rendering.views import DEFAULT_SIZE, Viewpoints, viewpoints
 from neuron_core.tasks.render.config import RenderConfig
 from neuron_core.tasks.render.folder import RenderFolder
-from neuron_core.tasks.render.prompted import look_maker
-from neuron_core.tasks.render.shadows import Asked
-from neuron_core.tasks.render.tracing import Geometry, Pictures, warp_device
-from neuron_core.tasks.render.viewpoints import DEFAULT_SIZE, Viewpoints, viewpoints
-from neuron_core.voxels.scenes import ScenePixels, SceneRenderer, identity
+from neuron_core.usd import SceneStage, read_stage
+from neuron_core.usd.records import Problem, SceneError
 
 MOST_LISTED = 10_000  # frames of a stage whose cameras are written down
 

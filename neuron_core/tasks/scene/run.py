@@ -10,12 +10,7 @@ from neuron_core.foundation.files import write_json
 from neuron_core.foundation.interrupts import stop_if_requested
 from neuron_core.foundation.progress import Reporter
 from neuron_core.foundation.values import frames
-from neuron_core.scene import library, shots
-from neuron_core.scene.flatten import flatten
-from neuron_core.scene.nodes import read_stage
-from neuron_core.scene.records import Problem, SceneError
-from neuron_core.scene.shots import Change, NewShot
-from neuron_core.scene.validate import validate
+from neuron_core.library import versions
 from neuron_core.tasks.scene import listing, notation
 from neuron_core.tasks.scene.config import (
     SceneAddConfig,
@@ -29,6 +24,12 @@ from neuron_core.tasks.scene.config import (
 from neuron_core.tasks.scene.encoders import check_encoder
 from neuron_core.tasks.scene.grid import parse_grid
 from neuron_core.tasks.scene.search import search
+from neuron_core.usd import edit
+from neuron_core.usd.edit import Change, NewShot
+from neuron_core.usd.flatten import flatten
+from neuron_core.usd.records import Problem, SceneError
+from neuron_core.usd.snapshot import read_stage
+from neuron_core.usd.validate import validate
 
 
 class InvalidSceneError(NeuronError):
@@ -48,9 +49,9 @@ def run_new(config: SceneNewConfig, report: Reporter) -> dict[str, object]:
         (wanted[0], wanted[-1]) if wanted else None,
         not config.no_camera,
     )
-    shots.write_new(config.stage, shot)
+    edit.write_new(config.stage, shot)
     report.progress(1.0, "scene", str(config.stage))
-    camera = "" if config.no_camera else shots.CAMERA
+    camera = "" if config.no_camera else edit.CAMERA
     return {"stage": str(config.stage), "camera": camera, "summary": f"{config.stage}: an empty shot."}
 
 
@@ -61,7 +62,7 @@ def _check_new(path: Path, overwrite: bool) -> None:
 
 def run_add(config: SceneAddConfig, report: Reporter) -> dict[str, object]:
     """Add an asset, once or as a grid."""
-    source = library.locate(config.asset)
+    source = versions.locate(config.asset)
     grid = parse_grid(config.grid, config.spacing)
     base = Change(
         at=notation.place(config.at, "at"),
@@ -69,31 +70,31 @@ def run_add(config: SceneAddConfig, report: Reporter) -> dict[str, object]:
         scale=notation.factors(config.scale, "scale"),
         prompt=config.prompt or None,
     )
-    name = shots.prim_name(config.name or _plain_name(source))
-    with shots.editing(config.stage) as stage:
+    name = edit.prim_name(config.name or _plain_name(source))
+    with edit.editing(config.stage) as stage:
         if grid is None:
             path = (
                 f"{config.under.rstrip('/')}/{name}"
                 if config.name
-                else shots.free_path(stage, config.under, name)
+                else edit.free_path(stage, config.under, name)
             )
             paths, changes = [path], [replace(base, look=config.look[0] if config.look else None)]
         else:
-            group = shots.free_path(stage, config.under, name)
+            group = edit.free_path(stage, config.under, name)
             paths = [f"{group}/{name}_{number:0{grid.digits}d}" for number in range(grid.count)]
             changes = grid.changes(base, config.look, str(UsdGeom.GetStageUpAxis(stage)))
-        shots.add(stage, source, paths[0], instance=not config.editable)
+        edit.add(stage, source, paths[0], instance=not config.editable)
         for change in reversed(changes[: max(len(config.look), 1)]):  # so that every look is known
-            shots.change(stage, paths[0], change)
+            edit.change(stage, paths[0], change)
         stop_if_requested()
-        shots.repeat(stage, paths[0], dict(zip(paths[1:], changes[1:], strict=True)))
+        edit.repeat(stage, paths[0], dict(zip(paths[1:], changes[1:], strict=True)))
     report.progress(1.0, "scene", paths[0])
     what = paths[0] if grid is None else f"{len(paths)} prims below {paths[0].rpartition('/')[0]}"
     return {"stage": str(config.stage), "prims": paths, "summary": f"{config.stage}: added {what}."}
 
 
 def _plain_name(source: Path) -> str:
-    home = library.home_of(source)
+    home = versions.home_of(source)
     return home.name if home is not None else source.stem
 
 
@@ -122,8 +123,8 @@ def run_set(config: SceneSetConfig, report: Reporter) -> dict[str, object]:
     changed = [key for key, value in asdict(wanted).items() if value is not None and key != "frame"]
     if not changed:
         raise SceneError("Nothing was asked to be set.", "`neuron scene set --help` lists what can be.")
-    with shots.editing(config.stage) as stage:
-        shots.change(stage, config.prim, wanted)
+    with edit.editing(config.stage) as stage:
+        edit.change(stage, config.prim, wanted)
     report.progress(1.0, "scene", config.prim)
     when = f" at frame {config.frame}" if config.frame else ""
     return {

@@ -9,26 +9,26 @@ import torch
 from torch import Tensor
 
 from neuron_core.datasets.reader import Dataset, MaterialEntry, open_dataset
-from neuron_core.fields.field import Field
-from neuron_core.fields.ranges import ray_range
-from neuron_core.fields.render import RayRange
-from neuron_core.fields.spec import FieldSpec
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.progress import Reporter
 from neuron_core.foundation.wording import listed
+from neuron_core.models.field import checkpoint, presets, preview
+from neuron_core.models.field.checkpoint import RunInfo, TrainedLook
+from neuron_core.models.field.config import TrainConfig
+from neuron_core.models.field.described import read_described
+from neuron_core.models.field.frame_data import read_frames
+from neuron_core.models.field.frame_stage import FrameStage
+from neuron_core.models.field.loop import Limits, Trainer
+from neuron_core.models.field.model import Field
+from neuron_core.models.field.presets import Plan
+from neuron_core.models.field.ranges import ray_range
+from neuron_core.models.field.ray_data import read_rays
+from neuron_core.models.field.render import RayRange
+from neuron_core.models.field.spec import FieldSpec
+from neuron_core.models.field.stages import AppearanceStage, GeometryStage, Stage
+from neuron_core.models.field.surface_data import label_space, read_surface
+from neuron_core.models.field.volume_stage import VolumeStage
 from neuron_core.prompts import PromptEncoder, load_encoder
-from neuron_core.tasks.train import checkpoint, presets, preview
-from neuron_core.tasks.train.checkpoint import RunInfo, TrainedLook
-from neuron_core.tasks.train.config import TrainConfig
-from neuron_core.tasks.train.described import read_described
-from neuron_core.tasks.train.frame_data import read_frames
-from neuron_core.tasks.train.frame_stage import FrameStage
-from neuron_core.tasks.train.loop import Limits, Trainer
-from neuron_core.tasks.train.presets import Plan
-from neuron_core.tasks.train.ray_data import read_rays
-from neuron_core.tasks.train.stages import AppearanceStage, GeometryStage, Stage
-from neuron_core.tasks.train.surface_data import label_space, read_surface
-from neuron_core.tasks.train.volume_stage import VolumeStage
 
 NOT_IN_FINGERPRINT = ("dataset", "out", "device", "validate_every", "overwrite", "encoder_weights")
 SPACE_CELLS = 64

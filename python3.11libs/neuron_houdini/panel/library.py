@@ -10,8 +10,8 @@ from pathlib import Path
 from neuron_core.assets import Manifest, read_preview
 from neuron_core.assets.strict_json import parse
 from neuron_core.foundation.errors import NeuronError
-from neuron_core.scene.headers import header_of
-from neuron_core.scene.library import INDEX, LibraryError, Version, read_library
+from neuron_core.library.versions import INDEX, LibraryError, Version, read_library
+from neuron_core.usd.headers import header_of
 from neuron_houdini import engine
 
 CHOICE = "panel.json"  # among the preferences: the library that was shown last

@@ -1,0 +1,1 @@
+"""Who renders what a dataset holds, and how it is planned."""

@@ -1,0 +1,1 @@
+"""Ground truth by Karma: requests to it, and conversion of what it rendered."""

@@ -1,0 +1,1 @@
+"""Marching, shading and compositing of baked assets."""

@@ -1,0 +1,252 @@
+"""How much of the light that comes to points is stopped by what stands near them.
+
+Letters in shapes: N points, I instances, A assets. Short rays go out from each point, and the optical
+depths of all instances on their way but its own are added: those of an instance already stand in its
+look. Boxes of instances are found through a tree (Meister and others 2021 survey them), so the cost
+of a point grows with what is near it. Densities are read without reflections, refraction or color;
+this is an approximation of what light would do.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import warp as wp
+
+from neuron_core.kernels.arrays import view
+from neuron_core.kernels.baked.bricks import block_of
+from neuron_core.kernels.baked.nvf import cell_at
+from neuron_core.kernels.baked.scene import PLACEMENT, Asset, column_of
+from neuron_core.kernels.baked.solids import Placed, Solids, is_hit
+from neuron_core.kernels.launch import CORES, launch
+
+BLOCK = 256
+MOST_RAYS = 16  # of a point, both kinds together
+STEP = 0.75  # voxels between two looks at the density
+MOST_STEPS = 2048
+DARK = 8.0  # optical depth at which a ray is given up
+SPREAD = 0.12  # radius of the lamp by its distance
+
+Depths = wp.types.vector(MOST_RAYS, wp.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What stands in the world, on one device."""
+
+    boxes: wp.Bvh | None  # of instances
+    assets: Any  # [A] Asset
+    asset_of: Any  # [I] int32
+    table: Any  # [I, 24] float32, as `scene.placements` makes it
+    solids: Placed
+    device: str
+
+
+def tree_of(lows: np.ndarray, highs: np.ndarray, device: str) -> wp.Bvh | None:
+    """A tree over boxes [I, 3]; None without any."""
+    if not len(lows):
+        return None
+    ends = (np.ascontiguousarray(array, np.float32) for array in (lows, highs))
+    low, high = (wp.array(array, dtype=wp.vec3f, device=device) for array in ends)
+    return wp.Bvh(low, high)
+
+
+def find_shares(
+    around: Surroundings,
+    points: np.ndarray,
+    normals: np.ndarray,
+    owners: np.ndarray,
+    *,
+    reach: float,
+    ambient_rays: int,
+    lamp_rays: int,
+    lamp: tuple[float, float, float],
+) -> np.ndarray:
+    """The shares [N, 2] of the light from all around and from a lamp that come to `points` [N, 3].
+
+    `normals` [N, 3] have unit length, `owners` [N] are the instances that the points belong to, -1 if
+    none. Nothing farther than `reach` is looked at; `lamp` is the unit direction to the lamp. A kind
+    without rays has the share 1.
+    """
+    device = around.device
+    arrays = [np.ascontiguousarray(array, np.float32) for array in (points, normals)]
+    moved = [wp.array(array, dtype=wp.vec3f, device=device) for array in arrays]
+    own = wp.array(np.ascontiguousarray(owners, np.int32), dtype=wp.int32, device=device)
+    shares = wp.ones((len(points), 2), dtype=wp.float32, device=device)
+    arguments = [
+        around.boxes.id if around.boxes is not None else wp.uint64(0),
+        int(around.boxes is not None),
+        around.assets,
+        view(around.asset_of, wp.int32, [int(around.asset_of.shape[0])]),
+        view(around.table, wp.float32, [int(around.table.shape[0]), PLACEMENT]),
+        around.solids.solids,
+        *moved,
+        own,
+        float(reach),
+        int(ambient_rays),
+        int(lamp_rays),
+        wp.vec3f(*lamp),
+        shares,
+    ]
+    launch(shares_kernel, arguments, -(-len(points) // BLOCK), BLOCK, device=device, slices=8 * CORES)
+    return shares.numpy()
+
+
+@wp.func
+def spread(number: wp.int32, count: wp.int32, turn: wp.float32, shift: wp.float32) -> wp.vec3f:
+    """One of `count` directions over the hemisphere around Z, by its cosine: a spiral that begins at an
+    angle and at a part of its step, both random from point to point, so that its mean is right."""
+    square = wp.min((wp.float32(number) + shift) / wp.float32(count), 1.0)
+    angle = 2.399963 * wp.float32(number) + turn
+    radius = wp.sqrt(square)
+    return wp.vec3f(radius * wp.cos(angle), radius * wp.sin(angle), wp.sqrt(1.0 - square))
+
+
+@wp.func
+def ray_from(
+    number: wp.int32,
+    ambient_rays: wp.int32,
+    lamp_rays: wp.int32,
+    normal: wp.vec3f,
+    lamp: wp.vec3f,
+    turn: wp.float32,
+    shift: wp.float32,
+) -> wp.vec3f:
+    """The direction of a ray of a point: around its normal by the cosine, then around the lamp."""
+    axis = normal
+    local = spread(number, ambient_rays, turn, shift)
+    if number >= ambient_rays:
+        axis = lamp
+        part = spread(number - ambient_rays, lamp_rays, turn, shift)
+        local = wp.vec3f(wp.static(SPREAD) * part[0], wp.static(SPREAD) * part[1], 1.0)
+    side = wp.vec3f(1.0, 0.0, 0.0)
+    if wp.abs(axis[0]) > 0.7:
+        side = wp.vec3f(0.0, 1.0, 0.0)
+    tangent = wp.normalize(wp.cross(side, axis))
+    other = wp.cross(axis, tangent)
+    return wp.normalize(local[0] * tangent + local[1] * other + local[2] * axis)
+
+
+@wp.func
+def density_at(density: wp.array[wp.float32], row: wp.int32, part: wp.vec3f) -> wp.float32:
+    """Between the eight samples of a voxel."""
+    a = wp.lerp(density[row], density[row + 81], part[0])
+    b = wp.lerp(density[row + 1], density[row + 82], part[0])
+    c = wp.lerp(density[row + 9], density[row + 90], part[0])
+    d = wp.lerp(density[row + 10], density[row + 91], part[0])
+    return wp.lerp(wp.lerp(a, c, part[1]), wp.lerp(b, d, part[1]), part[2])
+
+
+@wp.func
+def optical_depth(
+    asset: Asset, eye: wp.vec3f, speed: wp.vec3f, length: wp.float32, reach: wp.float32
+) -> wp.float32:
+    """Of an asset along a ray up to `reach`; `eye` and `speed` are in voxels, `length` in metres a time."""
+    grid = asset.grid
+    near = wp.float32(0.0)
+    far = reach
+    for axis in range(3):
+        if wp.abs(speed[axis]) > 1.0e-12:
+            one = (grid.inside_low[axis] - eye[axis]) / speed[axis]
+            two = (grid.inside_high[axis] - eye[axis]) / speed[axis]
+            near = wp.max(near, wp.min(one, two))
+            far = wp.min(far, wp.max(one, two))
+        elif eye[axis] < grid.inside_low[axis] or eye[axis] > grid.inside_high[axis]:
+            far = wp.float32(-1.0)
+    total = wp.float32(0.0)
+    if not far > near:
+        return total
+    tick = wp.static(STEP) / wp.length(speed)
+    size = wp.float32(1 << grid.block_log2)
+    time = near + 0.5 * tick
+    for _ in range(wp.static(MOST_STEPS)):
+        if time >= far or total >= wp.static(DARK):
+            break
+        at = eye + time * speed
+        x = cell_at(at[0], 8 * grid.shape[0])
+        y = cell_at(at[1], 8 * grid.shape[1])
+        z = cell_at(at[2], 8 * grid.shape[2])
+        block = wp.vec3i(x >> grid.block_log2, y >> grid.block_log2, z >> grid.block_log2)
+        free = wp.int32(asset.blocks[block_of(grid, block[0], block[1], block[2])])
+        way = tick
+        if free > 0:
+            leaves = reach
+            for axis in range(3):
+                if wp.abs(speed[axis]) > 1.0e-12:
+                    end = wp.where(speed[axis] > 0.0, block[axis] + free, block[axis] + 1 - free)
+                    leaves = wp.min(leaves, (wp.float32(end) * size - at[axis]) / speed[axis])
+            way = wp.max(tick, wp.ceil(leaves / tick) * tick)
+        else:
+            brick = asset.top[((x >> 3) * grid.shape[1] + (y >> 3)) * grid.shape[2] + (z >> 3)]
+            if brick >= 0:
+                row = 729 * brick + 81 * (x & 7) + 9 * (y & 7) + (z & 7)
+                part = at - wp.vec3f(wp.float32(x), wp.float32(y), wp.float32(z))
+                total += wp.max(density_at(asset.density, row, part), 0.0) * length * tick
+        time += way
+    return total
+
+
+@wp.kernel(enable_backward=False)
+def shares_kernel(
+    boxes: wp.uint64,
+    has_boxes: wp.int32,
+    assets: wp.array[Asset],  # [A]
+    asset_of: wp.array[wp.int32],  # [I]
+    table: wp.array2d[wp.float32],  # [I, 24]
+    solids: Solids,
+    points: wp.array[wp.vec3f],  # [N]
+    normals: wp.array[wp.vec3f],  # [N]
+    owners: wp.array[wp.int32],  # [N]
+    reach: wp.float32,
+    ambient_rays: wp.int32,
+    lamp_rays: wp.int32,
+    lamp: wp.vec3f,
+    shares: wp.array2d[wp.float32],  # [N, 2], written
+    first: wp.int32,
+) -> None:
+    """One index per point."""
+    index = first + wp.tid()
+    if index >= points.shape[0]:
+        return
+    normal = normals[index]
+    start = points[index] + 1.0e-3 * reach * normal
+    random = wp.rand_init(17, index)
+    turn = 6.2831853 * wp.randf(random)
+    shift = wp.randf(random)
+    count = ambient_rays + lamp_rays
+    depths = Depths()
+    if has_boxes != 0:
+        around = wp.vec3f(reach, reach, reach)
+        query = wp.bvh_query_aabb(boxes, start - around, start + around)
+        box = wp.int32(0)
+        while wp.bvh_query_next(query, box):
+            if box != owners[index]:
+                asset = assets[asset_of[box]]
+                x, y, z = column_of(table, box, 12), column_of(table, box, 15), column_of(table, box, 18)
+                place = wp.vec3f(wp.dot(x, start), wp.dot(y, start), wp.dot(z, start))
+                eye = (place + column_of(table, box, 21) - asset.grid.low) * asset.grid.scale
+                for ray in range(count):
+                    if depths[ray] < wp.static(DARK):
+                        ahead = ray_from(ray, ambient_rays, lamp_rays, normal, lamp, turn, shift)
+                        local = wp.vec3f(wp.dot(x, ahead), wp.dot(y, ahead), wp.dot(z, ahead))
+                        depths[ray] += optical_depth(
+                            asset, eye, local * asset.grid.scale, wp.length(local), reach
+                        )
+    ambient = wp.float32(0.0)
+    direct = wp.float32(0.0)
+    for ray in range(count):
+        passed = wp.exp(-depths[ray])
+        if solids.count > 0 and passed > 1.0e-3:
+            ahead = ray_from(ray, ambient_rays, lamp_rays, normal, lamp, turn, shift)
+            if is_hit(solids, start, ahead, reach):
+                passed = wp.float32(0.0)
+        if ray < ambient_rays:
+            ambient += passed
+        else:
+            direct += passed
+    if ambient_rays > 0:
+        shares[index, 0] = ambient / wp.float32(ambient_rays)
+    if lamp_rays > 0:
+        # What faces away from the lamp has no light of it to lose.
+        facing = wp.clamp(4.0 * wp.dot(normal, lamp), 0.0, 1.0)
+        shares[index, 1] = 1.0 - facing * (1.0 - direct / wp.float32(lamp_rays))

@@ -1,0 +1,1 @@
+"""Visibility over surfaces."""

@@ -1,0 +1,1 @@
+"""The rasteriser of Gaussian splats."""

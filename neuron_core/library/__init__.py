@@ -1,0 +1,1 @@
+"""Published assets: versions, pins, the index of a library."""

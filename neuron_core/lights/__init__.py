@@ -1,0 +1,1 @@
+"""Lights: environments as arrays over directions."""

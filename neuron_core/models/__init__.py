@@ -1,0 +1,1 @@
+"""What is trained, a folder a family."""

@@ -1,0 +1,1 @@
+"""Building blocks of what is trained: encodings, MLPs. No data, no losses."""

@@ -1,0 +1,1 @@
+"""Pictures of baked assets and of stages. Needs no torch."""

@@ -1,0 +1,26 @@
+"""Scenes are USD stages: reading them, publishing assets into libraries, composing shots.
+
+Needs the standard library, numpy and pxr. Importing it tells USD of the schema NeuronAssetAPI.
+"""
+
+from neuron_core.usd.snapshot import (
+    AssetNode,
+    MeshNode,
+    Problem,
+    SceneError,
+    SceneSnapshot,
+    SceneStage,
+    engine_from_stage,
+    read_stage,
+)
+
+__all__ = [
+    "AssetNode",
+    "MeshNode",
+    "Problem",
+    "SceneError",
+    "SceneSnapshot",
+    "SceneStage",
+    "engine_from_stage",
+    "read_stage",
+]

@@ -1,0 +1,1 @@
+"""OpenVDB and NanoVDB, dense grids, and bricks made of them."""
