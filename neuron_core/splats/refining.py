@@ -13,7 +13,7 @@ import numpy as np
 from neuron_core.cameras.camera import Camera, subpixels
 from neuron_core.foundation import interrupts
 from neuron_core.foundation.colors import linear_to_srgb, over_white
-from neuron_core.kernels.splats.raster import raster as kernel
+from neuron_core.kernels.splats import raster as kernel
 from neuron_core.rendering.baked import Renderer
 from neuron_core.splats.cloud import Encoding, Splats, from_shapes, normalised, rotation_matrices, to_shapes
 from neuron_core.splats.drawing import lens_of

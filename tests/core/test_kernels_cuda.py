@@ -23,8 +23,8 @@ wp.init()
 
 
 def kernel_modules() -> Iterator[ModuleType]:
-    for found in pkgutil.iter_modules(neuron_core.kernels.__path__):
-        yield importlib.import_module(f"neuron_core.kernels.{found.name}")
+    for found in pkgutil.walk_packages(neuron_core.kernels.__path__, "neuron_core.kernels."):
+        yield importlib.import_module(found.name)
 
 
 def warp_modules() -> dict[str, wp.Module]:

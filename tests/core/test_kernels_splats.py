@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from neuron_core.kernels.splats.raster import raster as kernel
+from neuron_core.kernels.splats import raster as kernel
 from neuron_core.splats.harmonics import basis
 from tests.core.splat_samples import camera, lens_of, random_harmonics, random_shapes, slow_picture
 
