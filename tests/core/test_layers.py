@@ -23,9 +23,7 @@ UPWARDS = {  # what still has to move down
     "neuron_core.evaluation.exports imports neuron_core.tasks.evaluate.config",
 }
 TORCH_FREE = LAYERS[: LAYERS.index("networks")]  # a bake is drawn and delivered without torch
-FORBIDDEN = dict.fromkeys(
-    (layer for layer in TORCH_FREE if layer != "prompts"), {"torch"}
-)  # in functions, too
+FORBIDDEN = dict.fromkeys((layer for layer in TORCH_FREE if layer != "prompts"), {"torch"})
 # What Houdini's own Python imports: the standard library, numpy and pxr are all it has.
 FOR_HOUDINI = (
     "assets",
