@@ -11,7 +11,7 @@ from neuron_core.geometry import load_geometry
 from neuron_core.images.exr import read_exr
 from neuron_core.tasks.karma.config import KarmaConfig
 from neuron_core.tasks.karma.run import run
-from tests.core import test_karma as scene
+from tests.core import test_groundtruth_karma as scene
 from tests.core.karma_samples import averaged, karma_layers, spelled, write_parts, write_windowed
 
 config, truth, request_, fine = scene.config, scene.truth, scene.request_, scene.fine  # fixtures
