@@ -53,7 +53,10 @@ TASKS: tuple[Task, ...] = (
         "neuron_core.bench.config:BenchConfig",
         "neuron_core.bench.run:run",
     ),
-    _task("dataset", "DatasetConfig", ("out",), "render the ground truth of a material library"),
+    replace(
+        _task("dataset", "DatasetConfig", ("out",), "render the ground truth of a material library"),
+        config="neuron_core.groundtruth.config:DatasetConfig",
+    ),
     _task("karma", "KarmaConfig", ("out",), "convert what Karma rendered into a dataset"),
     _task("train", "TrainConfig", ("dataset", "out"), "train a prompt-steered field on a dataset"),
     _task("bake", "BakeConfig", ("run", "out"), "bake a trained field into one .neuron file"),

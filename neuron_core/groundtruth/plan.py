@@ -49,7 +49,7 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DatasetPlan:
     """Everything that a dataset consists of, before a ray was traced."""
 
     geometry: Geometry
@@ -85,7 +85,7 @@ def make_plan(
     geometry: Geometry,
     materials: Sequence[Material],
     hidden: frozenset[str] | None = None,
-) -> Plan:
+) -> DatasetPlan:
     """The plan of a config for a loaded geometry and library.
 
     `hidden` are the names that the library itself keeps from training, None if it leaves that open.
@@ -94,7 +94,7 @@ def make_plan(
     if hidden is None:
         hidden = held_out(materials, config.seed)
     hidden = hidden if config.test_views else frozenset()
-    return Plan(
+    return DatasetPlan(
         geometry=with_ground(geometry) if config.ground else geometry,
         materials=tuple(materials),
         held_out=hidden,

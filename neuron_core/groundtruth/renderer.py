@@ -11,7 +11,7 @@ from neuron_core.materials.record import Material
 
 
 @runtime_checkable
-class Renderer(Protocol):
+class DatasetRenderer(Protocol):
     """Pictures of one object under one light.
 
     The environment lights the object and is hidden from cameras: a miss has alpha 0.

@@ -16,7 +16,7 @@ from neuron_core.foundation.errors import NeuronError
 from neuron_core.geometry import load_geometry
 from neuron_core.groundtruth.config import DatasetConfig
 from neuron_core.groundtruth.karma.request import FOLDER, GBUFFER, Request, read_request, write_request
-from neuron_core.groundtruth.plan import Plan, make_plan
+from neuron_core.groundtruth.plan import DatasetPlan, make_plan
 from neuron_core.materials import read_library
 from neuron_core.materials.record import Material
 from neuron_core.usd import karma_settings, lookdev
@@ -154,7 +154,7 @@ def _stage_of(node: hou.RopNode) -> Usd.Stage | None:
     return stage
 
 
-def _own_plan(config: DatasetConfig) -> Plan:
+def _own_plan(config: DatasetConfig) -> DatasetPlan:
     library = read_library(config.materials)
     geometry = geometry_of(config.geometry, config.assign)
     return make_plan(config, geometry, library.materials, library.held_out)
@@ -200,7 +200,7 @@ def _stage_request(
     cameras, splits = _stage_cameras(stage, config.resolution, matrix)
     library = read_library(config.materials)
     hidden = library.held_out or frozenset()
-    plan = Plan(
+    plan = DatasetPlan(
         geometry, tuple(library.materials), hidden if splits["test"] else frozenset(), cameras, splits
     )
     changed = replace(config, geometry=f"{base}@{prim}")
@@ -225,7 +225,7 @@ def _stage_cameras(
     return tuple(found), splits
 
 
-def _request(node: hou.RopNode, config: DatasetConfig, plan: Plan, matrix: np.ndarray) -> Request:
+def _request(node: hou.RopNode, config: DatasetConfig, plan: DatasetPlan, matrix: np.ndarray) -> Request:
     settings: dict[str, object] = {"samples": int(str(node.evalParm("karma_samples")))}
     if not str(node.evalParm("loppath")).strip():
         settings["light"] = config.light

@@ -13,7 +13,7 @@ from neuron_core.foundation.errors import NeuronError
 from neuron_core.geometry import load_geometry
 from neuron_core.geometry.mesh import Geometry
 from neuron_core.groundtruth.config import DatasetConfig
-from neuron_core.groundtruth.plan import Plan, make_plan
+from neuron_core.groundtruth.plan import DatasetPlan, make_plan
 from neuron_core.lights.studio import studio_environment
 from neuron_core.materials import read_library
 from neuron_core.usd import karma_settings, lookdev
@@ -49,7 +49,7 @@ def author(stage: object, hda: hou.OpNode) -> None:
         karma_settings.add_settings(stage, paths[0], size, kind, str(folder / f"{kind}.$F4.exr"))
 
 
-def _dress(stage: object, hda: hou.OpNode, plan: Plan, brought: bool) -> None:
+def _dress(stage: object, hda: hou.OpNode, plan: DatasetPlan, brought: bool) -> None:
     """Bind the material that is picked, or the first one, to what was brought or to the engine's object."""
     target = str(hda.evalParm("primpath")).strip()
     targets = [target] if brought else lookdev.material_targets(plan.geometry)

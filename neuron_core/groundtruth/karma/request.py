@@ -15,7 +15,7 @@ from neuron_core.datasets import layout
 from neuron_core.datasets.layout import DatasetError, RendererInfo
 from neuron_core.foundation.files import read_json, write_json
 from neuron_core.geometry.mesh import Geometry
-from neuron_core.groundtruth.plan import Plan, Unit
+from neuron_core.groundtruth.plan import DatasetPlan, Unit
 from neuron_core.materials import library_from_json, library_to_json
 from neuron_core.materials.record import Material
 
@@ -42,9 +42,9 @@ class Request:
     mask_rectangle: tuple[int, int, int, int] | None = None  # what a watermark covers
     layered: bool = True  # whether materials vary over the object, by vertex
 
-    def plan(self, geometry: Geometry) -> Plan:
+    def plan(self, geometry: Geometry) -> DatasetPlan:
         """The plan of the dataset."""
-        return Plan(geometry, self.materials, frozenset(self.held_out), self.cameras, self.splits)
+        return DatasetPlan(geometry, self.materials, frozenset(self.held_out), self.cameras, self.splits)
 
     def frame_of(self, camera: str) -> int:
         """The frame in which Karma looks through a camera."""
