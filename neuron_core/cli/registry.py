@@ -58,7 +58,10 @@ TASKS: tuple[Task, ...] = (
         config="neuron_core.groundtruth.config:DatasetConfig",
     ),
     _task("karma", "KarmaConfig", ("out",), "convert what Karma rendered into a dataset"),
-    _task("train", "TrainConfig", ("dataset", "out"), "train a prompt-steered field on a dataset"),
+    replace(
+        _task("train", "TrainConfig", ("dataset", "out"), "train a prompt-steered field on a dataset"),
+        config="neuron_core.models.field.config:TrainConfig",
+    ),
     _task("bake", "BakeConfig", ("run", "out"), "bake a trained field into one .neuron file"),
     _task("look", "LookConfig", ("asset",), "give a .neuron file a new look, or edit one, without training"),
     _task(
