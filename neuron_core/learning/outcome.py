@@ -28,7 +28,7 @@ class Outcome:
 
     @property
     def curve(self) -> Path:
-        """The metrics of the run, one JSON object a line: `phase`, `step` (of all phases) and figures."""
+        """The metrics file: a JSON object a line with `stage` (phase), `step` (of all phases) and figures."""
         return self.folder / METRICS
 
 

@@ -1,8 +1,8 @@
 """Phases of training as plain data: how long, how fast, when to stop early and what to keep."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal, Protocol, runtime_checkable
 
 Mode = Literal["max", "min"]
@@ -122,6 +122,9 @@ class Best:
     step: int  # of all phases
 
 
+Early = Literal["", "patience", "minutes"]
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
     """Where a run is; written beside the tensors of a checkpoint."""
@@ -130,5 +133,31 @@ class Position:
     step: int = 0  # of the phase
     total: int = 0  # steps of all phases
     seconds: float = 0.0  # spent in the phase
+    earlier: float = 0.0  # seconds spent in the phases before
     trend: Trend = Trend()
-    best: Best | None = None
+    best: Best | None = None  # of the phase, if it keeps the best weights
+    kept: Best | None = None  # of the phase before
+    figures: Mapping[str, float] = field(default_factory=dict)  # last reported ones
+    validated: Mapping[str, float] = field(default_factory=dict)  # of the last validation
+    early: Early = ""  # why the last phase that ended early did
+
+    def next_phase(self) -> "Position":
+        """The beginning of the next phase."""
+        return replace(
+            self,
+            phase=self.phase + 1,
+            step=0,
+            seconds=0.0,
+            earlier=self.earlier + self.seconds,
+            trend=Trend(),
+            best=None,
+            kept=self.best,
+        )
+
+    @classmethod
+    def from_json(cls, content: object) -> "Position":
+        """What `asdict` made. Raises KeyError, TypeError or ValueError for anything else."""
+        if not isinstance(content, dict) or content.keys() != {one.name for one in fields(cls)}:
+            raise ValueError("it has other fields")
+        bests = {name: None if content[name] is None else Best(**content[name]) for name in ("best", "kept")}
+        return cls(**{**content, **bests, "trend": Trend(**content["trend"])})

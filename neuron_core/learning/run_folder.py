@@ -1,0 +1,234 @@
+"""A run on disk: its metrics, its checkpoint, the best weights so far, and the trained weights.
+
+run.json                  what the run follows from, and whether it is finished
+metrics.jsonl             one row a report: `stage`, `step` of all phases, figures
+checkpoint.safetensors    everything that resuming needs; gone when the run is finished
+best-STEP.safetensors     the weights of the best validation; gone when the run is finished
+<weights>.safetensors     the trained weights
+last.safetensors          the last weights, where others were kept
+"""
+
+import json
+import os
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from neuron_core.foundation.errors import FileError
+from neuron_core.learning.outcome import METRICS
+from neuron_core.learning.plan import Position
+from neuron_core.learning.stored import AGAIN, RunError, Tensors, load_tensors, require_fitting, save_tensors
+
+CHECKPOINT = "checkpoint.safetensors"
+LAST = "last.safetensors"
+WEIGHTS = "weights.safetensors"
+BEST = "best-*.safetensors"
+FORMAT = "neuron-checkpoint-2"
+NESTED = ("module", "optimizer")  # parts of a checkpoint that have a name: module.<name>.<tensor>
+
+Parts = Mapping[str, Tensors]
+Modules = Mapping[str, nn.Module]
+
+
+class Restored(NamedTuple):
+    """A checkpoint: where the run was, and tensors by part ("module.field", "ema", ...)."""
+
+    position: Position
+    parts: Parts
+
+    def of(self, kind: str) -> dict[str, Tensors]:
+        """The parts of one kind by their names: modules or optimizers."""
+        prefix = f"{kind}."
+        return {
+            name.removeprefix(prefix): part for name, part in self.parts.items() if name.startswith(prefix)
+        }
+
+
+class RunFolder:
+    """The files of one run. Only the process that `writes` changes them."""
+
+    def __init__(
+        self,
+        path: Path,
+        family: str = "",
+        *,
+        ranks: int = 1,
+        writes: bool = True,
+        weights: str = WEIGHTS,
+    ) -> None:
+        self.path = path
+        self.family = family
+        self.ranks = ranks
+        self.writes = writes
+        self.weights = path / weights
+
+    # --- checkpoints ---
+
+    def save(self, at: Position, parts: Parts) -> None:
+        """Write a checkpoint of everything that resuming needs."""
+        if not self.writes:
+            return
+        run = {
+            "family": self.family,
+            "ranks": self.ranks,
+            "position": asdict(at),
+            "metrics_bytes": self._sync_metrics(),
+        }
+        metadata = {"format": FORMAT, "run": json.dumps(run)}
+        save_tensors(self.path / CHECKPOINT, _flat(parts), metadata)
+        self._drop_best_but(at)
+
+    def restore(self) -> Restored | None:
+        """The last checkpoint, or None if there is none. Metrics after it are dropped.
+
+        Raises RunError if it is damaged, or of another format, family or number of processes.
+        """
+        path = self.path / CHECKPOINT
+        if not path.is_file():
+            self._truncate_metrics(0)
+            return None
+        tensors, metadata = load_tensors(path)
+        if metadata.get("format") != FORMAT:
+            raise RunError(
+                f"{path} was written by another version of Neuron.",
+                "Finish the run with that version, or train again with --overwrite.",
+            )
+        try:
+            run = json.loads(metadata["run"])
+            position = Position.from_json(run["position"])
+            family, ranks, written = str(run["family"]), int(run["ranks"]), int(run["metrics_bytes"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{path} does not say where it stopped.", AGAIN) from error
+        self._require_ours(path, family, ranks)
+        self._truncate_metrics(written)
+        return Restored(position, _parted(tensors))
+
+    def _require_ours(self, path: Path, family: str, ranks: int) -> None:
+        if family != self.family:
+            raise RunError(f"{path} is of the model family {family!r}, not {self.family!r}.", AGAIN)
+        if ranks != self.ranks:
+            raise RunError(
+                f"{path} was written by {ranks} processes, and this run has {self.ranks}.",
+                f"Resume with {ranks}, or train again with --overwrite.",
+            )
+
+    def drop_checkpoint(self) -> None:
+        """Remove what only an unfinished run needs."""
+        if self.writes:
+            (self.path / CHECKPOINT).unlink(missing_ok=True)
+            for path in self.path.glob(BEST):
+                path.unlink(missing_ok=True)
+
+    # --- weights ---
+
+    def save_weights(self, modules: Modules, path: Path | None = None) -> None:
+        """Write the tensors of modules, by default as the trained weights.
+
+        Those of a single module have its own names, those of several `<module>.<name>`.
+        """
+        if self.writes:
+            save_tensors(path or self.weights, weights_of(modules))
+
+    def load_weights(self, modules: Modules, path: Path | None = None) -> None:
+        """Put back what `save_weights` wrote. Raises RunError if it does not fit."""
+        path = path or self.weights
+        tensors, _ = load_tensors(path)
+        require_fitting(tensors, weights_of(modules), str(path))
+        load_weights(modules, tensors)
+
+    def save_best(self, step: int, modules: Modules) -> None:
+        """Write the weights of the best validation so far."""
+        self.save_weights(modules, self._best(step))
+
+    def load_best(self, step: int, modules: Modules) -> None:
+        """Make the modules those of the best validation."""
+        self.load_weights(modules, self._best(step))
+
+    def _best(self, step: int) -> Path:
+        return self.path / BEST.replace("*", f"{step:07d}")
+
+    def _drop_best_but(self, at: Position) -> None:
+        kept = None if at.best is None else self._best(at.best.step)
+        for path in self.path.glob(BEST):
+            if path != kept:
+                path.unlink(missing_ok=True)
+
+    # --- metrics ---
+
+    def log(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
+        """Add a row to the metrics."""
+        if not self.writes:
+            return
+        line = json.dumps({"stage": stage, "step": step, **metrics})
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with (self.path / METRICS).open("a") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise FileError(f"Cannot write {self.path / METRICS}: {error.strerror or error}.") from error
+
+    def _sync_metrics(self) -> int:
+        """How long the metrics are; what is counted is on the disk."""
+        path = self.path / METRICS
+        if not path.is_file():
+            return 0
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+            return file.seek(0, os.SEEK_END)
+
+    def _truncate_metrics(self, length: int) -> None:
+        """Drop rows that are newer than the checkpoint: they come again. So does a torn one."""
+        path = self.path / METRICS
+        if self.writes and path.is_file():
+            content = path.read_bytes()[:length]
+            with path.open("rb+") as file:
+                file.truncate(content.rfind(b"\n") + 1)
+
+
+def weights_of(modules: Modules) -> dict[str, Tensor]:
+    """The tensors of modules under the names that a weights file has."""
+    if len(modules) == 1:
+        return dict(*(module.state_dict() for module in modules.values()))
+    return {
+        f"{name}.{key}": value
+        for name, module in modules.items()
+        for key, value in module.state_dict().items()
+    }
+
+
+def load_weights(modules: Modules, tensors: Tensors) -> None:
+    """Put tensors under those names into modules that they fit."""
+    with torch.no_grad():
+        for name, value in weights_of(modules).items():
+            value.copy_(tensors[name])
+
+
+def checksums(parts: Parts) -> dict[str, int]:
+    """One number for the bits of each part."""
+    found = {}
+    for name, tensors in parts.items():
+        total = 0
+        for key in sorted(tensors):
+            value = tensors[key].detach().cpu().contiguous().reshape(-1)
+            total = zlib.crc32(value.view(torch.uint8).numpy().tobytes(), total)
+        found[name] = total
+    return found
+
+
+def _flat(parts: Parts) -> dict[str, Tensor]:
+    return {f"{part}.{name}": value for part, tensors in parts.items() for name, value in tensors.items()}
+
+
+def _parted(tensors: Tensors) -> dict[str, dict[str, Tensor]]:
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        kind, *rest = name.split(".")
+        depth = 2 if kind in NESTED else 1
+        part, key = ".".join([kind, *rest][:depth]), ".".join([kind, *rest][depth:])
+        parts.setdefault(part, {})[key] = value
+    return parts
