@@ -1,1 +1,1 @@
-"""Lights: environments as arrays over directions."""
+"""Lights: environments as arrays over directions, and records of lights."""

@@ -7,7 +7,7 @@ as seen by a camera that stands at +Z.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import cos, radians, sin
 
 import numpy as np
@@ -48,6 +48,27 @@ def studio_environment(
 ) -> np.ndarray:
     """The studio as an image over directions [H, W, 3] float32; see `latlong_directions`."""
     return studio_radiance(latlong_directions(width, height), boxes).astype(np.float32)
+
+
+def varied_boxes(seed: int) -> tuple[SoftBox, ...]:
+    """The boxes of a studio that was set up otherwise: as bright, elsewhere, of other sizes and colors."""
+    random = np.random.default_rng(seed)
+    turn = random.uniform(0.0, 360.0)
+    return tuple(_varied(box, turn, random) for box in BOXES)
+
+
+def _varied(box: SoftBox, turn: float, random: np.random.Generator) -> SoftBox:
+    sizes = random.uniform(0.7, 1.4, 2)
+    red, green, blue = (np.asarray(box.color) * random.uniform(0.85, 1.15, 3)).tolist()
+    return replace(
+        box,
+        azimuth=box.azimuth + turn + random.uniform(-30.0, 30.0),
+        elevation=float(np.clip(box.elevation + random.uniform(-15.0, 15.0), 5.0, 90.0)),
+        half_width=box.half_width * float(sizes[0]),
+        half_height=box.half_height * float(sizes[1]),
+        radiance=box.radiance * float(random.uniform(0.75, 1.3)),
+        color=(red, green, blue),
+    )
 
 
 def latlong_directions(width: int, height: int) -> np.ndarray:

@@ -10,7 +10,6 @@ from neuron_core.geometry import load_geometry
 from neuron_core.groundtruth.config import DatasetConfig, parse_shard
 from neuron_core.groundtruth.finishing import finish
 from neuron_core.groundtruth.folder import PREVIEW, Folder
-from neuron_core.groundtruth.light import read_light
 from neuron_core.groundtruth.plan import DatasetPlan, make_plan
 from neuron_core.groundtruth.rendering import (
     RENDERED,
@@ -21,6 +20,7 @@ from neuron_core.groundtruth.rendering import (
     warn_of_losses,
     warn_of_noise,
 )
+from neuron_core.lights.environment import read_environment
 from neuron_core.materials import read_library
 
 
@@ -34,7 +34,7 @@ def run(config: DatasetConfig, report: Reporter) -> dict[str, object]:
     geometry = load_geometry(config.geometry, config.assign)
     library = read_library(config.materials)
     plan = make_plan(config, geometry, library.materials, library.held_out)
-    light = read_light(config.light)
+    light = read_environment(config.light).image
     folder = Folder(Path(config.out), describe(config, plan, light))
     folder.open(config.overwrite)
     if not folder.is_finished():

@@ -1,0 +1,101 @@
+"""Environment maps: light from all directions, from a latitude-longitude EXR or a studio.
+
+Images are radiance, scene-linear Rec.709, laid out as `studio.latlong_directions` says: +Y on top,
++Z in the middle, +X to its left.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from neuron_core.images.exr import read_exr
+from neuron_core.lights.errors import LightError
+from neuron_core.lights.studio import studio_environment, varied_boxes
+
+STUDIO = "studio"
+LARGEST_WIDTH = 4096  # pixels; finer lights only cost memory
+LARGEST_EXPOSURE = 32.0  # stops, up or down
+_VARIANT = re.compile(r"studio:(\d{1,9})")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Environment:
+    """An environment map and how it is placed. Raises LightError for values that cannot be one."""
+
+    name: str
+    image: np.ndarray  # [H, 2 H, 3] float32 radiance, finite and not negative
+    rotation: float = 0.0  # degrees about +Y; what was at +Z moves towards +X
+    exposure: float = 0.0  # stops
+
+    def __post_init__(self) -> None:
+        _check_image(self.name, self.image)
+        if not np.isfinite(self.rotation):
+            raise LightError(f"The environment {self.name} is rotated by {self.rotation} degrees.")
+        if not abs(self.exposure) <= LARGEST_EXPOSURE:
+            raise LightError(
+                f"The environment {self.name} has an exposure of {self.exposure} stops.",
+                f"Give {-LARGEST_EXPOSURE:g} to {LARGEST_EXPOSURE:g}.",
+            )
+
+    def radiance(self, directions: np.ndarray) -> np.ndarray:
+        """What comes from unit directions [..., 3] of the world: [..., 3] float64, interpolated."""
+        height, width = self.image.shape[:2]
+        azimuth = np.arctan2(directions[..., 0], directions[..., 2]) - np.radians(self.rotation)
+        across = (0.5 - azimuth / (2.0 * np.pi)) * width - 0.5
+        down = np.arccos(np.clip(directions[..., 1], -1.0, 1.0)) / np.pi * height - 0.5
+        column, row = np.floor(across).astype(int), np.floor(down).astype(int)
+        right, below = (across - column)[..., None], (down - row)[..., None]
+        left_columns, right_columns = column % width, (column + 1) % width
+        upper, lower = np.clip(row, 0, height - 1), np.clip(row + 1, 0, height - 1)
+        image = self.image.astype(np.float64)
+        above = (1.0 - right) * image[upper, left_columns] + right * image[upper, right_columns]
+        under = (1.0 - right) * image[lower, left_columns] + right * image[lower, right_columns]
+        return np.asarray(((1.0 - below) * above + below * under) * 2.0**self.exposure)
+
+
+def read_environment(text: str) -> Environment:
+    """The environment that a text names, neither rotated nor exposed.
+
+    "studio"; "studio:N", the same boxes turned, moved and tinted by seed N; or the path of a
+    latitude-longitude EXR. Raises LightError or ImageError.
+    """
+    if text == STUDIO:
+        return Environment(text, studio_environment())
+    variant = _VARIANT.fullmatch(text)
+    if variant:
+        return Environment(text, studio_environment(boxes=varied_boxes(int(variant[1]))))
+    if Path(text).suffix.lower() != ".exr":
+        raise LightError(
+            f"Unknown light {text!r}.", "Give studio, studio:N, or a latitude-longitude image (.exr)."
+        )
+    return Environment(Path(text).stem, read_latlong(Path(text)))
+
+
+def read_latlong(path: Path) -> np.ndarray:
+    """The radiance [H, 2 H, 3] float32 in an EXR. Raises LightError or ImageError naming the file."""
+    channels = read_exr(path)
+    missing = [name for name in "RGB" if name not in channels]
+    if missing:
+        raise LightError(f"The light {path} lacks the channels {', '.join(missing)}.", "Save it as RGB.")
+    image = np.stack([channels[name] for name in "RGB"], axis=-1)
+    _check_image(str(path), image)
+    return image
+
+
+def _check_image(name: str, image: np.ndarray) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.float32:
+        raise LightError(
+            f"The light {name} is an array {image.shape} of {image.dtype}.", "Give float32 [H, 2 H, 3]."
+        )
+    height, width = image.shape[:2]
+    if width != 2 * height:
+        raise LightError(
+            f"The light {name} has {width} x {height} pixels; all directions need twice as many across.",
+            "Give a latitude-longitude image.",
+        )
+    if width > LARGEST_WIDTH:
+        raise LightError(f"The light {name} is {width} pixels wide.", f"Give at most {LARGEST_WIDTH}.")
+    if not np.isfinite(image).all() or image.min() < 0.0:
+        raise LightError(f"The light {name} has pixels that are negative or not finite.", "Repair it.")
