@@ -28,3 +28,9 @@ class ConfigMismatchError(NeuronError):
     """The output was made with another config; nothing was touched."""
 
     kind = "config"
+
+
+class ClaimedError(NeuronError):
+    """Another process is writing this output right now; nothing was touched."""
+
+    kind = "claimed"

@@ -1,0 +1,67 @@
+"""Checks of values beside their type: each makes a function that says what is wrong, or ""."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from neuron_core.foundation.strict_json import shown
+
+Check = Callable[[Any], str]
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def text(limit: int, *, required: bool = False, lines: bool = False) -> Check:
+    """At most `limit` printable characters; line breaks and tabs only where `lines` are allowed.
+
+    Texts are printed in terminals and node parameters: no escapes, no reordering.
+    """
+
+    def check(value: str) -> str:
+        if len(value) > limit:
+            return f"has {len(value)} characters; at most {limit} are allowed"
+        if required and not value.strip():
+            return "is empty"
+        return unprintable(value, lines)
+
+    return check
+
+
+def unprintable(value: object, lines: bool = True) -> str:
+    """What is wrong with the texts of any plain value, keys too; "" if nothing is."""
+    if isinstance(value, str):
+        kept = value.replace("\n", "").replace("\t", "") if lines else value
+        return f"holds control characters: {shown(value)}" if _CONTROL.search(kept) else ""
+    if isinstance(value, Mapping):
+        parts = [*(unprintable(key, False) for key in value), *map(unprintable, value.values())]
+    else:
+        parts = list(map(unprintable, value)) if isinstance(value, list | tuple) else []
+    return next(filter(None, parts), "")
+
+
+def matching(pattern: str, form: str = "") -> Check:
+    """Texts that a regular expression fits whole; `form` says that to a person."""
+    compiled, wanted = re.compile(pattern), form or f"of the form {pattern}"
+
+    def check(value: str) -> str:
+        return "" if compiled.fullmatch(value) else f"is {shown(value)}, not {wanted}"
+
+    return check
+
+
+def within(low: int | float, high: int | float) -> Check:
+    """Numbers from `low` to `high`, both included."""
+
+    def check(value: int | float) -> str:
+        return "" if low <= value <= high else f"is {shown(value)}, not between {low:g} and {high:g}"
+
+    return check
+
+
+def length(low: int, high: int) -> Check:
+    """Lists and objects of `low` to `high` entries."""
+
+    def check(value: Sequence[object]) -> str:
+        return "" if low <= len(value) <= high else f"has {len(value)} entries, not {low} to {high}"
+
+    return check
