@@ -1,6 +1,8 @@
-"""Every check, as continuous integration runs them: python scripts/test.py [pytest arguments]
+"""Lint, types and tests: python scripts/test.py [--all] [pytest arguments]
 
-Lint, types, then the tests; all of them run, and the exit code is not 0 if one of them failed.
+All three run, and the exit code is not 0 if one of them failed. Without --all the tests are those that
+guard every change, below ten minutes on two cores; --all adds the slow studies and the readers of other
+people, as continuous integration runs them.
 """
 
 import os
@@ -14,10 +16,12 @@ def main() -> int:
     """Run all checks and return 0 only if every one passed."""
     python = str(_environment.ensure(("test",)))
     os.chdir(_environment.PROJECT)
+    arguments = [word for word in sys.argv[1:] if word != "--all"]
+    tier = ["-m", "not gpu"] if "--all" in sys.argv[1:] else []
     checks = {
         "ruff": [python, "-m", "ruff", "check", "."],
         "mypy": [python, "-m", "mypy"],
-        "pytest": [python, "-m", "pytest", *sys.argv[1:]],
+        "pytest": [python, "-m", "pytest", *tier, *arguments],
     }
     codes: dict[str, int] = {}
     for name, command in checks.items():

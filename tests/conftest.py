@@ -3,10 +3,14 @@
 import importlib.util
 import os
 import pkgutil
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
+
+from tests.patience import limited
 
 # Nothing may be fetched while testing, and a result must not depend on who runs it.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -26,3 +30,10 @@ def _checked_modules() -> list[str]:
 
 
 install_import_hook(_checked_modules(), "beartype.beartype")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """A limit of work, not of time."""
+    with limited():
+        return (yield)

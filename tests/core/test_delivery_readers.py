@@ -31,6 +31,8 @@ from neuron_core.volumes.vdb_reading import read_vdb
 from tests.core.baked_samples import write_ball
 from tests.core.splat_samples import camera, random_harmonics, random_shapes
 
+pytestmark = pytest.mark.readers
+
 FETCH = "`python3.11 scripts/readers_env.py` fetches it."
 Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # rows: from Blender's axes back to Y up
 
@@ -46,7 +48,7 @@ def run(*words: object, path: Path | None = None) -> str:
     environment = {**os.environ, "PYTHONPATH": str(path)} if path else None
     done = subprocess.run(
         [str(word) for word in words],
-        capture_output=True, text=True, check=False, timeout=150, env=environment,
+        capture_output=True, text=True, check=False, env=environment,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -76,6 +76,7 @@ def drawn(run: Path, dataset, prompts) -> np.ndarray:
     return draw(FieldTracer(field, vectors), camera, 2).over_white()
 
 
+@pytest.mark.slow
 def test_prompts_are_worth_much_on_materials_that_were_trained(study):
     assert errors(study, "run", "train").mean() < 0.85 * errors(study, "blank", "train").mean()
 
@@ -108,6 +109,7 @@ def test_the_library_draws_words_that_it_never_saw_together(strangers):
     assert (apart.argmin(axis=1) == np.arange(len(names))).mean() > 0.8
 
 
+@pytest.mark.slow
 def test_a_paraphrase_asks_for_the_same_picture(study):
     dataset = open_dataset(study / "dataset")
     names = [entry.name for entry in dataset.materials if entry.split == "compositional"]
@@ -120,6 +122,7 @@ def test_a_paraphrase_asks_for_the_same_picture(study):
     assert np.median(moved / np.array(apart)) < 0.25
 
 
+@pytest.mark.slow
 def test_the_geometry_of_a_library_has_no_look(study):
     field, _ = load_run(study / "run")
     random = torch.Generator().manual_seed(0)
@@ -166,6 +169,7 @@ def test_all_weights_of_the_package_are_light_and_safe():
     assert (PACKAGED / "run.json").stat().st_size < 100_000
 
 
+@pytest.mark.slow
 def test_a_library_is_packed_from_a_run_and_read_back(study, tmp_path):
     script = Path(neuron_core.__file__).parents[1] / "scripts" / "pack_library.py"
     done = subprocess.run(

@@ -33,7 +33,7 @@ def test_no_blocks_do_nothing() -> None:
 def test_slices_are_in_flight_together(monkeypatch: pytest.MonkeyPatch) -> None:
     if launching.CORES < 2:
         pytest.skip("one core")
-    meeting = threading.Barrier(2, timeout=20)
+    meeting = threading.Barrier(2)
     plain = wp.launch
     met = []
 

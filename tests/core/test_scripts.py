@@ -183,15 +183,16 @@ def test_of_two_at_once_one_installs_and_the_other_waits(project, installed, mon
 def test_a_killed_installer_does_not_keep_the_lock(tmp_path):
     code = (
         f"import sys, time; sys.path.insert(0, {str(SCRIPTS)!r}); import _environment, pathlib\n"
-        f"with _environment.lock(pathlib.Path({str(tmp_path)!r})): print('held', flush=True); time.sleep(60)"
+        f"with _environment.lock(pathlib.Path({str(tmp_path)!r})):\n"
+        "    print('held', flush=True)\n"
+        "    time.sleep(3600)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None and holder.stdout.readline() == "held\n"
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-    started = time.monotonic()
     with _environment.lock(tmp_path):
-        assert time.monotonic() - started < 5
+        pass  # would wait for ever
 
 
 def test_variables_of_a_host_application_do_not_reach_the_environment(monkeypatch):

@@ -15,6 +15,8 @@ from neuron_core.library.versions import locate
 from neuron_core.usd.edit import CAMERA, Change, NewShot, add, change, editing, write_new
 from tests.core.scene_samples import publish_ball
 
+pytestmark = pytest.mark.readers
+
 LISTING = """
 import json, sys
 import bpy, mathutils
@@ -46,7 +48,7 @@ def blender():
 def seen_by(blender: Path, path: Path) -> list[dict[str, list]]:
     """What Blender draws of a stage, instances too: names from the object upwards, matrix, corners."""
     done = subprocess.run(
-        [str(blender), "-c", LISTING, str(path)], capture_output=True, text=True, check=False, timeout=150
+        [str(blender), "-c", LISTING, str(path)], capture_output=True, text=True, check=False
     )
     lines = [line for line in done.stdout.splitlines() if line.startswith("LISTED ")]
     assert lines, done.stderr

@@ -150,7 +150,7 @@ def test_types_that_houdini_lacks_are_found(verify, scene, tmp_path, monkeypatch
     assert outcome.state == "failed" and node.operator in outcome.text
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.slow
 def test_it_runs_from_start_to_end_with_the_real_engine(verify, scene, tmp_path):
     """What the nodes do but for their windows, and the stage is that of the command line."""
     Plug.Registry().RegisterPlugins(os.fspath(SCRIPTS.parent / "neuron_core" / "schema"))

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from neuron_core.usd import karma_settings, lookdev
 from neuron_core.usd.cameras import read_camera
 from tests.houdini.published_hou import node_of
 from tests.houdini.test_lookdev import box_file
+from tests.patience import wait_until
 
 # Options of husk that are documented for Houdini 21, with how many values each takes.
 HUSK = {
@@ -276,7 +276,7 @@ def test_apprentice_has_a_mask_and_a_largest_size(dataset, hou, monkeypatch):
 
 
 def ended(job):
-    job.join(60)
+    job.join()
     assert job.over
     return job
 
@@ -302,9 +302,7 @@ def test_a_rendering_in_the_background_is_stopped_and_goes_on(dataset, tmp_path)
     )
     drivers.start(node, "dataset")
     job = jobs.of(node.sessionId())
-    end = time.monotonic() + 30
-    while not calls(tmp_path) and time.monotonic() < end:
-        time.sleep(0.01)
+    wait_until(lambda: calls(tmp_path))
     with pytest.raises(module.hou.NodeError, match="still running"):
         drivers.dataset(node)
     drivers.cancel(node)

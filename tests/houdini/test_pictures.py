@@ -79,7 +79,7 @@ def test_a_run_leaves_its_pictures_on_the_node(scene, tmp_path, monkeypatch, way
         node.render()
     else:
         node.parm("background").pressButton()
-        jobs.of(node.sessionId()).join(60)
+        jobs.of(node.sessionId()).join()
         for callback in list(scene.callbacks):
             callback()
         assert node.evalParm("status") == "100% done" and not scene.callbacks

@@ -72,7 +72,7 @@ def tiny(setup, tmp_path, monkeypatch):
 
 def finished(job):
     job.start()
-    job.join(120)
+    job.join()
     assert job.over
     return job
 
@@ -108,7 +108,7 @@ def stand_in(setup, folder, code, monkeypatch):
 def test_cancelling_ends_what_the_script_started_too(setup, tmp_path, monkeypatch):
     code = (
         "import subprocess, sys\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(3600)'])\n"
         "print('Collecting torch', flush=True); print(child.pid, flush=True); child.wait()\n"
     )
     job = stand_in(setup, tmp_path, code, monkeypatch)
@@ -116,7 +116,7 @@ def test_cancelling_ends_what_the_script_started_too(setup, tmp_path, monkeypatc
     while len(job.log) < 2 and not job.over:
         time.sleep(0.01)
     job.cancel()
-    job.join(30)
+    job.join()
     assert job.stopped
     child = int(job.log[1])
     for _ in range(500):

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from neuron_core.datasets.reader import open_dataset
 from tests.core.scene_samples import write_ball
 from tests.houdini import published_hou, published_scene
 from tests.houdini.test_lookdev import box_file
+from tests.patience import wait_until
 
 TINY = {"renderer": "engine", "materials": "polished-gold", "views": 3, "val_views": 0, "test_views": 1}
 STEPS = 150
@@ -50,15 +50,8 @@ def started(node):
     return jobs.of(node.sessionId())
 
 
-def wait_until(condition):
-    end = time.monotonic() + 300
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
-    assert condition()
-
-
 def ended(job):
-    job.join(300)
+    job.join()
     assert job.over
     return job
 
@@ -74,7 +67,7 @@ def dataset_node(scene, tmp_path, name):
     return driver(scene, "dataset", out=str(tmp_path / name), geometry=box, resolution=16, spp=2, **TINY)
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.slow
 def test_training_is_cancelled_killed_and_goes_on_to_its_end(scene, engine, tmp_path):
     """Two datasets at once, then a training that stops twice, in folders with blanks and umlauts."""
     folder = tmp_path / "mein Büro"

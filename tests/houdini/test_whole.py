@@ -17,6 +17,8 @@ from tests.houdini.test_lookdev import box_file
 
 LOOK = "polished_gold"
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def driven(hou, monkeypatch):
@@ -61,7 +63,6 @@ def stage_of_commands(asset, path):
     return path
 
 
-@pytest.mark.timeout(1800)
 def test_nodes_make_what_the_command_line_makes(driven, hou, tmp_path):
     folder = tmp_path / "mein Büro"
     folder.mkdir()
