@@ -11,6 +11,7 @@ from torch import nn
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.progress import Reporter
 from neuron_core.learning.distributed import Placement
+from neuron_core.learning.goals import Goals
 from neuron_core.learning.objective import Objective
 from neuron_core.learning.outcome import Measured
 from neuron_core.learning.plan import Phase, Position
@@ -54,6 +55,7 @@ class Family(Protocol[Config, Data]):
 
     name: str  # names its tensors in a .neuron and its entry here
     config: type[Config]
+    goals: Goals  # of its campaigns
 
     def prepare(self, config: Config, report: Reporter) -> Data:
         """Open the data, once. Returns the family's own kind of Prepared; raises NeuronError."""

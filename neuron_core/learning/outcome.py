@@ -8,7 +8,7 @@ from typing import Literal
 
 Stopped = Literal["finished", "patience", "minutes", "diverged", "failed"]
 METRICS = "metrics.jsonl"
-Row = Mapping[str, float | str]
+Row = Mapping[str, int | float | str]
 
 
 @dataclass(frozen=True, slots=True)
