@@ -31,7 +31,7 @@ def measure_baselines(
     entries: Sequence[MaterialEntry],
     split: str,
     shown: Sequence[str],
-    tell: Callable[[int], None],
+    on_camera: Callable[[int], None] = lambda done: None,
 ) -> list[Result]:
     """The nearest training material and the mean of all, as results beside those of the subject.
 
@@ -55,7 +55,7 @@ def measure_baselines(
                 found[name][index].views.append(compare(guess, truth, valid))
                 if camera in shown:
                     found[name][index].pictures[camera] = guess
-        tell(done)
+        on_camera(done)
     return [Result(name, split, measured) for name, measured in found.items()]
 
 

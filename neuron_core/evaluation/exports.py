@@ -5,32 +5,30 @@ With a dataset its test cameras are taken, and both are also compared with its t
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from neuron_core.cameras.camera import Camera
-from neuron_core.datasets.reader import Dataset, open_dataset
-from neuron_core.evaluation.drawers import open_export
-from neuron_core.evaluation.drawn import Drawer
-from neuron_core.evaluation.measure import compare
+from neuron_core.datasets.reader import Dataset
+from neuron_core.evaluation.document import Document
+from neuron_core.evaluation.drawn import Drawer, Picture
+from neuron_core.evaluation.measure import compare, mean_of
+from neuron_core.evaluation.sheet import Cells, compared
 from neuron_core.evaluation.table import number
-from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
-from neuron_core.foundation.files import write_bytes, write_json
 from neuron_core.foundation.interrupts import stop_if_requested
 from neuron_core.foundation.progress import Reporter
 from neuron_core.images import metrics
-from neuron_core.images.pictures import encode_png, to_bytes
-from neuron_core.images.sheet import contact_sheet, difference
-from neuron_core.rendering.tracing import BakedTracer, draw, trace_centers, warp_device
+from neuron_core.images.pictures import to_bytes
+from neuron_core.images.sheet import contact_sheet
+from neuron_core.rendering.tracing import BakedTracer, draw, trace_centers
 from neuron_core.splats.placing import viewing_dome
-from neuron_core.tasks.evaluate.config import EvaluateConfig
-from neuron_core.voxels.baked import Baked, read_baked
+from neuron_core.voxels.baked import Baked
 
-TABLE, DATA, SHEET = "table.md", "table.json", "contact_sheet.png"
 VIEWS, SIDE = 8, 256
 LOWEST, HIGHEST, SEED = -20.0, 80.0, 1009  # of views that no fit has taken
-SHOWN, GAIN = 3, 5
+SHOWN = 3  # views on the sheet
 FIGURES = ("psnr", "ssim", "l1", "iou", "truth_psnr", "asset_truth_psnr")
 CONVENTION = (
     "PSNR, SSIM and L1 against the asset's own pictures, sRGB-encoded over white in [0, 1], four rays a "
@@ -38,169 +36,128 @@ CONVENTION = (
     "silhouettes through pixel centres. Truth: PSNR against the dataset's pictures, of the export and of "
     "the asset."
 )
+TEXTS = ("material", "representation", "holds")  # the others are figures, aligned to the right
 
 Figures = dict[str, float | None]
+Row = dict[str, object]
+Sheet = list[tuple[str, Cells]]
 
 
-def run_export(config: EvaluateConfig, report: Reporter) -> dict[str, object]:
-    """Measure an export. Raises NeuronError if there is nothing to compare it with."""
-    if config.against is None or Path(config.against).suffix.lower() != ".neuron":
-        raise NeuronError(
-            f"{config.subject} is an export; it is measured against the asset that it came from.",
-            "Name that: --against ASSET.neuron",
-        )
-    folder = config.folder()
-    if (folder / DATA).exists() and config.out is not None and not config.overwrite:
-        raise ConfigMismatchError(f"{folder} holds an evaluation.", "Replace it with --overwrite.")
-    report.progress(0.0, "load", str(config.subject))
-    baked = read_baked(config.against)
-    slug = baked.look_of(config.prompt) if config.prompt else baked.slugs()[0]
-    drawer = open_export(Path(config.subject), config.ply_axes, report)
-    dataset = open_dataset(config.dataset) if config.dataset is not None else None
-    cameras = _cameras(config, baked, dataset)
-    rows, pictures = _measure(drawer, baked, slug, cameras, dataset, config, report)
-    body = _row(config, drawer, baked, slug, rows)
-    return _write(config, folder, body, pictures)
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An export, the asset that it came from, and which of its looks it shows."""
+
+    path: Path
+    drawer: Drawer
+    baked: Baked
+    slug: str
+    dataset: Dataset | None = None  # with the truth
+
+    @property
+    def material(self) -> str:
+        """The dataset's material that the look was trained on; empty if there is none."""
+        name = str(self._details.get("material", ""))
+        known = {entry.name for entry in self.dataset.materials} if self.dataset is not None else set()
+        return name if name in known else ""
+
+    def cameras(self, views: int) -> list[Camera]:
+        """The first `views` test cameras of the dataset, 0 for all; or a dome of `views`, 0 for 8."""
+        if self.dataset is not None:
+            found = [self.dataset.cameras[name] for name in self.dataset.splits["test"]]
+            return found[:views] if views else found
+        box = np.array(self.baked.manifest.aabb)
+        return viewing_dome(box, views or VIEWS, SIDE, LOWEST, HIGHEST, SEED, margin=1.0)
+
+    def row(self, views: Sequence[Figures]) -> Row:
+        """What the result says of it."""
+        return {
+            "material": str(self._details.get("material", self.slug)),
+            "prompt": next(look.prompt for look in self.baked.manifest.looks if look.slug == self.slug),
+            "split": "export",
+            "representation": self.drawer.representation,
+            "views": len(views),
+            **mean_of(views, FIGURES),
+            "counts": dict(self.drawer.counts),
+            "bytes": size_of(self.path),
+        }
+
+    @property
+    def _details(self) -> Mapping[str, object]:
+        return next(look.details for look in self.baked.manifest.looks if look.slug == self.slug)
 
 
-def _cameras(config: EvaluateConfig, baked: Baked, dataset: Dataset | None) -> list[Camera]:
-    if dataset is not None:
-        found = [dataset.cameras[name] for name in dataset.splits["test"]]
-        return found[: config.views] if config.views else found
-    count = config.views or VIEWS
-    return viewing_dome(np.array(baked.manifest.aabb), count, SIDE, LOWEST, HIGHEST, SEED, margin=1.0)
-
-
-Sheet = list[tuple[str, list[tuple[str, np.ndarray]]]]
-
-
-def _measure(
-    drawer: Drawer,
-    baked: Baked,
-    slug: str,
-    cameras: Sequence[Camera],
-    dataset: Dataset | None,
-    config: EvaluateConfig,
-    report: Reporter,
-) -> tuple[list[Figures], Sheet]:
-    tracer = BakedTracer(baked, [slug], warp_device(config.device))
-    material = _material(baked, slug, dataset)
+def compare_export(export: Export, cameras: Sequence[Camera], device: str, report: Reporter) -> Document:
+    """Draw the export and its asset from every camera, and compare them."""
+    tracer = BakedTracer(export.baked, [export.slug], device)
     rows: list[Figures] = []
     sheet: Sheet = []
     for index, camera in enumerate(cameras):
         stop_if_requested()
         report.progress(0.05 + 0.9 * index / len(cameras), "evaluate", f"{index + 1}/{len(cameras)}")
-        wanted = draw(tracer, camera).over_white()[0]
-        solid = trace_centers(tracer, camera).coverage
-        found = drawer.picture(camera)
-        everywhere = np.ones(solid.shape, bool)
-        row: Figures = compare(found.encoded, wanted, everywhere)
-        row["iou"] = metrics.iou(found.coverage, solid)
-        if dataset is not None and material and dataset.has(material, camera.name):
-            truth = dataset.encoded(material, camera.name)
-            row["truth_psnr"] = metrics.psnr(found.encoded, truth)
-            row["asset_truth_psnr"] = metrics.psnr(wanted, truth)
-        rows.append(row)
+        wanted = Picture(draw(tracer, camera).over_white()[0], trace_centers(tracer, camera).coverage)
+        found = export.drawer.picture(camera)
+        rows.append(_figures(found, wanted) | _against_truth(export, camera.name, found, wanted))
         if index < SHOWN:
-            shown, other = to_bytes(wanted), to_bytes(found.encoded)
-            cells = [
-                ("asset", shown),
-                (drawer.representation, other),
-                (f"difference x{GAIN}", difference(other, shown, GAIN)),
-            ]
+            shown, other = to_bytes(wanted.encoded), to_bytes(found.encoded)
+            cells = [("asset", shown), *compared(export.drawer.representation, other, shown)]
             sheet.append((camera.name, cells))
-    return rows, sheet
+    return _describe(export, rows, sheet)
 
 
-def _material(baked: Baked, slug: str, dataset: Dataset | None) -> str:
-    """The dataset's material that the look was trained on; "" if there is none."""
-    look = next(look for look in baked.manifest.looks if look.slug == slug)
-    name = str(look.details.get("material", ""))
-    known = {entry.name for entry in dataset.materials} if dataset is not None else set()
-    return name if name in known else ""
+def _figures(found: Picture, wanted: Picture) -> Figures:
+    everywhere = np.ones(wanted.coverage.shape, bool)
+    figures = compare(found.encoded, wanted.encoded, everywhere)
+    return figures | {"iou": metrics.iou(found.coverage, wanted.coverage)}
 
 
-def _row(
-    config: EvaluateConfig, drawer: Drawer, baked: Baked, slug: str, rows: Sequence[Figures]
-) -> dict[str, object]:
-    look = next(look for look in baked.manifest.looks if look.slug == slug)
-    mean: Figures = {}
-    for name in FIGURES:
-        known = [value for row in rows if (value := row.get(name)) is not None]
-        mean[name] = float(np.mean(known)) if known else None
+def _against_truth(export: Export, camera: str, found: Picture, wanted: Picture) -> Figures:
+    dataset = export.dataset
+    if dataset is None or not export.material or not dataset.has(export.material, camera):
+        return {}
+    truth = dataset.encoded(export.material, camera)
     return {
-        "material": str(look.details.get("material", slug)),
-        "prompt": look.prompt,
-        "split": "export",
-        "representation": drawer.representation,
-        "views": len(rows),
-        **mean,
-        "counts": dict(drawer.counts),
-        "bytes": _bytes(Path(config.subject)),
+        "truth_psnr": metrics.psnr(found.encoded, truth),
+        "asset_truth_psnr": metrics.psnr(wanted.encoded, truth),
     }
 
 
-def _bytes(path: Path) -> int:
-    """Of the file and of what lies beside it under its name: textures, a volume."""
+def size_of(path: Path) -> int:
+    """Bytes of an export and of what lies beside it under its name: textures, a volume."""
     beside = [path.with_suffix(".vdb")] if path.suffix.lower().startswith(".usd") else []
     textures = path.with_name(f"{path.stem}_textures")
     if textures.is_dir():
-        beside += [file for file in textures.iterdir() if file.is_file()]
+        beside += textures.iterdir()
     files = {path, *(file for file in beside if file.is_file())}
     return sum(file.stat().st_size for file in files)
 
 
-def _write(
-    config: EvaluateConfig, folder: Path, row: Mapping[str, object], sheet: Sheet
-) -> dict[str, object]:
-    name = str(row["representation"])
-    title = f"{Path(config.subject).name} against {Path(str(config.against)).name}"
-    table = _markdown(title, row)
-    mean = {key: row[key] for key in FIGURES}
-    body: dict[str, object] = {
-        "rows": [dict(row)],
-        "mean": {name: mean},
+def _describe(export: Export, views: Sequence[Figures], sheet: Sheet) -> Document:
+    row = export.row(views)
+    title = f"{export.path.name} against {export.baked.path.name}"
+    content: dict[str, object] = {
+        "rows": [row],
+        "mean": {export.drawer.representation: {name: row[name] for name in FIGURES}},
         "baselines": {},
         "split": "export",
         "convention": CONVENTION,
     }
-    write_bytes(folder / TABLE, table.encode())
-    write_bytes(folder / SHEET, encode_png(contact_sheet(sheet, title)))
-    write_json(folder / DATA, body)
-    files = {"table": str(folder / TABLE), "data": str(folder / DATA), "contact_sheet": str(folder / SHEET)}
-    return {**body, **files, "summary": table.rstrip()}
+    return Document(content, _markdown(title, row, export.drawer.counts), contact_sheet(sheet, title))
 
 
-def _markdown(title: str, row: Mapping[str, object]) -> str:
-    counts = row["counts"]
-    assert isinstance(counts, Mapping)
-    said = ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in counts.items())
-    cells = [
-        str(row["material"]),
-        str(row["representation"]),
-        str(row["views"]),
-        number(row["psnr"], 2),
-        number(row["ssim"], 4),
-        number(row["l1"], 4),
-        number(row["iou"], 4),
-        number(row["truth_psnr"], 2),
-        number(row["asset_truth_psnr"], 2),
-        said,
-        f"{int(str(row['bytes'])) / 1e6:.2f}",
-    ]
-    head = (
-        "| material | representation | views | PSNR dB | SSIM | L1 | IoU | truth dB | asset's truth dB "
-        "| holds | MB |"
-    )
-    return "\n".join(
-        [
-            f"# {title}",
-            "",
-            CONVENTION,
-            "",
-            head,
-            "|---|---|" + "--:|" * 7 + "---|--:|",
-            f"| {' | '.join(cells)} |",
-            "",
-        ]
-    )
+def _markdown(title: str, row: Row, counts: Mapping[str, int]) -> str:
+    cells = {
+        "material": str(row["material"]),
+        "representation": str(row["representation"]),
+        "views": str(row["views"]),
+        "PSNR dB": number(row["psnr"], 2),
+        "SSIM": number(row["ssim"], 4),
+        "L1": number(row["l1"], 4),
+        "IoU": number(row["iou"], 4),
+        "truth dB": number(row["truth_psnr"], 2),
+        "asset's truth dB": number(row["asset_truth_psnr"], 2),
+        "holds": ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in counts.items()),
+        "MB": f"{int(str(row['bytes'])) / 1e6:.2f}",
+    }
+    rule = "".join("---|" if name in TEXTS else "--:|" for name in cells)
+    head = f"# {title}\n\n{CONVENTION}\n\n| {' | '.join(cells)} |\n|{rule}\n"
+    return f"{head}| {' | '.join(cells.values())} |\n"

@@ -1,7 +1,7 @@
 """How far an asset's pictures are from the truth, view by view.
 
 Images are compared sRGB-encoded over white, four rays a pixel averaged in linear; silhouettes and
-depths through pixel centres, as the truth's own buffers are traced. Masked pixels are left out.
+depths through pixel centers, as the truth's own buffers are traced. Masked pixels are left out.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,10 +34,10 @@ class Measured:
         return mean_of(self.views)
 
 
-def mean_of(figures: Sequence[Figures]) -> dict[str, float | None]:
-    """The mean of each figure over those that have it."""
+def mean_of(figures: Sequence[Figures], names: Sequence[str] = FIGURES) -> dict[str, float | None]:
+    """The mean of each figure of `names` over those that have it; None if none has."""
     means: dict[str, float | None] = {}
-    for name in FIGURES:
+    for name in names:
         known = [value for one in figures if (value := one.get(name)) is not None]
         means[name] = float(np.mean(known)) if known else None
     return means
@@ -49,11 +49,11 @@ def measure(
     entries: Sequence[MaterialEntry],
     tracer: Tracer,
     shown: Sequence[str],
-    tell: Callable[[int], None],
+    on_camera: Callable[[int], None] = lambda done: None,
 ) -> list[Measured]:
     """Measure the tracer's looks, which are those of `entries` in their order.
 
-    Pictures are kept of the cameras that are `shown`; `tell` hears how many cameras are done.
+    Pictures are kept of the cameras that are `shown`; `on_camera` is called with how many are done.
     """
     found = [Measured(entry) for entry in entries]
     for done, name in enumerate(cameras, 1):
@@ -72,7 +72,7 @@ def measure(
             measured.views.append({**figures, **shapes})
             if name in shown:
                 measured.pictures[name] = image
-        tell(done)
+        on_camera(done)
     return found
 
 

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 from neuron_core.assets import AssetError, Look, slug_of
 from neuron_core.datasets.reader import MaterialEntry
 from neuron_core.foundation.errors import FileError, NeuronError
+from neuron_core.foundation.files import read_json
 from neuron_core.foundation.progress import Reporter
 from neuron_core.rendering.tracing import BakedTracer, Tracer, warp_device
 from neuron_core.voxels.baked import Baked, read_baked
@@ -87,7 +88,7 @@ def open_subjects(
 
         return [subject_of_run(path, "against" if against else "inr", device, weights)]
     if path.suffix.lower() != ".neuron":
-        raise AssetError(f"{path} is no .neuron file.", "Give a training run or a .neuron file.")
+        raise AssetError(f"{path} is not a .neuron file.", "Give a training run or a .neuron file.")
     return _of_asset(path, wanted, device, weights, against)
 
 
@@ -102,3 +103,12 @@ def _of_asset(path: Path, wanted: str, device: str, weights: Path | None, agains
 
         subjects.append(subject_of_asset(path, "against" if against else "inr", device, weights))
     return subjects
+
+
+def trained_downscale(path: Path) -> int:
+    """By which factor the photographs of a run were scaled down for training; 1 where nothing says so."""
+    record = Path(path) / "run.json"
+    content = read_json(record) if record.is_file() else {}
+    config = content.get("config", {}) if isinstance(content, dict) else {}
+    value = config.get("downscale", 1) if isinstance(config, dict) else 1
+    return value if isinstance(value, int) else 1

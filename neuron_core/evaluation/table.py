@@ -15,9 +15,7 @@ PHOTOGRAPH_CONVENTION = (
     "PSNR, SSIM and L1 between sRGB images in [0, 1] and photographs that were held out, four rays a pixel "
     "(2 x 2), mean over views; masked pixels are left out."
 )
-
-
-MOST_LINES = 120  # rows for single materials; beyond, the table has means only
+MOST_ROWS = 120  # rows for single materials; beyond, the table has means only
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ def baking_loss(mean: Mapping[str, Figures]) -> dict[str, float]:
     return loss
 
 
-def markdown(title: str, convention: str, results: Sequence[Result], notes: Sequence[str]) -> str:
+def markdown(title: str, convention: str, results: Sequence[Result]) -> str:
     """The table file."""
     lines = [
         f"# {title}",
@@ -83,7 +81,7 @@ def markdown(title: str, convention: str, results: Sequence[Result], notes: Sequ
         "|---|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     rows = [row for result in results for row in result.rows()]
-    for row in sorted(rows, key=lambda row: str(row["material"])) if len(rows) <= MOST_LINES else ():
+    for row in sorted(rows, key=lambda row: str(row["material"])) if len(rows) <= MOST_ROWS else ():
         name = str(row["material"]) + ("" if row["supported"] and not row["transmissive"] else " *")
         lines.append(_line(name, str(row["representation"]), str(row["views"]), row))
     for result in results:
@@ -99,7 +97,6 @@ def markdown(title: str, convention: str, results: Sequence[Result], notes: Sequ
         lines += ["", f"Loss by baking: {loss['psnr']:.2f} dB."]
     if any(not counts(one.entry) for result in results for one in result.measured):
         lines += ["", "\\* Not in the mean: the renderer cannot do it as it is, or light passes through it."]
-    lines += [f"\n{note}" for note in notes]
     return "\n".join(lines) + "\n"
 
 

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from neuron_core.datasets.layout import DatasetError, MaterialInfo
-from neuron_core.datasets.reader import MaterialEntry
+from neuron_core.datasets.reader import MaterialEntry, open_dataset
 from neuron_core.evaluation.baselines import NEAREST, nearest
+from neuron_core.evaluation.comparison import Comparison, measure_share, unseen_cameras
 from neuron_core.evaluation.measure import Measured, compare, mean_of
+from neuron_core.evaluation.splits import share_of
+from neuron_core.evaluation.subjects import open_subjects
 from neuron_core.evaluation.summary import markdown as summary_table
 from neuron_core.evaluation.summary import summarise
 from neuron_core.evaluation.table import Result, baking_loss
@@ -20,7 +23,6 @@ from neuron_core.foundation.files import sha256_of
 from neuron_core.foundation.progress import Silent
 from neuron_core.images import metrics
 from neuron_core.images.pictures import decode_image
-from neuron_core.tasks.evaluate import run as evaluate
 from neuron_core.tasks.evaluate.config import EvaluateConfig
 from neuron_core.tasks.evaluate.run import run
 from tests.core.baked_samples import MATERIALS, write_ball, write_photographs, write_truth
@@ -160,11 +162,14 @@ def test_the_nearest_material_is_never_the_material_itself():
     assert nearest(pictures, ["a", "b", "c"], "x", mixed, valid) == 0
 
 
-def test_many_looks_are_drawn_in_parts_with_the_same_figures(config, monkeypatch):
-    whole = run(config, Silent())
-    monkeypatch.setattr(evaluate, "MOST_LOOKS", 1)
-    parts = run(replace(config, out=config.out.with_name("parts")), Silent())
-    assert parts["rows"] == whole["rows"]
+def test_looks_are_drawn_together_or_one_by_one_with_the_same_figures(asset, dataset):
+    opened = open_dataset(dataset)
+    (subject,) = open_subjects(asset, "nvf", "cpu", None)
+    comparison = Comparison(asset, opened, "test", unseen_cameras(opened, 0))
+    share = share_of(subject, asset, opened, "test", Silent())
+    together, one_by_one = (measure_share(comparison, share, Silent(), count) for count in (16, 1))
+    assert len(together.rows()) > 1
+    assert one_by_one.rows() == together.rows()
 
 
 def test_materials_that_it_was_not_trained_on_are_left_out_and_named(config, tmp_path):

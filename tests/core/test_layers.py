@@ -20,7 +20,6 @@ LAYERS = (
 UPWARDS = {  # what still has to move down
     "neuron_core.usd.assembly imports neuron_core.library.versions",
     "neuron_core.usd.edit imports neuron_core.library.versions",
-    "neuron_core.evaluation.exports imports neuron_core.tasks.evaluate.config",
 }
 TORCH_FREE = LAYERS[: LAYERS.index("networks")]  # a bake is drawn and delivered without torch
 FORBIDDEN = dict.fromkeys((layer for layer in TORCH_FREE if layer != "prompts"), {"torch"})
