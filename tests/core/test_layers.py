@@ -10,13 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from neuron_core.bench.trips import LAYERS
+
 ENGINE = Path(__file__).resolve().parents[2] / "neuron_core"
 HOUDINI = ENGINE.parent / "python3.11libs" / "neuron_houdini"
-LAYERS = (
-    "foundation kernels images cameras geometry lights skeletons materials prompts assets datasets usd "
-    "groundtruth voxels volumes rendering library splats surfaces networks learning models evaluation tasks "
-    "farm service demo bench studies cli __main__"
-).split()
 UPWARDS = {  # what still has to move down
     "neuron_core.usd.assembly imports neuron_core.library.versions",
     "neuron_core.usd.edit imports neuron_core.library.versions",
