@@ -11,11 +11,10 @@ import numpy as np
 import warp as wp
 
 from neuron_core.cameras.camera import Camera, pixel_centers, rays
-from neuron_core.kernels.baked import viewing
 from neuron_core.kernels.baked.bricks import BrickPools, brick_pools
 from neuron_core.kernels.baked.drawing import Picture, draw
-from neuron_core.kernels.baked.nvf import FAINT, find_tiles
-from neuron_core.kernels.baked.viewing import Pinhole, Rays
+from neuron_core.kernels.baked.marching import FAINT, find_tiles
+from neuron_core.kernels.baked.rays import Pinhole, Rays, rays_of_arrays, rays_of_camera
 from neuron_core.voxels.nvf import CHANNELS, LookCodes, Nvf, VoxelError
 from neuron_core.voxels.shading import Shader, direction_map, mirror_of, network_of
 
@@ -147,15 +146,15 @@ class Renderer:
         if camera.distorted:
             rays_o, rays_d = (array.reshape(-1, 3) for array in rays(camera, *pixel_centers(camera)))
             return self._given(rays_o, rays_d, camera.width)
-        return viewing.rays_of_camera(_pinhole(camera), self._device)
+        return rays_of_camera(_pinhole(camera), self._device)
 
     def _given(self, rays_o: np.ndarray, rays_d: np.ndarray, width: int) -> Rays:
         rays_o, rays_d = (np.ascontiguousarray(array, np.float32) for array in (rays_o, rays_d))
         if self._device == "cpu":
-            return viewing.rays_of_arrays(rays_o, rays_d, width)
+            return rays_of_arrays(rays_o, rays_d, width)
         origins: Any = wp.array(rays_o, dtype=wp.float32, device=self._device)
         directions: Any = wp.array(rays_d, dtype=wp.float32, device=self._device)
-        return viewing.rays_of_arrays(origins, directions, width)
+        return rays_of_arrays(origins, directions, width)
 
     def _traced(
         self, rays_o: np.ndarray, rays_d: np.ndarray, width: int, code_channels: int = 0

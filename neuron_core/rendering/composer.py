@@ -18,15 +18,14 @@ import warp as wp
 
 from neuron_core.cameras.camera import Camera, pixel_centers, rays
 from neuron_core.foundation.colors import srgb_to_linear
-from neuron_core.kernels.baked import scene as kernels
-from neuron_core.kernels.baked import viewing
+from neuron_core.kernels.baked import instances as kernels
 from neuron_core.kernels.baked.bricks import BrickPools, brick_pools
-from neuron_core.kernels.baked.composing import Occluders, Picture, compose
-from neuron_core.kernels.baked.nvf import FAINT, OPAQUE
-from neuron_core.kernels.baked.scene import FAR, LAYER, RECORD, Tiled
-from neuron_core.kernels.baked.shading import Network
-from neuron_core.kernels.baked.together import march_together
-from neuron_core.kernels.baked.viewing import BEAM, Pinhole, Rays
+from neuron_core.kernels.baked.compositing import Occluders, Picture, compose
+from neuron_core.kernels.baked.instances import FAR, LAYER, RECORD, Tiled
+from neuron_core.kernels.baked.marching import FAINT, OPAQUE
+from neuron_core.kernels.baked.network import Network
+from neuron_core.kernels.baked.overlap import march_together
+from neuron_core.kernels.baked.rays import BEAM, Pinhole, Rays, rays_of_arrays, rays_of_camera
 from neuron_core.rendering.baked import DULL, LIFT
 from neuron_core.rendering.culling import (
     Pairs,
@@ -152,12 +151,12 @@ class Composer:
             rays_o, rays_d = (array.reshape(-1, 3) for array in rays(camera, *pixel_centers(camera)))
             return self.trace(rays_o, rays_d, camera.width)
         world = pinhole_of(camera)
-        return self._draw(viewing.rays_of_camera(_triples(camera, world), self._device), world, None)
+        return self._draw(rays_of_camera(_triples(camera, world), self._device), world, None)
 
     def trace(self, rays_o: np.ndarray, rays_d: np.ndarray, width: int) -> Composed:
         """What rays [R, 3] see, unit directions, that are the pixels of an image of `width` row by row."""
         rays_o, rays_d = (np.ascontiguousarray(array, np.float32) for array in (rays_o, rays_d))
-        given = viewing.rays_of_arrays(self._moved(rays_o), self._moved(rays_d), width)
+        given = rays_of_arrays(self._moved(rays_o), self._moved(rays_d), width)
         return self._draw(given, None, (rays_o, rays_d))
 
     def _draw(

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from neuron_core.kernels.baked.composing import Occluders
-from neuron_core.kernels.baked.solids import Placed, cast, place_solids
-from neuron_core.kernels.baked.viewing import Rays
+from neuron_core.kernels.baked.compositing import Occluders
+from neuron_core.kernels.baked.mesh_hits import Placed, cast, place_solids
+from neuron_core.kernels.baked.rays import Rays
 
 AMBIENT, HEADLIGHT = 0.3, 0.7  # how meshes are lit
 FLATTEST = 1e-3  # smallest over largest scale of an instance through which rays keep their precision

@@ -14,8 +14,8 @@ import numpy as np
 import warp as wp
 
 from neuron_core.cameras.camera import Camera, pixel_centers, rays
-from neuron_core.kernels.baked import neighbours as kernels
-from neuron_core.kernels.baked import scene
+from neuron_core.kernels.baked import visibility as kernels
+from neuron_core.kernels.baked.instances import assets_of, placements
 from neuron_core.rendering.composer import Composed, Instance
 from neuron_core.rendering.culling import corners_of
 from neuron_core.rendering.meshes import MeshInstance, solid_of
@@ -61,10 +61,10 @@ class Neighbours:
         dressed = list(dict.fromkeys(one.dressed for one in instances))
         which = {one: number for number, one in enumerate(dressed)}
         asset_of = np.array([which[one.dressed] for one in instances], np.int32)
-        table = scene.placements(np.linalg.inv(matrices), None)
+        table = placements(np.linalg.inv(matrices), None)
         self._around = kernels.Surroundings(
             kernels.tree_of(corners.min(axis=1), corners.max(axis=1), device) if len(instances) else None,
-            scene.assets_of([one.field.pools for one in dressed], [one.codes for one in dressed], device),
+            assets_of([one.field.pools for one in dressed], [one.codes for one in dressed], device),
             wp.array(asset_of, dtype=wp.int32, device=device),
             wp.array(table, dtype=wp.float32, device=device),
             solid_of(meshes, device).placed,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import warp as wp
 
-from neuron_core.kernels.baked.shading import LOBES, TINTS, Network, octahedron, pack
+from neuron_core.kernels.baked.network import LOBES, TINTS, Network, octahedron, pack
 from neuron_core.kernels.training import hashgrid
 from neuron_core.kernels.training.hashgrid import HashGridSpec
 from neuron_core.voxels.nvf import LookCodes, VoxelError

@@ -12,7 +12,7 @@ import warp as wp
 
 import neuron_core.kernels
 from neuron_core.cameras.camera import Camera, look_at
-from neuron_core.kernels.baked import drawing, scene
+from neuron_core.kernels.baked import drawing, instances
 from neuron_core.kernels.training import hashgrid
 from neuron_core.rendering.baked import Renderer
 from tests.core.small_shaders import small_shader
@@ -29,7 +29,7 @@ def kernel_modules() -> Iterator[ModuleType]:
 
 def warp_modules() -> dict[str, wp.Module]:
     """Every Warp module that our kernels are in, those of made kernels for one width."""
-    kernels = [drawing._kernel(32), scene._kernel(32)]
+    kernels = [drawing._kernel(32), instances._kernel(32)]
     kernels += [kernel for made in hashgrid._KERNELS.values() for kernel in made.values()]
     for module in kernel_modules():
         kernels += [value for value in vars(module).values() if isinstance(value, wp.Kernel)]

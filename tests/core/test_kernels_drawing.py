@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neuron_core.cameras.camera import Camera, look_at, pixel_centers, rays
-from neuron_core.kernels.baked.shading import octahedron, pack
+from neuron_core.kernels.baked.network import octahedron, pack
 from neuron_core.rendering.baked import FAST, Frame, Renderer
 from neuron_core.voxels.nvf import VoxelError
 from neuron_core.voxels.shading import Shader

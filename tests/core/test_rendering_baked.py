@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neuron_core.kernels.baked import bricks
-from neuron_core.kernels.baked import nvf as nvf_kernels
+from neuron_core.kernels.baked import marching as nvf_kernels
 from neuron_core.kernels.baked.bricks import distances_to
 from neuron_core.rendering.baked import Renderer
 from neuron_core.voxels.nvf import (

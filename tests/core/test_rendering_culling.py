@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from neuron_core.cameras.camera import Camera, look_at, pixel_centers, rays
-from neuron_core.kernels.baked.viewing import rays_of_arrays
+from neuron_core.kernels.baked.rays import rays_of_arrays
 from neuron_core.rendering.composer import pinhole_of
 from neuron_core.rendering.culling import (
     Pairs,

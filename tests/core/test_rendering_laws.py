@@ -7,7 +7,7 @@ import pytest
 
 from neuron_core.cameras.camera import Camera, pixel_centers, rays
 from neuron_core.foundation.colors import srgb_to_linear
-from neuron_core.kernels.baked import nvf as kernels
+from neuron_core.kernels.baked import marching as kernels
 from neuron_core.rendering import composer
 from neuron_core.rendering.baked import Renderer
 from neuron_core.rendering.composer import Composer, Instance

@@ -13,7 +13,7 @@ import warp as wp
 
 from neuron_core.kernels.arrays import view
 from neuron_core.kernels.baked.bricks import CHANNELS, BrickPools, Grid
-from neuron_core.kernels.baked.nvf import (
+from neuron_core.kernels.baked.marching import (
     FAINT,
     LOOK_EVERY,
     MARCHING,
@@ -24,8 +24,8 @@ from neuron_core.kernels.baked.nvf import (
     ray_arguments,
     slots_at_once,
 )
-from neuron_core.kernels.baked.shading import SHADING, Network
-from neuron_core.kernels.baked.viewing import Rays, View
+from neuron_core.kernels.baked.network import SHADING, Network
+from neuron_core.kernels.baked.rays import Rays, View
 
 
 @dataclass(frozen=True, slots=True)

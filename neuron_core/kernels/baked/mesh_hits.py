@@ -13,8 +13,8 @@ import numpy as np
 import warp as wp
 
 from neuron_core.kernels.arrays import view
-from neuron_core.kernels.baked.scene import FAR, FEW_TILES, ray_arguments
-from neuron_core.kernels.baked.viewing import BEAM, Rays, View, direction_of, origin_of, ray_of
+from neuron_core.kernels.baked.instances import FAR, FEW_TILES, ray_arguments
+from neuron_core.kernels.baked.rays import BEAM, Rays, View, direction_of, origin_of, ray_of
 from neuron_core.kernels.launch import CORES, launch
 
 MARGIN = 1e-5  # of a box, by its size and place: flat ones have no inside for a ray to hit

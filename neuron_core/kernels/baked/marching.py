@@ -19,7 +19,7 @@ import warp as wp
 
 from neuron_core.kernels.arrays import view
 from neuron_core.kernels.baked.bricks import CHANNELS, BrickPools, Grid, block_of, grid_of
-from neuron_core.kernels.baked.viewing import BEAM, Rays, View, direction_of, is_ray, origin_of, ray_of
+from neuron_core.kernels.baked.rays import BEAM, Rays, View, direction_of, is_ray, origin_of, ray_of
 from neuron_core.kernels.launch import CORES, launch
 
 OPAQUE = 1 / 255  # a smaller transmittance counts as none

@@ -3,7 +3,7 @@
 Letters in shapes: R rays, T tiles of 64 rays, I instances, A assets, P pairs of a tile and an
 instance that may show in it. What each pair shows is a layer of 64 pixels. Instances that meet no
 other one along a ray are marched by the code that draws a single field, those that interpenetrate,
-or that a mesh cuts, by `together.march_together`. `composing.compose` sorts the layers along each ray.
+or that a mesh cuts, by `overlap.march_together`. `compositing.compose` sorts the layers along each ray.
 
 Depths in layers are distances in the instance's own space along unit rays there. Between spaces a
 ray keeps its time: the multiple of its direction as the camera gives it. Optical depth is the
@@ -21,12 +21,12 @@ import warp as wp
 from neuron_core.kernels.arrays import view
 from neuron_core.kernels.baked.bricks import CHANNELS, BrickPools, Grid, block_of, grid_of
 from neuron_core.kernels.baked.drawing import Gate
-from neuron_core.kernels.baked.nvf import FAINT, LOOK_EVERY, MARCHING, OPAQUE, cell_at
-from neuron_core.kernels.baked.shading import SHADING, Network
-from neuron_core.kernels.baked.viewing import BEAM, Rays, View
+from neuron_core.kernels.baked.marching import FAINT, LOOK_EVERY, MARCHING, OPAQUE, cell_at
+from neuron_core.kernels.baked.network import SHADING, Network
+from neuron_core.kernels.baked.rays import BEAM, Rays, View
 from neuron_core.kernels.launch import CORES, launch
 
-RECORD = 16  # numbers of what a ray meets: see `nvf.MARCHING`
+RECORD = 16  # numbers of what a ray meets: see `marching.MARCHING`
 LAYER = 8  # premultiplied color, opacity, depth, normal
 PLACEMENT = 24  # numbers of an instance: see `placements`
 FAR = 1e30

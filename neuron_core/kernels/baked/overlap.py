@@ -1,7 +1,7 @@
 """March instances that interpenetrate, or that a mesh cuts, through their tiles together.
 
 Letters in shapes: R rays, T tiles of 64 rays, I instances, A assets, P pairs of a tile and an instance.
-Each instance keeps its own lattice of ticks and its own lines of density between them, as in `nvf`; the
+Each instance keeps its own lattice of ticks and its own lines of density between them, as in `marching`; the
 pieces are merged by time, densities add, and each has its share of the light.
 """
 
@@ -10,8 +10,7 @@ from typing import Any
 import warp as wp
 
 from neuron_core.kernels.arrays import view
-from neuron_core.kernels.baked.nvf import LOOK_EVERY, OPAQUE
-from neuron_core.kernels.baked.scene import (
+from neuron_core.kernels.baked.instances import (
     FEW_TILES,
     PLACEMENT,
     RECORD,
@@ -21,7 +20,8 @@ from neuron_core.kernels.baked.scene import (
     ray_arguments,
     tile_arguments,
 )
-from neuron_core.kernels.baked.viewing import BEAM, Rays, View
+from neuron_core.kernels.baked.marching import LOOK_EVERY, OPAQUE
+from neuron_core.kernels.baked.rays import BEAM, Rays, View
 from neuron_core.kernels.launch import CORES, launch
 
 FEW = 24  # instances of a tile that fit on the stack

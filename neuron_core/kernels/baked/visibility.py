@@ -15,9 +15,9 @@ import warp as wp
 
 from neuron_core.kernels.arrays import view
 from neuron_core.kernels.baked.bricks import block_of
-from neuron_core.kernels.baked.nvf import cell_at
-from neuron_core.kernels.baked.scene import PLACEMENT, Asset, column_of
-from neuron_core.kernels.baked.solids import Placed, Solids, is_hit
+from neuron_core.kernels.baked.instances import PLACEMENT, Asset, column_of
+from neuron_core.kernels.baked.marching import cell_at
+from neuron_core.kernels.baked.mesh_hits import Placed, Solids, is_hit
 from neuron_core.kernels.launch import CORES, launch
 
 BLOCK = 256
@@ -37,7 +37,7 @@ class Surroundings:
     boxes: wp.Bvh | None  # of instances
     assets: Any  # [A] Asset
     asset_of: Any  # [I] int32
-    table: Any  # [I, 24] float32, as `scene.placements` makes it
+    table: Any  # [I, 24] float32, as `instances.placements` makes it
     solids: Placed
     device: str
 

@@ -9,8 +9,7 @@ from typing import Any
 import warp as wp
 
 from neuron_core.kernels.arrays import view
-from neuron_core.kernels.baked.nvf import FAINT, OPAQUE
-from neuron_core.kernels.baked.scene import (
+from neuron_core.kernels.baked.instances import (
     FEW_TILES,
     LAYER,
     PLACEMENT,
@@ -19,7 +18,8 @@ from neuron_core.kernels.baked.scene import (
     ray_arguments,
     tile_arguments,
 )
-from neuron_core.kernels.baked.viewing import BEAM, Rays, View
+from neuron_core.kernels.baked.marching import FAINT, OPAQUE
+from neuron_core.kernels.baked.rays import BEAM, Rays, View
 from neuron_core.kernels.launch import CORES, launch
 
 AT_ONCE = 64  # layers along one ray that are sorted together; of more, the nearest ones first
