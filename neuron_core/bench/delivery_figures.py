@@ -1,6 +1,5 @@
 """Figures of what is delivered, as `neuron bench` tells them: splats of an asset, and a volume file."""
 
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from neuron_core.bench.figure import Figure, timed
 from neuron_core.bench.inputs import Inputs
+from neuron_core.foundation.clocks import Stopwatch
 from neuron_core.rendering.baked import Renderer
 from neuron_core.splats.cloud import Splats
 from neuron_core.splats.drawing import SplatRenderer
@@ -27,9 +27,9 @@ def splat_fit_s(inputs: Inputs) -> Figure:
     baked = inputs.baked
     slug = PREFERRED if PREFERRED in baked.slugs() else baked.slugs()[0]
     settings = FitSettings(2000, 3, steps=20, views=6) if inputs.quick else FitSettings()
-    start, cpu = time.perf_counter(), time.process_time()
+    watch = Stopwatch()
     splats = fit_splats(baked, slug, settings, inputs.device)
-    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    seconds, cpu = watch.seconds, watch.cpu_seconds
     renderer = Renderer(baked.nvf, baked.shader, baked.looks[slug], inputs.device)
     return Figure(
         "splat_fit_s",

@@ -1,11 +1,12 @@
 """What a measurement is, and how times are taken."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
 import numpy as np
+
+from neuron_core.foundation.clocks import Stopwatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +76,10 @@ def timed(run: Callable[[], object], runs: int, warm: int = 2, *, least: float =
     wall: list[float] = []
     cpu: list[float] = []
     while len(wall) < runs or sum(wall) < least:
-        cpu_start, start = time.process_time(), time.perf_counter()
+        watch = Stopwatch()
         run()
-        wall.append(time.perf_counter() - start)
-        cpu.append(time.process_time() - cpu_start)
+        wall.append(watch.seconds)
+        cpu.append(watch.cpu_seconds)
     return Times(tuple(wall), tuple(cpu))
 
 

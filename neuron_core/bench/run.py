@@ -12,6 +12,7 @@ from neuron_core.bench.inputs import Inputs
 from neuron_core.bench.process import measured
 from neuron_core.bench.table import write_table
 from neuron_core.demo.machine import machine, versions
+from neuron_core.foundation.devices import warp_device
 from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
 from neuron_core.foundation.files import read_json, write_json
 from neuron_core.foundation.progress import Part, Reporter
@@ -54,7 +55,7 @@ ENTRIES = (
 def run(config: BenchConfig, report: Reporter) -> dict[str, object]:
     """Measure what is asked for. Figures that the file has from the same settings are not repeated."""
     chosen = _chosen(config.only)
-    _check_device(config.device)
+    warp_device(config.device)
     kept = _kept(config)
     settings = {name: _plain(getattr(config, name)) for name in SETTINGS}
 
@@ -92,15 +93,6 @@ def _chosen(only: str) -> list[Entry]:
             known = ", ".join(entry.name for entry in ENTRIES)
             raise NeuronError(f"There is no figure {name!r}.", f"There are: {known}.")
     return [entry for entry in ENTRIES if not wanted or any(entry.name.startswith(name) for name in wanted)]
-
-
-def _check_device(device: str) -> None:
-    if device == "cpu":
-        return
-    import warp as wp
-
-    if not wp.is_cuda_available():
-        raise NeuronError("There is no CUDA device here.", "Measure with --device cpu.")
 
 
 def _kept(config: BenchConfig) -> dict[str, Mapping[str, Any]]:

@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from neuron_core.foundation.clocks import Stopwatch
 from neuron_core.foundation.errors import ConfigMismatchError
 from neuron_core.foundation.files import read_json, write_json
 
@@ -49,12 +49,12 @@ class Journal:
         if stage in self._finished:
             yield
             return
-        started = time.perf_counter()
+        watch = Stopwatch()
         try:
             yield
             self._finished.append(stage)
         finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + watch.seconds
             self.save()
 
     def finish(self, result: Mapping[str, object]) -> None:

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 from neuron_core.demo import charts
+from neuron_core.foundation.clocks import clock_text
 from neuron_core.foundation.files import read_bytes, write_bytes
 
 TYPES = {".png": "image/png", ".webp": "image/webp", ".jpg": "image/jpeg"}
@@ -237,5 +238,4 @@ def clock(seconds: float) -> str:
     """1:02 min above a minute, 41 s below."""
     if seconds < 60:
         return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d} min"
+    return f"{clock_text(seconds)} min"

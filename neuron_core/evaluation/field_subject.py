@@ -5,12 +5,13 @@ from pathlib import Path
 
 from neuron_core.assets import slug_of
 from neuron_core.datasets.reader import MaterialEntry
+from neuron_core.foundation.devices import torch_device
 from neuron_core.foundation.files import sha256_of
 from neuron_core.foundation.progress import Reporter
 from neuron_core.models.field.checkpoint import FIELD, load_run
 from neuron_core.models.field.model import Field
 from neuron_core.models.field.stored import load_field
-from neuron_core.models.field.tracer import FieldTracer, encode_prompts, torch_device
+from neuron_core.models.field.tracer import FieldTracer, encode_prompts
 from neuron_core.prompts import EncoderId
 from neuron_core.rendering.tracing import Tracer
 

@@ -6,10 +6,11 @@ from typing import Protocol, runtime_checkable
 
 from neuron_core.assets import AssetError, Look, slug_of
 from neuron_core.datasets.reader import MaterialEntry
+from neuron_core.foundation.devices import warp_device
 from neuron_core.foundation.errors import FileError, NeuronError
 from neuron_core.foundation.files import read_json
 from neuron_core.foundation.progress import Reporter
-from neuron_core.rendering.tracing import BakedTracer, Tracer, warp_device
+from neuron_core.rendering.tracing import BakedTracer, Tracer
 from neuron_core.voxels.baked import Baked, read_baked
 
 EXPORTS = (".ply", ".spz", ".usd", ".usda", ".usdc", ".usdz", ".vdb", ".nvdb")

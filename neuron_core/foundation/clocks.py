@@ -1,4 +1,4 @@
-"""How long something takes: by the clock on the wall and by the processor."""
+"""How long something takes, by the clock on the wall and by the processor, and how that is written."""
 
 import time
 from collections.abc import Callable
@@ -26,3 +26,10 @@ class Stopwatch:
     def remaining(self, done: int | float, total: int | float) -> float:
         """Seconds until `total` at the pace of what is `done`; 0 before anything is."""
         return self.seconds / done * (total - done) if done > 0 else 0.0
+
+
+def clock_text(seconds: int | float) -> str:
+    """Minutes and seconds as 1:02, from an hour on as 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -47,10 +47,3 @@ class Pace:
             return unit * self._weights[kind]
         later = seconds[1:] or seconds
         return sum(later) / len(later)
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds as 1:02, hours as 1:02:03."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

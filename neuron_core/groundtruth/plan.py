@@ -4,7 +4,6 @@ All of it is a function of the config, the geometry and the library, so that eve
 run that goes on makes the same plan.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -14,6 +13,7 @@ import numpy as np
 from neuron_core.cameras.camera import Camera
 from neuron_core.cameras.dome import fibonacci_dome, field_of_view, framing_distance
 from neuron_core.datasets import layout
+from neuron_core.foundation.seeds import seed_of
 from neuron_core.geometry.mesh import Geometry, MeshPart
 from neuron_core.groundtruth.config import DatasetConfig
 from neuron_core.materials.record import Material
@@ -185,12 +185,6 @@ def _is_combination(material: Material, others: Sequence[Material]) -> bool:
 
 def _combination(material: Material) -> tuple[str, str, str]:
     return material.tags.base, material.tags.finish, material.tags.condition
-
-
-def seed_of(seed: int, *words: object) -> int:
-    """A 32 bit seed for one purpose, far from those of others."""
-    text = "/".join(str(word) for word in (seed, *words))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
 
 def with_ground(geometry: Geometry) -> Geometry:

@@ -11,12 +11,14 @@ from neuron_core.cameras.camera import Camera
 from neuron_core.datasets import layout
 from neuron_core.datasets.layout import Manifest, MaterialInfo, RendererInfo
 from neuron_core.foundation import interrupts
+from neuron_core.foundation.clocks import clock_text
 from neuron_core.foundation.progress import Reporter
+from neuron_core.foundation.seeds import seed_of
 from neuron_core.groundtruth.config import DatasetConfig
 from neuron_core.groundtruth.finishing import ENGINE_LICENCE, Facts, material_info
 from neuron_core.groundtruth.folder import Folder
-from neuron_core.groundtruth.pace import Pace, clock
-from neuron_core.groundtruth.plan import DatasetPlan, Unit, seed_of
+from neuron_core.groundtruth.pace import Pace
+from neuron_core.groundtruth.plan import DatasetPlan, Unit
 from neuron_core.groundtruth.renderer import DatasetRenderer
 from neuron_core.groundtruth.truth import BEST_DB, Sampled, decibels, pair_error, sample_until
 from neuron_core.images.exr import write_exr
@@ -75,7 +77,7 @@ def render_missing(
         interrupts.stop_if_requested()
         _render(config, renderer, folder, unit, cameras[unit.camera], materials.get(unit.material))
         pace.done(unit.kind)
-        message = f"{unit.label}  {index}/{len(units)}  {clock(pace.seconds_left())} left"
+        message = f"{unit.label}  {index}/{len(units)}  {clock_text(pace.seconds_left())} left"
         report.progress(RENDERED * pace.fraction(), "render", message)
 
 

@@ -5,12 +5,12 @@ from its words and a seed alone. Every pattern takes its seed from the word that
 rust lies in the same places on iron and on steel, and patterns of different words are unrelated.
 """
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from neuron_core.foundation.seeds import seed_of
 from neuron_core.materials.grammar_tables import (
     BASES,
     COLORS,
@@ -163,7 +163,7 @@ def _family(condition: str) -> str:
 def _layer(pattern: Pattern, color: Color, clear: bool, key: str) -> Layer:
     towards = _towards(pattern.towards, color, clear)
     return Layer(
-        pattern.kind, pattern.amount, pattern.scale, _seed(key), towards, pattern.role, pattern.softness
+        pattern.kind, pattern.amount, pattern.scale, seed_of(key), towards, pattern.role, pattern.softness
     )
 
 
@@ -186,10 +186,6 @@ def _shaded(shade: Shade, color: Color) -> Color:
         for part, target in zip(color, shade.towards, strict=True)
     )
     return red, green, blue
-
-
-def _seed(key: str) -> int:
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "little")
 
 
 def _breaks(combination: Combination, rule: Conflict) -> bool:

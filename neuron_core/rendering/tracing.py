@@ -11,7 +11,6 @@ import numpy as np
 
 from neuron_core.cameras.camera import Camera, rays
 from neuron_core.foundation.colors import linear_to_srgb, srgb_to_linear
-from neuron_core.foundation.errors import NeuronError
 from neuron_core.rendering.baked import Renderer
 from neuron_core.voxels.baked import Baked
 
@@ -145,13 +144,3 @@ def _strips(camera: Camera, samples: int) -> Iterator[tuple[np.ndarray, np.ndarr
         lines = (np.arange(top, min(top + rows, camera.height * samples)) + 0.5) / samples
         rays_o, rays_d = rays(camera, *np.meshgrid(columns, lines))
         yield rays_o.reshape(-1, 3), rays_d.reshape(-1, 3)
-
-
-def warp_device(name: str) -> str:
-    """The device of that name; "auto" is CUDA where it works. Raises NeuronError."""
-    import warp
-
-    available = warp.is_cuda_available()
-    if name == "cuda" and not available:
-        raise NeuronError("There is no usable CUDA device.", "Use --device cpu, or check the driver.")
-    return "cuda" if available and name != "cpu" else "cpu"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from neuron_core.foundation.clocks import Stopwatch
+from neuron_core.foundation.clocks import Stopwatch, clock_text
 from neuron_core.foundation.devices import pick, torch_device, warp_device
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.seeds import seed_of, step_seed
@@ -57,3 +57,13 @@ def test_a_stopwatch_counts_from_its_start():
     assert watch.remaining(1, 4) == 12.0
     assert watch.remaining(5, 10) == 10.0
     assert watch.remaining(0, 10) == 0.0
+
+
+def test_durations_are_written_as_a_clock_shows_them():
+    assert [clock_text(seconds) for seconds in (0, 59.6, 62.0, 600, 3723)] == [
+        "0:00",
+        "1:00",
+        "1:02",
+        "10:00",
+        "1:02:03",
+    ]

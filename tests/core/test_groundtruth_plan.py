@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from neuron_core.cameras.camera import project
+from neuron_core.foundation.clocks import clock_text
+from neuron_core.foundation.seeds import seed_of
 from neuron_core.geometry.mesh import Geometry, MeshPart
 from neuron_core.groundtruth.config import DatasetConfig
-from neuron_core.groundtruth.pace import Pace, clock
-from neuron_core.groundtruth.plan import held_out, make_cameras, make_plan, seed_of, with_ground
+from neuron_core.groundtruth.pace import Pace
+from neuron_core.groundtruth.plan import held_out, make_cameras, make_plan, with_ground
 from neuron_core.materials.record import Material, Tags
 
 CONFIG = DatasetConfig(Path("x"), views=6, val_views=2, test_views=3, resolution=32)
@@ -167,4 +169,4 @@ def test_the_estimate_ends_at_nothing_left():
 
 
 def test_times_are_written_as_clocks():
-    assert [clock(seconds) for seconds in (0.0, 62.0, 3723.0)] == ["0:00", "1:02", "1:02:03"]
+    assert [clock_text(seconds) for seconds in (0.0, 62.0, 3723.0)] == ["0:00", "1:02", "1:02:03"]

@@ -4,7 +4,6 @@ Everything of Mitsuba is `Any`: its types exist only after a variant was chosen.
 imported inside functions, so that nobody pays for it who renders nothing.
 """
 
-import hashlib
 import math
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from neuron_core.cameras.camera import Camera, CameraError
 from neuron_core.datasets.layout import GBuffer
+from neuron_core.foundation.seeds import seed_of
 from neuron_core.geometry.mesh import Geometry, MeshPart
 from neuron_core.geometry.surroundings import near_surface, surroundings_of
 from neuron_core.groundtruth.mitsuba.sensor import sensor_of
@@ -101,7 +101,7 @@ class MitsubaRenderer:
         count = int(repeats.max())
         total = np.zeros((camera.height, camera.width, 4))
         for index in range(count):
-            picture = self._mi.render(scene, sensor=sensor, spp=spp, seed=_part_seed(seed, index))
+            picture = self._mi.render(scene, sensor=sensor, spp=spp, seed=seed_of(seed, index))
             total += np.array(picture, np.float64)
         return total / count
 
@@ -116,7 +116,7 @@ class MitsubaRenderer:
         most = max(1, MOST_LANES // spp)
         for start in range(0, len(indices), most):
             part = indices[start : start + most]
-            np.add.at(total, part, self._trace_part(scene, camera, part, spp, _part_seed(seed, start)))
+            np.add.at(total, part, self._trace_part(scene, camera, part, spp, seed_of(seed, start)))
         mean = total / np.maximum(repeats.ravel(), 1)[:, None]
         return mean.reshape(camera.height, camera.width, 4)
 
@@ -274,10 +274,6 @@ def is_closed(part: MeshPart) -> bool:
     forth = starts * (corners.max(initial=0) + 1) + ends
     back = ends * (corners.max(initial=0) + 1) + starts
     return bool(np.array_equal(np.sort(forth), np.sort(back)))
-
-
-def _part_seed(seed: int, start: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed}/{start}".encode()).digest()[:4], "little")
 
 
 def _to_gbuffer(camera: Camera, channels: np.ndarray) -> GBuffer:

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.progress import Reporter
 from neuron_core.models.field.model import Field
 from neuron_core.models.field.ranges import ray_range
@@ -54,11 +53,3 @@ def encode_prompts(
         if unknown:
             report.warn(f'The encoder does not know {", ".join(unknown)} in "{prompt}".')
     return encoder.encode(list(prompts))
-
-
-def torch_device(name: str) -> str:
-    """The device of that name; "auto" is CUDA where it works. Raises NeuronError."""
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise NeuronError("There is no usable CUDA device.", "Use --device cpu, or check the driver.")
-    return "cuda" if available and name != "cpu" else "cpu"

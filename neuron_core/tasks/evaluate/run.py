@@ -44,7 +44,7 @@ def _run_export(config: EvaluateConfig, report: Reporter) -> dict[str, object]:
     """Measure an export. Raises NeuronError if there is nothing to compare it with."""
     from neuron_core.evaluation.drawers import open_export
     from neuron_core.evaluation.exports import Export, compare_export
-    from neuron_core.rendering.tracing import warp_device
+    from neuron_core.foundation.devices import warp_device
     from neuron_core.voxels.baked import read_baked
 
     if config.against is None or Path(config.against).suffix.lower() != ".neuron":

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from neuron_core.foundation.devices import warp_device
 from neuron_core.foundation.progress import Reporter
-from neuron_core.rendering.tracing import warp_device
 from neuron_core.surfaces.baking import Dressed, dressed, textured
 from neuron_core.surfaces.looks import Looker, record_of
 from neuron_core.surfaces.mesh import Mesh, decimated, surface_of

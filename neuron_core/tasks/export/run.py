@@ -1,11 +1,12 @@
 """`neuron export`: an asset, or splats of any origin, to a file of another program."""
 
 import os
-import time
 from dataclasses import replace
 from pathlib import Path
 
 from neuron_core.assets import AssetError
+from neuron_core.foundation.clocks import Stopwatch
+from neuron_core.foundation.devices import warp_device
 from neuron_core.foundation.errors import ConfigMismatchError, FileError, NeuronError
 from neuron_core.foundation.progress import Reporter
 from neuron_core.splats.cloud import Encoding, Splats
@@ -35,10 +36,10 @@ def run(config: ExportConfig, report: Reporter) -> dict[str, object]:
     if out.exists() and not config.overwrite:
         raise ConfigMismatchError(f"{out} is already there.", "Replace it with --overwrite.")
     _check_target(out)
-    started, spent = time.perf_counter(), time.process_time()
+    watch = Stopwatch()
     report.progress(0.0, "load", str(source))
     body = _written(config, form, report)
-    seconds, cpu = time.perf_counter() - started, time.process_time() - spent
+    seconds, cpu = watch.seconds, watch.cpu_seconds
     size = out.stat().st_size
     report.progress(1.0, "export", str(out))
     summary = f"{out}: {body.pop('said')}, {size / 1e6:.1f} MB, {seconds:.1f} s."
@@ -124,7 +125,6 @@ def _save(config: ExportConfig, splats: Splats) -> dict[str, object]:
 
 
 def _fitted(config: ExportConfig, report: Reporter) -> tuple[Splats, str]:
-    from neuron_core.rendering.tracing import warp_device
     from neuron_core.splats.fitting import FitSettings, fit_splats
     from neuron_core.voxels.baked import read_baked
 

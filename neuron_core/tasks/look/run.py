@@ -20,6 +20,7 @@ from neuron_core.assets import (
 )
 from neuron_core.assets.manifest import is_slug
 from neuron_core.cameras.dome import field_of_view, framing_distance, turntable
+from neuron_core.foundation.devices import torch_device, warp_device
 from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
 from neuron_core.foundation.files import write_bytes
 from neuron_core.foundation.progress import Reporter
@@ -35,7 +36,7 @@ from neuron_core.prompts import (
 from neuron_core.prompts import edits as stacks
 from neuron_core.prompts.edits import Edit, Stack
 from neuron_core.prompts.steering import steered
-from neuron_core.rendering.tracing import BakedTracer, draw, warp_device
+from neuron_core.rendering.tracing import BakedTracer, draw
 from neuron_core.tasks.look.config import LookConfig
 from neuron_core.voxels.baked import Baked
 from neuron_core.voxels.nvf import LookCodes, from_tensors
@@ -222,7 +223,6 @@ def _computed(
     from neuron_core.models.field.looks import LookMaker
     from neuron_core.models.field.spec import FieldSpec
     from neuron_core.models.field.stored import field_from
-    from neuron_core.models.field.tracer import torch_device
 
     spec = FieldSpec.from_json(asset.manifest.settings.get("field"))
     field = field_from(asset.tensors, spec, Path(config.asset)).to(torch_device(config.device))

@@ -1,6 +1,5 @@
 """`neuron render`: an asset and cameras to pictures. Drawing baked voxels imports no torch."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +9,13 @@ import numpy as np
 from neuron_core.assets import AssetError, Manifest, read_header
 from neuron_core.cameras.camera import Camera, to_json
 from neuron_core.foundation import interrupts
+from neuron_core.foundation.clocks import Stopwatch, clock_text
+from neuron_core.foundation.devices import torch_device, warp_device
 from neuron_core.foundation.errors import FileError, NeuronError
 from neuron_core.foundation.progress import Reporter
 from neuron_core.images.pictures import decode_image
 from neuron_core.images.sheet import write_animation
-from neuron_core.rendering.tracing import BakedTracer, Tracer, draw, trace_centers, warp_device
+from neuron_core.rendering.tracing import BakedTracer, Tracer, draw, trace_centers
 from neuron_core.rendering.views import Viewpoints, viewpoints
 from neuron_core.tasks.render.config import RenderConfig
 from neuron_core.tasks.render.folder import RenderFolder
@@ -54,11 +55,11 @@ def run(config: RenderConfig, report: Reporter) -> dict[str, object]:
     folder = RenderFolder(Path(config.out), _describe(config, subject, views), views.cameras, config.aovs())
     folder.open(config.overwrite)
     missing = [camera for camera in chosen if not folder.has(camera.name)]
-    started = time.perf_counter()
+    watch = Stopwatch()
     if missing:
         tracer = _tracer(config, baked, subject, report)
         _render(config, folder, tracer, missing, len(chosen), report)
-    seconds = time.perf_counter() - started
+    seconds = watch.seconds
     animation = _animate(config, folder, views, report)
     return _result(config, folder, subject, chosen, len(missing), seconds, animation)
 
@@ -151,7 +152,7 @@ def _field_tracer(config: RenderConfig, subject: Subject, report: Reporter) -> T
     """The field that is stored beside the voxels. Imports torch."""
     report.progress(0.0, "load", "the field and its prompt encoder")
     from neuron_core.models.field.stored import load_field
-    from neuron_core.models.field.tracer import FieldTracer, encode_prompts, torch_device
+    from neuron_core.models.field.tracer import FieldTracer, encode_prompts
     from neuron_core.prompts import EncoderId
 
     field, _, encoder = load_field(Path(config.asset))
@@ -169,16 +170,15 @@ def _render(
     report: Reporter,
 ) -> None:
     wants_geometry = bool({"depth", "normal"} & set(config.aovs()))
-    started = time.perf_counter()
+    watch = Stopwatch()
     for index, camera in enumerate(missing):
         interrupts.stop_if_requested()
         pictures = draw(tracer, camera, config.samples)
         geometry = trace_centers(tracer, camera) if wants_geometry else None
         folder.write(camera.name, pictures, geometry, config.background)
         done = index + 1
-        left = (time.perf_counter() - started) / done * (len(missing) - done)
         count = f"{total - len(missing) + done}/{total}"
-        message = f"{camera.name}  {count}  {_clock(left)} left"
+        message = f"{camera.name}  {count}  {clock_text(watch.remaining(done, len(missing)))} left"
         report.progress(0.97 * done / len(missing), "render", message)
 
 
@@ -229,8 +229,3 @@ def _result(
         "summary": f"{folder.path}: {len(names)} frames of {width} x {height} pixels{was_there}{speed}, "
         f'"{subject.prompt or subject.look}", {config.detail}.',
     }
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"

@@ -2,13 +2,14 @@
 
 import math
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from neuron_core.cameras.camera import Camera, CameraError, to_json
 from neuron_core.foundation import interrupts
+from neuron_core.foundation.clocks import Stopwatch
+from neuron_core.foundation.devices import warp_device
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.files import sha256_of
 from neuron_core.foundation.progress import Reporter
@@ -18,7 +19,7 @@ from neuron_core.models.field.prompted import look_maker
 from neuron_core.rendering import shadows
 from neuron_core.rendering.scenes import ScenePixels, SceneRenderer, identity
 from neuron_core.rendering.shadows import Asked
-from neuron_core.rendering.tracing import Geometry, Pictures, warp_device
+from neuron_core.rendering.tracing import Geometry, Pictures
 from neuron_core.rendering.views import DEFAULT_SIZE, Viewpoints, viewpoints
 from neuron_core.tasks.render.config import RenderConfig
 from neuron_core.tasks.render.folder import RenderFolder
@@ -86,13 +87,13 @@ def run_scene(config: RenderConfig, report: Reporter) -> dict[str, object]:
     folder = RenderFolder(Path(config.out), _describe(config, stage, views), cameras, config.aovs())
     folder.open(config.overwrite)
     missing = [shot for shot in shots if not folder.has(shot.camera.name)]
-    started = time.perf_counter()
+    watch = Stopwatch()
     for index, shot in enumerate(missing):
         interrupts.stop_if_requested()
         _write(config, folder, stage, shot)
         count = f"{len(shots) - len(missing) + index + 1}/{len(shots)}"
         report.progress(0.97 * (index + 1) / len(missing), "render", f"{shot.camera.name}  {count}")
-    return _result(config, folder, stage, shots, len(missing), time.perf_counter() - started)
+    return _result(config, folder, stage, shots, len(missing), watch.seconds)
 
 
 def shots_of(config: RenderConfig, stage: Stage) -> tuple[list[Shot], list[Camera], Viewpoints | None]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from neuron_core.datasets.reader import Dataset, MaterialEntry, open_dataset
+from neuron_core.foundation.devices import torch_device
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.progress import Reporter
 from neuron_core.foundation.wording import listed
@@ -37,7 +38,7 @@ WORDINGS = 16  # of every prompt that training draws from
 
 def run(config: TrainConfig, report: Reporter) -> dict[str, object]:
     """Train, or go on training, and return where the run is and how well it does."""
-    device = pick_device(config.device)
+    device = torch.device(torch_device(config.device))
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")  # TF32: codes and colors need no more
     dataset = open_dataset(config.dataset, downscale=config.downscale)
@@ -73,14 +74,6 @@ def run(config: TrainConfig, report: Reporter) -> dict[str, object]:
     checkpoint.write_run(config.out, done)
     (config.out / checkpoint.CHECKPOINT).unlink(missing_ok=True)
     return result_of(config.out, done, "trained")
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of that name; "auto" is CUDA where it works. Raises NeuronError."""
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise NeuronError("There is no usable CUDA device.", "Use --device cpu, or check the driver.")
-    return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
 def describe(
