@@ -25,6 +25,7 @@ class Outcome:
     stopped: Stopped = "finished"
     reason: str = ""  # one sentence where it did not finish
     weights: Path | None = None  # of a finished run
+    baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # figures by name of baseline
 
     @property
     def curve(self) -> Path:
