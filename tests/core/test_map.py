@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from neuron_core.bench.trips import LAYERS
+
 ROOT = Path(__file__).resolve().parents[2]
 MAP = (ROOT / "docs" / "map.md").read_text(encoding="utf-8")
 PATH = re.compile(r"`((?:neuron_core|python3\.11libs|otls|scripts|tests|docs|viewport)(?:/[\w.]+)*)`")
@@ -20,12 +22,8 @@ def test_every_room_is_on_the_map() -> None:
 
 
 def test_rooms_are_listed_in_the_order_in_which_they_may_be_imported() -> None:
-    layers = (ROOT / "tests" / "core" / "test_layers.py").read_text(encoding="utf-8")
-    match = re.search(r"LAYERS = \((.*?)\)", layers, re.DOTALL)
-    assert match is not None
-    order = " ".join(re.findall(r'"([^"]*)"', match[1])).split()
     listed = re.findall(r"^\| `neuron_core/(\w+)` \|", MAP, re.MULTILINE)
-    assert [room for room in listed if room in order] == [room for room in order if room in listed]
+    assert [room for room in listed if room in LAYERS] == [room for room in LAYERS if room in listed]
 
 
 def test_links_of_all_pages_lead_somewhere() -> None:

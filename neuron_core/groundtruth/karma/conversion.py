@@ -103,7 +103,7 @@ def facts_of(request: Request, plan: DatasetPlan, notes: list[str]) -> Facts:
         lost = [layer.kind for layer in material.layers if not request.layered or layer.kind in SHAPED]
         dropped = tuple(sorted({f"layer {kind}" for kind in lost}))
         infos.append(material_info(plan, material, not dropped, dropped))
-    lost = [f"{info.name} is rendered without {', '.join(info.dropped)}" for info in infos if info.dropped]
+    warned = [f"{info.name} is rendered without {', '.join(info.dropped)}" for info in infos if info.dropped]
     licence = ENGINE_LICENCE
     if request.geometry != "shaderball":
         licence += f" The geometry comes from {request.geometry}; its own licence applies to the pictures."
@@ -111,7 +111,7 @@ def facts_of(request: Request, plan: DatasetPlan, notes: list[str]) -> Facts:
         geometry=request.geometry,
         assign=request.assign,
         materials=tuple(infos),
-        notes=(*notes[:MOST_NOTES], *lost),
+        notes=(*notes[:MOST_NOTES], *warned),
         licences=(licence,),
         mask_rectangle=request.mask_rectangle,
     )
