@@ -115,7 +115,7 @@ class Output:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FileError(
-                f"Cannot make the folder {self.path}: {error.strerror or error}.",
+                f"Cannot write {self.path}: {error.strerror or error}.",
                 "Pick a place that can be written.",
             ) from error
         lock = Lock(self.path / f".{self.form.name}.lock", self.path, self.shared)
@@ -158,7 +158,7 @@ class Output:
         return (self.path / self.form.name).is_file()
 
     def _state(self, found: Content) -> State:
-        if not is_same_fingerprint(found.get("fingerprint"), self.fingerprint):
+        if not self.is_of(found):
             return "fresh"
         return "done" if self._is_done(found) else "resume"
 
@@ -169,12 +169,19 @@ class Output:
             return self.is_done(found)
         return bool(self.form.unfinished) or found.get(FINISHED) is True
 
+    def is_of(self, found: Content) -> bool:
+        """Whether a record is of these settings."""
+        return is_same_fingerprint(found.get("fingerprint"), self.fingerprint)
+
+    def refusal(self, found: Content) -> ConfigMismatchError:
+        """The error that a record of other settings calls for."""
+        settings = found.get(self.form.config, {}) if self.form.config else found
+        return mismatch(self.path, self.kind, self.depends_on, settings if isinstance(settings, dict) else {})
+
     def _require_same(self, found: Content, overwrite: bool) -> None:
         """Raise ConfigMismatchError unless the folder is free, ours, being cleared, or given up."""
-        if not found or overwrite or CLEARING in found or self._state(found) != "fresh":
-            return
-        settings = found.get(self.form.config, {}) if self.form.config else found
-        raise mismatch(self.path, self.kind, self.depends_on, settings if isinstance(settings, dict) else {})
+        if found and not (overwrite or CLEARING in found or self.is_of(found)):
+            raise self.refusal(found)
 
     def _begin(self, content: Content) -> None:
         """Write the record of an unfinished output; nothing says any more that it is finished."""

@@ -12,7 +12,7 @@ from neuron_core.cameras.camera import save_cameras
 from neuron_core.datasets import layout
 from neuron_core.datasets.layout import GeometryInfo, Manifest, MaterialInfo
 from neuron_core.foundation.files import write_bytes, write_json
-from neuron_core.groundtruth.folder import PREVIEW, Folder
+from neuron_core.groundtruth.folder import PREVIEW, DatasetFolder
 from neuron_core.groundtruth.plan import DatasetPlan
 from neuron_core.images.exr import read_exr
 from neuron_core.images.pictures import display, encode_png
@@ -39,7 +39,7 @@ class Facts:
     mask_rectangle: tuple[int, int, int, int] | None = None
 
 
-def finish(plan: DatasetPlan, folder: Folder, facts: Facts) -> Manifest:
+def finish(plan: DatasetPlan, folder: DatasetFolder, facts: Facts) -> Manifest:
     """Write cameras, records, transforms.json, the preview, and the manifest last."""
     save_cameras(folder.path / layout.CAMERAS, plan.cameras, plan.splits)
     write_json(folder.path / layout.MATERIALS, library_to_json(plan.materials))
@@ -95,7 +95,7 @@ def transforms(plan: DatasetPlan, material: str) -> dict[str, object]:
     }
 
 
-def _manifest(plan: DatasetPlan, folder: Folder, facts: Facts) -> Manifest:
+def _manifest(plan: DatasetPlan, folder: DatasetFolder, facts: Facts) -> Manifest:
     low, high = plan.geometry.aabb().astype(float).tolist()
     first = plan.cameras[0]
     return Manifest(
@@ -127,7 +127,7 @@ def _files(plan: DatasetPlan) -> list[str]:
     return [layout.CAMERAS, layout.MATERIALS, PREVIEW, *transformed, *rendered]
 
 
-def _preview_rows(plan: DatasetPlan, folder: Folder) -> list[Row]:
+def _preview_rows(plan: DatasetPlan, folder: DatasetFolder) -> list[Row]:
     """Some pictures of every material, from test cameras where there are any."""
     rows: list[Row] = []
     for material in plan.materials[:MOST_ROWS]:

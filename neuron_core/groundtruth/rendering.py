@@ -16,7 +16,7 @@ from neuron_core.foundation.progress import Reporter
 from neuron_core.foundation.seeds import seed_of
 from neuron_core.groundtruth.config import DatasetConfig
 from neuron_core.groundtruth.finishing import ENGINE_LICENCE, Facts, material_info
-from neuron_core.groundtruth.folder import Folder
+from neuron_core.groundtruth.folder import DatasetFolder
 from neuron_core.groundtruth.pace import Pace
 from neuron_core.groundtruth.plan import DatasetPlan, Unit
 from neuron_core.groundtruth.renderer import DatasetRenderer
@@ -50,7 +50,7 @@ def make_renderer(config: DatasetConfig, report: Reporter) -> DatasetRenderer:
     return MitsubaRenderer(choose_variant(config.variant, report), config.bounces, config.resolution)
 
 
-def is_done(folder: Folder, unit: Unit) -> bool:
+def is_done(folder: DatasetFolder, unit: Unit) -> bool:
     """Whether a picture is there, and the measure of its noise where it needs one."""
     return folder.has(unit.path) and (unit.kind != "truth" or folder.measured(unit.path) is not None)
 
@@ -59,7 +59,7 @@ def render_missing(
     config: DatasetConfig,
     plan: DatasetPlan,
     light: np.ndarray,
-    folder: Folder,
+    folder: DatasetFolder,
     units: Sequence[Unit],
     report: Reporter,
 ) -> None:
@@ -84,7 +84,7 @@ def render_missing(
 def _render(
     config: DatasetConfig,
     renderer: DatasetRenderer,
-    folder: Folder,
+    folder: DatasetFolder,
     unit: Unit,
     camera: Camera,
     material: Material | None,
@@ -119,7 +119,7 @@ def _sample(
     return Sampled((pixels + other) / 2, 2.0 * config.spp, pair_error(pixels, other) / 2)
 
 
-def facts_of(config: DatasetConfig, plan: DatasetPlan, folder: Folder, notes: Sequence[str]) -> Facts:
+def facts_of(config: DatasetConfig, plan: DatasetPlan, folder: DatasetFolder, notes: Sequence[str]) -> Facts:
     """What the manifest says beside the plan. `notes` are those of the library."""
     infos = tuple(_material_info(plan, folder, material) for material in plan.materials)
     lost = [f"{info.name} is not rendered as it is" for info in infos if not info.supported]
@@ -141,13 +141,13 @@ def _licences(config: DatasetConfig) -> tuple[str, ...]:
     return (ENGINE_LICENCE, *(f"{origin}; its own licence applies to the pictures." for origin in foreign))
 
 
-def _material_info(plan: DatasetPlan, folder: Folder, material: Material) -> MaterialInfo:
+def _material_info(plan: DatasetPlan, folder: DatasetFolder, material: Material) -> MaterialInfo:
     mapped = principled(material)
     floors = _truth_floors(plan, folder, material.name)
     return material_info(plan, material, mapped.supported, mapped.dropped, floors)
 
 
-def _truth_floors(plan: DatasetPlan, folder: Folder, material: str) -> dict[str, float]:
+def _truth_floors(plan: DatasetPlan, folder: DatasetFolder, material: str) -> dict[str, float]:
     """How far the pictures of each split are from their limit, in dB, where that was measured."""
     floors = {}
     names = plan.camera_names(material)

@@ -154,7 +154,7 @@ def test_a_file_is_no_folder(tmp_path: Path):
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path):
     fill(tmp_path, "file")
-    with pytest.raises(FileError, match="Cannot make the folder"):
+    with pytest.raises(FileError, match="Cannot write"):
         output(tmp_path / "file" / "out").claim()
 
 

@@ -11,7 +11,7 @@ from neuron_core.foundation.progress import Reporter
 from neuron_core.geometry import load_geometry
 from neuron_core.geometry.mesh import Geometry
 from neuron_core.groundtruth.finishing import ENGINE_LICENCE, Facts, material_info
-from neuron_core.groundtruth.folder import Folder
+from neuron_core.groundtruth.folder import DatasetFolder
 from neuron_core.groundtruth.karma.pictures import read_beauty, read_layers
 from neuron_core.groundtruth.karma.request import Request
 from neuron_core.groundtruth.karma.surfaces import to_gbuffer
@@ -34,7 +34,7 @@ def load_rendered(request: Request) -> Geometry:
     return geometry
 
 
-def convert_all(request: Request, plan: DatasetPlan, folder: Folder, report: Reporter) -> list[str]:
+def convert_all(request: Request, plan: DatasetPlan, folder: DatasetFolder, report: Reporter) -> list[str]:
     """Convert every picture that is there; notes of the G-buffers. Raises DatasetError for missing ones."""
     units = plan.units()
     conversion = _Conversion(request, plan, TracedShape(plan.geometry))
@@ -100,8 +100,8 @@ def facts_of(request: Request, plan: DatasetPlan, notes: list[str]) -> Facts:
     """
     infos = []
     for material in plan.materials:
-        lost = [layer.kind for layer in material.layers if not request.layered or layer.kind in SHAPED]
-        dropped = tuple(sorted({f"layer {kind}" for kind in lost}))
+        kinds = [layer.kind for layer in material.layers if not request.layered or layer.kind in SHAPED]
+        dropped = tuple(sorted({f"layer {kind}" for kind in kinds}))
         infos.append(material_info(plan, material, not dropped, dropped))
     warned = [f"{info.name} is rendered without {', '.join(info.dropped)}" for info in infos if info.dropped]
     licence = ENGINE_LICENCE

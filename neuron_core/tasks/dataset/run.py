@@ -9,7 +9,7 @@ from neuron_core.foundation.progress import Reporter
 from neuron_core.geometry import load_geometry
 from neuron_core.groundtruth.config import DatasetConfig, parse_shard
 from neuron_core.groundtruth.finishing import finish
-from neuron_core.groundtruth.folder import PREVIEW, Folder
+from neuron_core.groundtruth.folder import PREVIEW, DatasetFolder
 from neuron_core.groundtruth.plan import DatasetPlan, make_plan
 from neuron_core.groundtruth.rendering import (
     RENDERED,
@@ -35,25 +35,26 @@ def run(config: DatasetConfig, report: Reporter) -> dict[str, object]:
     library = read_library(config.materials)
     plan = make_plan(config, geometry, library.materials, library.held_out)
     light = read_environment(config.light).image
-    folder = Folder(Path(config.out), describe(config, plan, light))
-    folder.open(config.overwrite)
-    if not folder.is_finished():
+    shard, shards = parse_shard(config.shard)
+    folder = DatasetFolder(Path(config.out), describe(config, plan, light), shared=shards > 1)
+    with folder.claim(config.overwrite) as claim:
+        if claim.state == "done":
+            return _result(folder)
         for other in config.merge:
             report.progress(0.0, "merge", f"{folder.take_over(Path(other))} files from {other}")
         for note in (*geometry.notes, *library.notes):
             report.warn(note)
         warn_of_losses(plan.materials, report)
-        shard, shards = parse_shard(config.shard)
         render_missing(config, plan, light, folder, plan.units()[shard::shards], report)
         if shards > 1:
             return _shard_result(config, plan, folder)
         report.progress(RENDERED, "finish", "Writing cameras, previews and checksums")
         manifest = finish(plan, folder, facts_of(config, plan, folder, library.notes))
-        warn_of_noise(config, manifest, report)
+    warn_of_noise(config, manifest, report)
     return _result(folder)
 
 
-def _shard_result(config: DatasetConfig, plan: DatasetPlan, folder: Folder) -> dict[str, object]:
+def _shard_result(config: DatasetConfig, plan: DatasetPlan, folder: DatasetFolder) -> dict[str, object]:
     left = sum(not is_done(folder, unit) for unit in plan.units())
     then = (
         "Run the same command without --shard to finish."
@@ -69,7 +70,7 @@ def _shard_result(config: DatasetConfig, plan: DatasetPlan, folder: Folder) -> d
     }
 
 
-def _result(folder: Folder) -> dict[str, object]:
+def _result(folder: DatasetFolder) -> dict[str, object]:
     content = read_json(folder.path / layout.MANIFEST)
     manifest = layout.Manifest.from_json(content)
     floors = {info.name: info.truth_floor for info in manifest.materials}

@@ -53,9 +53,7 @@ def _run_export(config: EvaluateConfig, report: Reporter) -> dict[str, object]:
             "Name that: --against ASSET.neuron",
         )
     if (config.folder() / DATA).exists() and config.out is not None and not config.overwrite:
-        raise ConfigMismatchError(
-            f"{config.folder()} holds an evaluation.", "Replace it with --overwrite."
-        )
+        raise ConfigMismatchError(f"{config.folder()} holds an evaluation.", "Replace it with --overwrite.")
     report.progress(0.0, "load", str(config.subject))
     baked = read_baked(config.against)
     slug = baked.look_of(config.prompt) if config.prompt else baked.slugs()[0]

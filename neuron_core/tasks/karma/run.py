@@ -4,7 +4,7 @@ from pathlib import Path
 
 from neuron_core.foundation.progress import Reporter
 from neuron_core.groundtruth.finishing import finish
-from neuron_core.groundtruth.folder import PREVIEW, Folder
+from neuron_core.groundtruth.folder import PREVIEW, DatasetFolder
 from neuron_core.groundtruth.karma.conversion import convert_all, facts_of, load_rendered
 from neuron_core.groundtruth.karma.request import read_request
 from neuron_core.tasks.karma.config import KarmaConfig
@@ -19,13 +19,13 @@ def run(config: KarmaConfig, report: Reporter) -> dict[str, object]:
     request = read_request(out)
     report.progress(0.0, "prepare", f"Loading {request.geometry}")
     plan = request.plan(load_rendered(request))
-    folder = Folder(out, request.description())
-    folder.open(config.overwrite)
-    if not folder.is_finished():
-        folder.note_renderer(request.renderer)
-        notes = convert_all(request, plan, folder, report)
-        report.progress(0.96, "finish", "Writing cameras, previews and checksums")
-        finish(plan, folder, facts_of(request, plan, notes))
+    folder = DatasetFolder(out, request.description())
+    with folder.claim(config.overwrite) as claim:
+        if claim.state != "done":
+            folder.note_renderer(request.renderer)
+            notes = convert_all(request, plan, folder, report)
+            report.progress(0.96, "finish", "Writing cameras, previews and checksums")
+            finish(plan, folder, facts_of(request, plan, notes))
     views = {split: len(names) for split, names in plan.splits.items()}
     names = [material.name for material in plan.materials]
     summary = f"{out}: {len(names)} materials rendered by Karma, {sum(views.values())} cameras."
