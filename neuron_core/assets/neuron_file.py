@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from neuron_core.foundation.files import replacing
 
 FORMAT = 1
 MAX_ASSET_BYTES = 16 << 30
+MOST_KEPT = 4096  # headers that are remembered
 
 _FORMAT_KEY = "neuron.format"
 _MANIFEST_KEY = "neuron.manifest"
@@ -60,6 +62,20 @@ def read_header(path: Path) -> Header:
     """Manifest and layout, fully checked but for the tensors' values. Raises AssetError, FileError."""
     with _opened(path) as (file, size):
         return _read_header(file, size)
+
+
+def header_of(path: Path) -> Header:
+    """The same, read again only if the file changed, for hosts that ask often."""
+    try:
+        state = (path if path.exists() else packages.file_of(path)).stat()
+    except OSError as error:
+        raise FileError(f"Cannot read {path}: {error.strerror or error}.") from error
+    return _kept_header(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _kept_header(path: Path, changed: int, size: int) -> Header:
+    return read_header(path)
 
 
 def read_preview(path: Path, name: str = "main") -> bytes:

@@ -24,7 +24,7 @@ from neuron_core.tasks.publish.run import run as run_publish
 from neuron_core.tasks.render.config import RenderConfig
 from neuron_core.tasks.render.run import run as run_render
 from neuron_core.tasks.train.run import run as run_training
-from neuron_core.usd import edit
+from neuron_core.usd import adding, changing, layers, new_shot
 from neuron_core.voxels.baked import read_baked
 
 STEP = 20  # of each phase: the one that is watched
@@ -102,12 +102,12 @@ def stage_frame(folder: Path) -> Trips:
     library = folder / "library"
     run_publish(PublishConfig(asset_of(folder), library, name="ball"), QUIET)
     stage = folder / "shot.usda"
-    edit.write_new(stage, edit.NewShot())
-    with edit.editing(stage) as opened:
+    new_shot.write_new(stage, new_shot.NewShot())
+    with layers.editing(stage) as opened:
         for number in range(2):
             path = f"/World/ball_{number}"
-            edit.add(opened, library / "ball" / "ball.usd", path)
-            edit.change(opened, path, edit.Change(at=(0.3 * number, 0.0, 0.0)))
+            adding.add(opened, library / "ball" / "ball.usd", path)
+            changing.change(opened, path, changing.Change(at=(0.3 * number, 0.0, 0.0)))
     numbers = count()
 
     def work() -> None:

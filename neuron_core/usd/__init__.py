@@ -9,10 +9,9 @@ from neuron_core.usd.snapshot import (
     Problem,
     SceneError,
     SceneSnapshot,
-    SceneStage,
     engine_from_stage,
-    read_stage,
 )
+from neuron_core.usd.stage import SceneStage, read_stage
 
 __all__ = [
     "AssetNode",

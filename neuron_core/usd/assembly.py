@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from pxr import Gf, Sdf, Usd, UsdGeom, Vt
 
-from neuron_core.library.versions import home_of, locate
-from neuron_core.usd import edit, schema
-from neuron_core.usd.edit import Change, Vec3
+from neuron_core.usd import adding, changing, schema
+from neuron_core.usd.changing import Change, Vec3
+from neuron_core.usd.published import home_of, locate
 from neuron_core.usd.records import SceneError
 
 PROTOTYPES = "Prototypes"
@@ -29,9 +29,9 @@ class Placements:
     scales: np.ndarray | None = None  # [N, 3]
 
     def __post_init__(self) -> None:
-        if len(self.positions) > edit.MOST_COPIES:
+        if len(self.positions) > adding.MOST_COPIES:
             raise SceneError(
-                f"{len(self.positions):,} points are too many.", f"Take at most {edit.MOST_COPIES:,}."
+                f"{len(self.positions):,} points are too many.", f"Take at most {adding.MOST_COPIES:,}."
             )
         _require_finite("position", self.positions)
         _require_finite("orientation", self.orients)
@@ -109,13 +109,13 @@ def add_references(
     for asset, source in sources.items():
         looks = _by_look(placed, asset)
         base = next(iter(looks.values()))[0]
-        prim = edit.add(stage, source, paths[base], instance)
-        edit.change(stage, paths[base], replace(changes[base], look=None))
+        prim = adding.add(stage, source, paths[base], instance)
+        changing.change(stage, paths[base], replace(changes[base], look=None))
         represent(stage, prim, representations)
         repeated |= _one_of_each(stage, base, looks, paths, changes)
     with Sdf.ChangeBlock():
         for head, rest in repeated.items():
-            edit.repeat(stage, paths[head], {paths[index]: changes[index] for index in rest})
+            adding.repeat(stage, paths[head], {paths[index]: changes[index] for index in rest})
     return paths
 
 
@@ -143,9 +143,9 @@ def _one_of_each(
     for look, members in sorted(looks.items(), key=lambda item: base in item[1]):  # the base comes last
         head = base if base in members else members[0]
         if head != base:
-            edit.repeat(stage, paths[base], {paths[head]: replace(changes[head], look=None)})
+            adding.repeat(stage, paths[base], {paths[head]: replace(changes[head], look=None)})
         if look:
-            edit.change(stage, paths[head], Change(look=look))
+            changing.change(stage, paths[head], Change(look=look))
         found[head] = [index for index in members if index != head]
     return found
 
@@ -180,12 +180,12 @@ def _prototype(
     stage: Usd.Stage, path: str, asset: str, look: str, representations: Sequence[str]
 ) -> Sdf.Path:
     source = locate(Path(asset))
-    name = edit.prim_name(f"{name_of(source)}_{look}" if look else name_of(source))
-    place = edit.free_path(stage, f"{path}/{PROTOTYPES}", name)
-    prim = edit.add(stage, source, place)
+    name = adding.prim_name(f"{name_of(source)}_{look}" if look else name_of(source))
+    place = adding.free_path(stage, f"{path}/{PROTOTYPES}", name)
+    prim = adding.add(stage, source, place)
     represent(stage, prim, representations)
     if look:
-        edit.change(stage, place, Change(look=look))
+        changing.change(stage, place, Change(look=look))
     return Sdf.Path(place)
 
 
@@ -207,7 +207,7 @@ def _vectors(values: np.ndarray) -> Vt.Vec3fArray:
 def name_of(source: Path) -> str:
     """What prims of an asset are called."""
     home = home_of(source)
-    return edit.prim_name(home.name if home is not None else source.stem)
+    return adding.prim_name(home.name if home is not None else source.stem)
 
 
 def represent(stage: Usd.Stage, prim: Usd.Prim, wanted: Sequence[str]) -> None:
@@ -215,7 +215,7 @@ def represent(stage: Usd.Stage, prim: Usd.Prim, wanted: Sequence[str]) -> None:
     offered = representations_of(prim)
     name = next((name for name in wanted if name in offered), None)
     if name is not None:
-        edit.change(stage, str(prim.GetPath()), Change(representation=name))
+        changing.change(stage, str(prim.GetPath()), Change(representation=name))
 
 
 def representations_of(prim: Usd.Prim) -> list[str]:

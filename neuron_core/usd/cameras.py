@@ -7,9 +7,9 @@ and shutters are not read.
 """
 
 import numpy as np
-from pxr import Usd, UsdGeom
+from pxr import Gf, Usd, UsdGeom
 
-from neuron_core.cameras.camera import Camera, CameraError
+from neuron_core.cameras.camera import Camera, CameraError, look_at
 from neuron_core.usd.records import engine_from_stage
 
 FLAT = 1e-9  # smallest over largest scale of a camera that still has axes
@@ -77,3 +77,18 @@ def _pose(stage: Usd.Stage, prim: Usd.Prim, when: Usd.TimeCode) -> np.ndarray:
     c2w = np.eye(4)
     c2w[:3, :3], c2w[:3, 3] = rotation, pose[:3, 3]
     return c2w
+
+
+def aimed_angles(
+    prim: Usd.Prim, target: tuple[float, float, float], when: Usd.TimeCode
+) -> tuple[float, float, float]:
+    """The angles about x, y, z, in degrees, that let a camera look upright at a point of the stage's world
+    from where it is at that time."""
+    camera = UsdGeom.Xformable(prim)
+    parent_to_world = camera.ComputeParentToWorldTransform(when)
+    eye = camera.ComputeLocalToWorldTransform(when).ExtractTranslation()
+    up = (0.0, 0.0, 1.0) if UsdGeom.GetStageUpAxis(prim.GetStage()) == "Z" else (0.0, 1.0, 0.0)
+    c2w = Gf.Matrix4d(look_at(tuple(eye), target, up).T.tolist())
+    rotation = (c2w * parent_to_world.GetInverse()).GetOrthonormalized().ExtractRotation()
+    z, y, x = rotation.Decompose(Gf.Vec3d.ZAxis(), Gf.Vec3d.YAxis(), Gf.Vec3d.XAxis())
+    return x, y, z

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from pxr import Sdf, UsdUtils
 
-from neuron_core.usd.edit import SUFFIXES, relative, save
+from neuron_core.usd.layers import SUFFIXES, relative, save
 from neuron_core.usd.records import SceneError
-from neuron_core.usd.snapshot import SceneStage
+from neuron_core.usd.stage import SceneStage
 
 
 def flatten(scene: SceneStage, out: Path) -> None:

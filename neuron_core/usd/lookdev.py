@@ -18,7 +18,7 @@ from neuron_core.geometry.mesh import Geometry, MeshPart
 from neuron_core.materials.openpbr import INPUTS
 from neuron_core.materials.procedural import evaluate, varying_parameters
 from neuron_core.materials.record import Material
-from neuron_core.usd.edit import convert, prim_name
+from neuron_core.usd.adding import convert, prim_name
 from neuron_core.usd.records import SceneError, engine_from_stage
 
 ROOT = "/neuron"

@@ -13,7 +13,7 @@ from neuron_core.geometry import polygons
 from neuron_core.geometry.mesh import GeometryError
 from neuron_core.geometry.notes import Notes
 from neuron_core.geometry.subdivision import Cage, lowest_level, subdivide
-from neuron_core.geometry.usd_shapes import PRIMITIVES, read_shape
+from neuron_core.geometry.usd_shapes import read_shape
 
 MOST_TRIANGLES = 50_000  # of one subdivided mesh
 FINEST = 3  # levels of subdivision
@@ -29,11 +29,6 @@ class Surface:
     positions: np.ndarray  # [V,3] float64, read-only
     faces: np.ndarray  # [F,3] int32, read-only
     color: Color
-
-
-def is_surface(prim: Usd.Prim) -> bool:
-    """Whether a prim can hide what is behind it."""
-    return bool(prim.IsA(UsdGeom.Mesh)) or str(prim.GetTypeName()) in PRIMITIVES
 
 
 def read_surface(prim: Usd.Prim, when: Usd.TimeCode) -> Surface | None:

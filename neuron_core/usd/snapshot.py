@@ -1,40 +1,25 @@
-"""Opens a USD stage and reads it into plain records.
+"""What a stage shows at one time, as plain records.
 
 A broken asset never stops the rest: what is wrong with a prim is listed among the problems of the
-snapshot, with its path, and only a stage that cannot be opened at all is an error. Of `.neuron`
-files the headers are read, once per file; weights are not.
+snapshot, with its path. Of `.neuron` files the headers are read, once per file; weights are not.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pxr import Ar, Sdf, Tf, Usd, UsdGeom
+from pxr import Ar, Sdf, Usd, UsdGeom
 
-from neuron_core.assets import FORMAT, Header, Manifest, packages
-from neuron_core.cameras.camera import Camera
-from neuron_core.foundation.errors import FileError, NeuronError
+from neuron_core.assets import FORMAT, Header, Manifest, header_of, packages
+from neuron_core.foundation.errors import NeuronError
 from neuron_core.prompts import check_prompt
 from neuron_core.usd import schema
-from neuron_core.usd.cameras import camera_paths, read_camera
-from neuron_core.usd.diagnostics import quiet
-from neuron_core.usd.headers import header_of
+from neuron_core.usd.occluders import Surface
 from neuron_core.usd.records import AssetNode, MeshNode, Problem, SceneError, SceneSnapshot, engine_from_stage
 from neuron_core.usd.walk import Found, Walker
-
-__all__ = [
-    "AssetNode",
-    "MeshNode",
-    "Problem",
-    "SceneError",
-    "SceneSnapshot",
-    "SceneStage",
-    "engine_from_stage",
-    "read_stage",
-]
 
 SMALLEST_SCALE, LARGEST_SCALE = 1e-6, 1e6  # of an asset's axes in the engine's world
 FLATTEST = 1e-5  # smallest over largest of them
@@ -43,118 +28,68 @@ UNPLACED = np.eye(4)
 LONGEST_POSE = 4096  # numbers
 CLEAR_POSE = "Clear it with: neuron scene set STAGE PRIM --no-pose"
 
-schema.register()
 
+def snapshot_of(stage: Usd.Stage, when: Usd.TimeCode, name: str, library: Path | None) -> SceneSnapshot:
+    """What is visible at a time code. Messages call the stage `name`; with a `library`, a resolved
+    folder, assets have to lie in it.
 
-def read_stage(path: Path, library: Path | None = None) -> "SceneStage":
-    """Open a stage. With a `library` it is restricted: assets have to lie in that folder.
-
-    Raises SceneError or FileError if it cannot be opened.
+    Raises SceneError for stages that no picture can be made of: units that are not a positive number,
+    too many instances.
     """
-    path = Path(path)
-    if not path.exists():
-        raise FileError(f"There is no file {path}.", "Give the path of a USD file.")
-    if path.is_dir() or not Usd.Stage.IsSupportedFile(str(path)):
-        raise SceneError(f"{path} is not a USD file.", "They end in .usd, .usda, .usdc or .usdz.")
-    try:
-        with quiet():
-            stage = Usd.Stage.Open(str(path), Usd.Stage.LoadAll)
-    except Tf.ErrorException as error:
-        reasons = re.findall(r" : '(.*?)'\n", f"{error}\n", re.DOTALL)
-        reason = " ".join((reasons or [str(error)])[0].split())[:300].rstrip(".")
-        raise SceneError(f"{path} cannot be read as USD: {reason}.", "Export the file again.") from None
-    return SceneStage(stage, path, library)
+    unit = float(UsdGeom.GetStageMetersPerUnit(stage))
+    if not (np.isfinite(unit) and unit > 0.0):
+        raise SceneError(f"{name}: metersPerUnit is {unit}.", "Author 0.01 for centimeters, 1 for meters.")
+    up_axis = str(UsdGeom.GetStageUpAxis(stage)).upper()
+    walker = Walker(stage, when)
+    walker.walk()
+    to_engine = engine_from_stage(unit, up_axis)
+    problems = [*_composition_problems(stage), *walker.problems]
+    meshes = _meshes(walker.surfaces, to_engine, problems)
+    assets = _assets(walker.assets, to_engine, _AssetReader(when, library), problems)
+    return SceneSnapshot(tuple(assets), tuple(meshes), tuple(problems), unit, up_axis)
 
 
-class SceneStage:
-    """An open stage. Cameras and snapshots are in the engine's world."""
+def _composition_problems(stage: Usd.Stage) -> Iterator[Problem]:
+    for error in stage.GetCompositionErrors():
+        text = " ".join(str(error).split())
+        missing = re.search(r"Could not open asset @([^@]*)@", text)
+        cycle = text.startswith("Cycle detected")
+        message = f"Cannot open {missing[1]}." if missing else re.sub(r",@anon:[^@]*@", "", text)[:300]
+        hint = "Remove one of the references." if cycle else "Look at the path; it is relative to the file."
+        yield Problem(str(error.rootSite.path), message, hint, "reference")
 
-    def __init__(self, stage: Usd.Stage, path: Path, library: Path | None = None) -> None:
-        """`stage` may also live in memory, as in a host; `path` is what messages call it."""
-        self.stage = stage
-        self.path = path
-        self.library = None if library is None else Path(library).resolve()
 
-    @property
-    def meters_per_unit(self) -> float:
-        """Of the stage; a centimetre where nothing is authored, as USD has it."""
-        return float(UsdGeom.GetStageMetersPerUnit(self.stage))
+def _meshes(
+    found: list[tuple[Found, Surface]], to_engine: np.ndarray, problems: list[Problem]
+) -> Iterator[MeshNode]:
+    for place, surface in found:
+        with np.errstate(invalid="ignore", over="ignore"):  # `_unplaceable` looks at it
+            matrix = to_engine @ place.matrix.T
+        matrix.setflags(write=False)
+        wrong = _unplaceable(matrix, surface.positions)
+        if wrong is None:
+            yield MeshNode(place.path, surface.positions, surface.faces, surface.color, matrix)
+        else:
+            problems.append(Problem(place.path, *wrong, "transform"))
 
-    @property
-    def up_axis(self) -> str:
-        """Of the stage, "Y" or "Z"."""
-        return str(UsdGeom.GetStageUpAxis(self.stage)).upper()
 
-    def cameras(self) -> tuple[str, ...]:
-        """The prim paths of all cameras."""
-        return camera_paths(self.stage)
-
-    def camera(self, prim_path: str, width: int, height: int, time: float | None = None) -> Camera:
-        """A camera for a picture of that size, in the engine's world. Raises CameraError."""
-        return read_camera(self.stage, prim_path, width, height, _when(time))
-
-    def time_range(self) -> tuple[float, float] | None:
-        """First and last frame as the stage states them; None where it does not."""
-        if not self.stage.HasAuthoredTimeCodeRange():
-            return None
-        return float(self.stage.GetStartTimeCode()), float(self.stage.GetEndTimeCode())
-
-    def snapshot(self, time: float | None = None) -> SceneSnapshot:
-        """What is visible at a time code; None is the default, or the earliest where all is animated.
-
-        Raises SceneError for stages that no picture can be made of: units that are no number, too
-        many instances.
-        """
-        unit = self.meters_per_unit
-        if not (np.isfinite(unit) and unit > 0.0):
-            raise SceneError(
-                f"{self.path}: metersPerUnit is {unit}.", "Author 0.01 for centimetres, 1 for metres."
-            )
-        walker = Walker(self.stage, _when(time))
-        with quiet():
-            walker.walk()
-        to_engine = engine_from_stage(unit, self.up_axis)
-        problems = [*self._composition_problems(), *walker.problems]
-        meshes = []
-        for found, surface in walker.surfaces:
-            matrix = _column(to_engine, found.matrix)
-            wrong = _unplaceable(matrix, surface.positions)
-            if wrong is None:
-                meshes.append(MeshNode(found.path, surface.positions, surface.faces, surface.color, matrix))
-            else:
-                problems.append(Problem(found.path, *wrong, "transform"))
-        assets = self._assets(walker.assets, to_engine, _when(time), problems)
-        return SceneSnapshot(tuple(assets), tuple(meshes), tuple(problems), unit, self.up_axis)
-
-    def _assets(
-        self, found: list[Found], to_engine: np.ndarray, when: Usd.TimeCode, problems: list[Problem]
-    ) -> list[AssetNode]:
-        matrices = np.array([one.matrix for one in found]).reshape(-1, 4, 4)
-        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is listed below
-            placed = to_engine @ matrices.transpose(0, 2, 1)
-        placed.setflags(write=False)
-        wrong = _unusable(placed)
-        reader = _AssetReader(when, self.library)
-        nodes = []
-        for one, matrix, misplaced in zip(found, placed, wrong, strict=True):
-            node, found_wrong = reader.read(one, matrix)
-            if misplaced and node.file is not None:
-                node = _undrawn(one, matrix)
-                found_wrong = (*found_wrong, Problem(one.path, *misplaced, "transform"))
-            problems += found_wrong
-            nodes.append(node)
-        return nodes
-
-    def _composition_problems(self) -> Iterable[Problem]:
-        for error in self.stage.GetCompositionErrors():
-            text = " ".join(str(error).split())
-            missing = re.search(r"Could not open asset @([^@]*)@", text)
-            cycle = text.startswith("Cycle detected")
-            message = f"Cannot open {missing[1]}." if missing else re.sub(r",@anon:[^@]*@", "", text)[:300]
-            hint = (
-                "Remove one of the references." if cycle else "Look at the path; it is relative to the file."
-            )
-            yield Problem(str(error.rootSite.path), message, hint, "reference")
+def _assets(
+    found: list[Found], to_engine: np.ndarray, reader: "_AssetReader", problems: list[Problem]
+) -> list[AssetNode]:
+    matrices = np.array([one.matrix for one in found]).reshape(-1, 4, 4)
+    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is listed below
+        placed = to_engine @ matrices.transpose(0, 2, 1)
+    placed.setflags(write=False)
+    wrong = _unusable(placed)
+    nodes = []
+    for one, matrix, misplaced in zip(found, placed, wrong, strict=True):
+        node, found_wrong = reader.read(one, matrix)
+        if misplaced and node.file is not None:
+            node = _undrawn(one, matrix)
+            found_wrong = (*found_wrong, Problem(one.path, *misplaced, "transform"))
+        problems += found_wrong
+        nodes.append(node)
+    return nodes
 
 
 class _AssetReader:
@@ -329,13 +264,6 @@ def _unplaceable(matrix: np.ndarray, positions: np.ndarray) -> tuple[str, str] |
     return None
 
 
-def _column(to_engine: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore", over="ignore"):  # the caller looks at it
-        placed = to_engine @ matrix.T
-    placed.setflags(write=False)
-    return placed
-
-
 def _fits(name: str, value: object) -> bool:
     """Whether a value has the type of its attribute: nothing keeps a file from other types."""
     if name == schema.FILE:
@@ -345,7 +273,3 @@ def _fits(name: str, value: object) -> bool:
     if name == schema.POSE:
         return not isinstance(value, str) and np.asarray(value).dtype.kind == "f"
     return isinstance(value, str)
-
-
-def _when(time: float | None) -> Usd.TimeCode:
-    return Usd.TimeCode.EarliestTime() if time is None else Usd.TimeCode(time)

@@ -11,14 +11,12 @@ from typing import Any
 import numpy as np
 from pxr import Sdf, Usd, UsdGeom
 
-from neuron_core.assets import Asset, Manifest, read_asset
+from neuron_core.assets import Asset, Manifest, header_of, read_asset
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.usd import proxy, schema
-from neuron_core.usd.diagnostics import quiet
-from neuron_core.usd.headers import header_of
 from neuron_core.usd.records import AssetNode, Problem
-from neuron_core.usd.snapshot import SceneStage
 from neuron_core.usd.splats import is_splat, splat_problems
+from neuron_core.usd.stage import SceneStage, quiet
 
 HELD = 0.999  # share of the density that has to lie within the extent
 EVERYTHING = Usd.TraverseInstanceProxies(Usd.PrimDefaultPredicate)

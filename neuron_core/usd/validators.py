@@ -13,8 +13,8 @@ from typing import Any
 from pxr import Sdf, Usd
 
 from neuron_core.usd.records import Problem, SceneError
-from neuron_core.usd.snapshot import SceneStage
 from neuron_core.usd.splats import is_splat, splat_problems
+from neuron_core.usd.stage import SceneStage
 from neuron_core.usd.validate import KEYWORD, asset_problems
 
 ASSETS = "neuron:AssetValidator"

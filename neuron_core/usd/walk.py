@@ -7,8 +7,9 @@ import numpy as np
 from pxr import Gf, Sdf, Usd, UsdGeom
 
 from neuron_core.foundation.errors import NeuronError
+from neuron_core.geometry.usd_shapes import PRIMITIVES
 from neuron_core.usd import schema
-from neuron_core.usd.occluders import Surface, is_surface, read_surface, surface_key
+from neuron_core.usd.occluders import Surface, read_surface, surface_key
 from neuron_core.usd.records import Problem, SceneError
 
 MOST_INSTANCES = 1_000_000  # of all point instancers together
@@ -84,7 +85,7 @@ class Walker:
                     owner = owner or path
             elif prim.IsA(UsdGeom.PointInstancer):
                 yield prim, owner is not None
-            elif owner is None and is_surface(prim):
+            elif owner is None and _is_surface(prim):
                 yield prim, False
 
     def _holds_assets(self, instance: Usd.Prim) -> bool:
@@ -197,3 +198,8 @@ class Walker:
 
     def _note(self, path: str, message: str) -> None:
         self.problems.append(Problem(path, message, "Author it again.", "stage"))
+
+
+def _is_surface(prim: Usd.Prim) -> bool:
+    """Whether a prim can hide what is behind it."""
+    return bool(prim.IsA(UsdGeom.Mesh)) or str(prim.GetTypeName()) in PRIMITIVES

@@ -8,11 +8,10 @@ from pathlib import Path
 import hou
 from pxr import UsdGeom
 
-from neuron_core.assets import Manifest
+from neuron_core.assets import Manifest, header_of
 from neuron_core.foundation.errors import NeuronError
-from neuron_core.library.versions import locate
-from neuron_core.usd import assembly, edit
-from neuron_core.usd.headers import header_of
+from neuron_core.usd import adding, assembly, changing
+from neuron_core.usd.published import locate
 from neuron_houdini import background
 
 FIRST_WITH_SPLATS = 22  # Houdini draws Gaussian splats of USD from here on
@@ -38,13 +37,13 @@ def author(stage: object, hda: hou.LopNode) -> None:
     _check_look(hda)
     path = str(hda.evalParm("primpath")).strip()
     source = locate(Path(str(hda.evalParm("file")).strip()))
-    prim = edit.add(stage, source, path, bool(hda.evalParm("instance")))
+    prim = adding.add(stage, source, path, bool(hda.evalParm("instance")))
     at, rotate, scale = (_three(hda, name) for name in ("t", "r", "s"))
     shown = _representation(prim, str(hda.evalParm("representation")))
-    edit.change(
+    changing.change(
         stage,
         path,
-        edit.Change(
+        changing.Change(
             at=at if at != (0.0, 0.0, 0.0) else None,
             rotate=rotate if rotate != (0.0, 0.0, 0.0) else None,
             scale=scale if scale != (1.0, 1.0, 1.0) else None,

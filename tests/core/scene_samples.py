@@ -8,7 +8,8 @@ import numpy as np
 from pxr import Gf, Sdf, Usd, UsdGeom
 
 from neuron_core.assets import Encoder, Look, Manifest, write_asset
-from neuron_core.library.versions import Submission, Version, publish
+from neuron_core.library.publishing import Submission, publish
+from neuron_core.library.version import Version
 from neuron_core.usd import schema
 from neuron_core.voxels.nvf import (
     CHANNELS,

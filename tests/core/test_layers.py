@@ -14,10 +14,6 @@ from neuron_core.bench.trips import LAYERS
 
 ENGINE = Path(__file__).resolve().parents[2] / "neuron_core"
 HOUDINI = ENGINE.parent / "python3.11libs" / "neuron_houdini"
-UPWARDS = {  # what still has to move down
-    "neuron_core.usd.assembly imports neuron_core.library.versions",
-    "neuron_core.usd.edit imports neuron_core.library.versions",
-}
 TORCH_FREE = LAYERS[: LAYERS.index("networks")]  # a bake is drawn and delivered without torch
 FORBIDDEN = dict.fromkeys((layer for layer in TORCH_FREE if layer != "prompts"), {"torch"})
 ASKS_TORCH = {"neuron_core.foundation.devices"}  # only for a torch device, and only when it is called
@@ -81,7 +77,7 @@ def test_imports_point_down(layer):
         if imported in MODULES and layer_of(imported)
         if layer_of(imported) != layer and rank[layer_of(imported)] > rank[layer]
     ]
-    assert set(wrong) <= UPWARDS
+    assert not wrong
 
 
 def test_no_modules_import_each_other():

@@ -11,18 +11,11 @@ from pxr import Sdf, Usd, UsdGeom
 
 from neuron_core.assets import AssetError, read_header
 from neuron_core.foundation.errors import FileError, NeuronError
-from neuron_core.library.versions import (
-    LibraryError,
-    Submission,
-    Version,
-    home_of,
-    index_of,
-    locate,
-    publish,
-    read_library,
-    versions_of,
-)
+from neuron_core.library.index import index_of, read_library, versions_of
+from neuron_core.library.publishing import Submission, publish
+from neuron_core.library.version import Version
 from neuron_core.usd import read_stage
+from neuron_core.usd.published import LibraryError, home_of, locate
 from neuron_core.usd.validate import validate
 from tests.core.asset_samples import png
 from tests.core.scene_samples import LOOKS, publish_ball, reference_prim, write_ball, write_stage
@@ -194,14 +187,14 @@ def test_the_same_asset_gives_the_same_bytes(tmp_path):
 
 
 def test_nothing_is_left_of_what_could_not_be_published(tmp_path, monkeypatch):
-    from neuron_core.usd import author
+    from neuron_core.usd import asset_layers
 
     write_ball(tmp_path / "a.neuron")
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(author, "write_asset_layer", full)
+    monkeypatch.setattr(asset_layers, "write_asset_layer", full)
     with pytest.raises(FileError, match="No space left"):
         publish(Submission(tmp_path / "a.neuron", tmp_path / "lib", "x"))
     assert not list((tmp_path / "lib").rglob("*.*"))

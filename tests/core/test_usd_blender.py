@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 from blender_env import blender_python, why_not
 
-from neuron_core.library.versions import locate
-from neuron_core.usd.edit import CAMERA, Change, NewShot, add, change, editing, write_new
+from neuron_core.usd.adding import add
+from neuron_core.usd.changing import Change, change
+from neuron_core.usd.layers import editing
+from neuron_core.usd.new_shot import CAMERA, NewShot, write_new
+from neuron_core.usd.published import locate
 from tests.core.scene_samples import publish_ball
 
 pytestmark = pytest.mark.readers

@@ -7,21 +7,13 @@ import pytest
 from pxr import Sdf, Usd, UsdGeom
 
 from neuron_core.foundation.errors import NeuronError
-from neuron_core.library.versions import locate
 from neuron_core.usd import SceneError, engine_from_stage, read_stage, schema
-from neuron_core.usd.edit import (
-    CAMERA,
-    Change,
-    NewShot,
-    add,
-    change,
-    editing,
-    free_path,
-    prim_name,
-    repeat,
-    write_new,
-)
+from neuron_core.usd.adding import add, free_path, prim_name, repeat
+from neuron_core.usd.changing import Change, change
 from neuron_core.usd.flatten import flatten
+from neuron_core.usd.layers import editing
+from neuron_core.usd.new_shot import CAMERA, NewShot, write_new
+from neuron_core.usd.published import locate
 from neuron_core.usd.validate import validate
 from tests.core.scene_samples import asset_prim, matrix_op, publish_ball, write_plain, write_stage
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuron_core.library.versions import HULL_CELLS, MESH_CELLS
+from neuron_core.library.publishing import HULL_CELLS, MESH_CELLS
 from neuron_core.usd.proxy import KEPT, Fog, Net, box_net, fog_of, surround
 from neuron_core.usd.records import SceneError
 from neuron_core.usd.validate import held_density

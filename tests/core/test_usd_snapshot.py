@@ -170,10 +170,10 @@ def test_only_headers_are_read(tmp_path):
 
 
 def test_a_header_is_read_once_for_all_prims(tmp_path, monkeypatch):
-    from neuron_core.usd import headers
+    from neuron_core.assets import neuron_file
 
     reads = []
-    monkeypatch.setattr(headers, "read_header", lambda path: (reads.append(path), read_header(path))[1])
+    monkeypatch.setattr(neuron_file, "read_header", lambda path: (reads.append(path), read_header(path))[1])
     snapshot = snapshot_of(tmp_path, "".join(asset_prim(f"a{n}") for n in range(50)))
     assert len(snapshot.assets) == 50 and len(reads) == 1
 

@@ -7,7 +7,7 @@ import pytest
 from pxr import Gf, Sdf, Usd, UsdGeom, Vt
 
 from neuron_core.assets import AssetError, Encoder, read_header
-from neuron_core.library.versions import Submission, publish
+from neuron_core.library.publishing import Submission, publish
 from neuron_core.prompts import PromptError, load_encoder
 from neuron_core.tasks.scene.encoders import check_encoder
 from neuron_core.usd import Problem, read_stage, schema, validators

@@ -102,13 +102,13 @@ def main() -> None:
     from neuron_houdini.ply import read_splats
 
     print(f"{'first import of node code':46} {1000 * (time.perf_counter() - wall):9.1f} ms")
-    from neuron_core.usd import headers
+    from neuron_core.assets import neuron_file
 
     folder = Path(tempfile.mkdtemp())
     node = shelf.place_asset(str(large_asset(folder / "large.neuron")))
 
     def menu() -> None:
-        headers._header.cache_clear()
+        neuron_file._kept_header.cache_clear()
         assert asset.look_menu(node)
 
     size = (folder / "large.neuron").stat().st_size / 1e6

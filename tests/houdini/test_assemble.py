@@ -8,10 +8,10 @@ import pytest
 from pxr import Gf, Sdf, Usd, UsdGeom
 
 from neuron_core.tasks.scene.grid import parse_grid
-from neuron_core.usd import assembly, edit
+from neuron_core.usd import SceneError, adding, assembly, changing
 from neuron_core.usd.assembly import Placements
-from neuron_core.usd.edit import Change
-from neuron_core.usd.snapshot import SceneStage
+from neuron_core.usd.changing import Change
+from neuron_core.usd.stage import SceneStage
 from tests.core.scene_samples import publish_ball, usd_matrix, write_ball
 from tests.houdini.published_hou import node_of, sop_with
 
@@ -56,10 +56,10 @@ def by_grid(source, text, looks):
     stage, layer = host_stage()
     changes = parse_grid(text, 2.0).changes(Change(at=(0.0, 0.0, 0.0)), looks, "Y")
     paths = [f"/World/many/ball_{index}" for index in range(len(changes))]
-    edit.add(stage, source, paths[0])
+    adding.add(stage, source, paths[0])
     for change in reversed(changes[: max(len(looks), 1)]):
-        edit.change(stage, paths[0], change)
-    edit.repeat(stage, paths[0], dict(zip(paths[1:], changes[1:], strict=True)))
+        changing.change(stage, paths[0], change)
+    adding.repeat(stage, paths[0], dict(zip(paths[1:], changes[1:], strict=True)))
     return layer, np.array([change.at for change in changes]), [change.look or "" for change in changes]
 
 
@@ -134,8 +134,8 @@ def test_a_quaternion_of_length_0_turns_nothing():
 def test_no_file_is_opened_once_a_point(hou, tmp_path, monkeypatch):
     assets = library(tmp_path)
     opened = Counter()
-    real = edit.read_stage
-    monkeypatch.setattr(edit, "read_stage", lambda path: opened.update([str(path)]) or real(path))
+    real = adding.read_stage
+    monkeypatch.setattr(adding, "read_stage", lambda path: opened.update([str(path)]) or real(path))
     stage, _, _ = cooked(scattered(1000, assets))
     assert len(stage.GetPrimAtPath("/World/many").GetChildren()) == 1000
     assert set(opened.values()) == {1} and len(opened) == 2  # a .neuron file is no stage
@@ -191,5 +191,5 @@ def test_a_sop_that_is_not_there_is_a_node_error(hou):
 
 
 def test_too_many_points_are_refused():
-    with pytest.raises(edit.SceneError, match="too many"):
-        Placements((), (), np.zeros((edit.MOST_COPIES + 1, 3)))
+    with pytest.raises(SceneError, match="too many"):
+        Placements((), (), np.zeros((adding.MOST_COPIES + 1, 3)))

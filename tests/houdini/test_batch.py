@@ -11,7 +11,7 @@ import pytest
 from houdini_assets.nodes import NODES
 from pxr import Plug, Usd, UsdGeom
 
-from neuron_core.usd import edit
+from neuron_core.usd import adding, changing
 from tests.houdini import published_hou, published_scene
 from tests.houdini.test_api import chains
 
@@ -165,8 +165,8 @@ def test_it_runs_from_start_to_end_with_the_real_engine(verify, scene, tmp_path)
     lops = scene.roots["stage"].children()
     lop = next(node for node in lops if node.type().name() == "neuron::asset::1.0")
     by_hand = Usd.Stage.CreateInMemory()
-    edit.add(by_hand, folder / "library" / "ball" / "ball.usd", "/World/ball", False)
-    edit.change(by_hand, "/World/ball", edit.Change(representation="points"))
+    adding.add(by_hand, folder / "library" / "ball" / "ball.usd", "/World/ball", False)
+    changing.change(by_hand, "/World/ball", changing.Change(representation="points"))
     for part, purpose in (("render", "default"), ("proxy", "guide")):
         over = by_hand.OverridePrim(f"/World/ball/geo/{part}")
         UsdGeom.Imageable(over).CreatePurposeAttr(purpose)

@@ -10,8 +10,8 @@ from pxr import Usd, UsdGeom
 
 from neuron_core.cli.arguments import parse
 from neuron_core.cli.registry import find_task
-from neuron_core.library.versions import Submission, publish
-from neuron_core.usd import edit
+from neuron_core.library.publishing import Submission, publish
+from neuron_core.usd import adding, changing
 from tests.core.scene_samples import publish_ball, write_ball
 from tests.houdini.published_hou import node_of
 
@@ -70,8 +70,8 @@ def cooked(hou, **values):
 def by_hand(source, change, instance=True):
     """The stage that `neuron scene add` and `set` author."""
     stage = Usd.Stage.CreateInMemory()
-    edit.add(stage, source, "/World/ball", instance)
-    edit.change(stage, "/World/ball", change)
+    adding.add(stage, source, "/World/ball", instance)
+    changing.change(stage, "/World/ball", change)
     return stage
 
 
@@ -79,7 +79,7 @@ def test_a_file_becomes_the_prims_of_the_command_line(hou, tmp_path):
     file = tmp_path / "größe ball.neuron"
     write_ball(file)
     stage, _ = cooked(hou, file=str(file), t=(1.0, 2.0, 3.0))
-    expected = by_hand(file, edit.Change(at=(1.0, 2.0, 3.0)))
+    expected = by_hand(file, changing.Change(at=(1.0, 2.0, 3.0)))
     assert stage.GetRootLayer().ExportToString() == expected.GetRootLayer().ExportToString()
 
 
@@ -92,7 +92,7 @@ def test_a_published_asset_becomes_the_prims_of_the_command_line(
     source = tmp_path / "library" / "ball"
     stage, hda = cooked(hou, file=str(source), r=(0.0, 90.0, 0.0))
     expected = by_hand(
-        source / "ball.usd", edit.Change(rotate=(0.0, 90.0, 0.0), representation=representation)
+        source / "ball.usd", changing.Change(rotate=(0.0, 90.0, 0.0), representation=representation)
     )
     assert stage.GetRootLayer().ExportToString() == expected.GetRootLayer().ExportToString()
     assert stage.GetPrimAtPath("/World/ball").IsInstance()
@@ -187,7 +187,7 @@ def test_a_pose_and_a_purpose_are_those_of_the_command_line(hou, tmp_path):
     publish_ball(tmp_path, tmp_path / "library")
     source = tmp_path / "library" / "ball"
     stage, _ = cooked(hou, file=str(source), pose="0.5, -1 2e-1", purpose="render", representation="mesh")
-    change = edit.Change(pose=(0.5, -1.0, 0.2), purpose="render", representation="mesh")
+    change = changing.Change(pose=(0.5, -1.0, 0.2), purpose="render", representation="mesh")
     expected = by_hand(source / "ball.usd", change)
     assert stage.GetRootLayer().ExportToString() == expected.GetRootLayer().ExportToString()
     prim = stage.GetPrimAtPath("/World/ball")

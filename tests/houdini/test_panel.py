@@ -20,7 +20,8 @@ pytest.importorskip(
 )
 from PySide6 import QtCore, QtGui, QtTest, QtWidgets
 
-from neuron_core.library.versions import LibraryError, Submission, publish
+from neuron_core.library.publishing import Submission, publish
+from neuron_core.usd.published import LibraryError
 from tests.core.scene_samples import write_ball
 from tests.houdini import published_scene
 

@@ -8,9 +8,10 @@ import pytest
 from pxr import Usd, UsdGeom
 
 from neuron_core.images.exr import read_exr
-from neuron_core.library.versions import Submission, publish
-from neuron_core.usd import edit
-from neuron_core.usd.edit import Change, NewShot
+from neuron_core.library.publishing import Submission, publish
+from neuron_core.usd import adding, changing, layers, new_shot
+from neuron_core.usd.changing import Change
+from neuron_core.usd.new_shot import NewShot
 from tests.core.baked_samples import write_ball
 from tests.houdini.published_hou import node_of
 from tests.houdini.test_lookdev import box_file
@@ -48,18 +49,18 @@ def stage_of_nodes(asset, hou):
     camera.CreateFocalLengthAttr(50.0)
     camera.CreateHorizontalApertureAttr(36.0)
     camera.CreateVerticalApertureAttr(24.0)
-    edit.change(inner._stage, "/World/camera", Change(at=(0.0, 3.0, 7.0), aim=(0.0, 0.0, 0.0)))
+    changing.change(inner._stage, "/World/camera", Change(at=(0.0, 3.0, 7.0), aim=(0.0, 0.0, 0.0)))
     lop.cook(inner, hda)
     return inner
 
 
 def stage_of_commands(asset, path):
     """The same with `neuron scene`."""
-    edit.write_new(path, NewShot())
-    with edit.editing(path) as stage:
-        edit.change(stage, "/World/camera", Change(at=(0.0, 3.0, 7.0), aim=(0.0, 0.0, 0.0)))
-        edit.add(stage, asset, "/World/ball")
-        edit.change(stage, "/World/ball", Change(at=(0.2, 0.0, 0.0), look=LOOK))
+    new_shot.write_new(path, NewShot())
+    with layers.editing(path) as stage:
+        changing.change(stage, "/World/camera", Change(at=(0.0, 3.0, 7.0), aim=(0.0, 0.0, 0.0)))
+        adding.add(stage, asset, "/World/ball")
+        changing.change(stage, "/World/ball", Change(at=(0.2, 0.0, 0.0), look=LOOK))
     return path
 
 

@@ -17,7 +17,7 @@ from neuron_core.splats.moving import transformed
 from neuron_core.usd import schema
 from neuron_core.usd.components import new_model
 from neuron_core.usd.records import AssetNode
-from neuron_core.usd.snapshot import read_stage
+from neuron_core.usd.stage import read_stage
 
 DRAWN = ("default", "render")  # purposes
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from neuron_core.foundation.values import ValueNotationError
-from neuron_core.usd.edit import MOST_COPIES, Change, Vec3
+from neuron_core.usd.adding import MOST_COPIES
+from neuron_core.usd.changing import Change, Vec3
 
 
 @dataclass(frozen=True, slots=True)

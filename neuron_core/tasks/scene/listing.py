@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from neuron_core.foundation.wording import counted
-from neuron_core.library.versions import read_library
+from neuron_core.library.index import read_library
 from neuron_core.usd.records import AssetNode
-from neuron_core.usd.snapshot import read_stage
+from neuron_core.usd.stage import read_stage
 
 SHOWN = 64  # rows that a person gets to see
 

@@ -10,7 +10,6 @@ from neuron_core.foundation.files import write_json
 from neuron_core.foundation.interrupts import stop_if_requested
 from neuron_core.foundation.progress import Reporter
 from neuron_core.foundation.values import frames
-from neuron_core.library import versions
 from neuron_core.tasks.scene import listing, notation
 from neuron_core.tasks.scene.config import (
     SceneAddConfig,
@@ -24,11 +23,12 @@ from neuron_core.tasks.scene.config import (
 from neuron_core.tasks.scene.encoders import check_encoder
 from neuron_core.tasks.scene.grid import parse_grid
 from neuron_core.tasks.scene.search import search
-from neuron_core.usd import edit
-from neuron_core.usd.edit import Change, NewShot
+from neuron_core.usd import adding, changing, layers, new_shot, published
+from neuron_core.usd.changing import Change
 from neuron_core.usd.flatten import flatten
+from neuron_core.usd.new_shot import NewShot
 from neuron_core.usd.records import Problem, SceneError
-from neuron_core.usd.snapshot import read_stage
+from neuron_core.usd.stage import read_stage
 from neuron_core.usd.validate import validate
 
 
@@ -49,9 +49,9 @@ def run_new(config: SceneNewConfig, report: Reporter) -> dict[str, object]:
         (wanted[0], wanted[-1]) if wanted else None,
         not config.no_camera,
     )
-    edit.write_new(config.stage, shot)
+    new_shot.write_new(config.stage, shot)
     report.progress(1.0, "scene", str(config.stage))
-    camera = "" if config.no_camera else edit.CAMERA
+    camera = "" if config.no_camera else new_shot.CAMERA
     return {"stage": str(config.stage), "camera": camera, "summary": f"{config.stage}: an empty shot."}
 
 
@@ -62,7 +62,7 @@ def _check_new(path: Path, overwrite: bool) -> None:
 
 def run_add(config: SceneAddConfig, report: Reporter) -> dict[str, object]:
     """Add an asset, once or as a grid."""
-    source = versions.locate(config.asset)
+    source = published.locate(config.asset)
     grid = parse_grid(config.grid, config.spacing)
     base = Change(
         at=notation.place(config.at, "at"),
@@ -70,31 +70,31 @@ def run_add(config: SceneAddConfig, report: Reporter) -> dict[str, object]:
         scale=notation.factors(config.scale, "scale"),
         prompt=config.prompt or None,
     )
-    name = edit.prim_name(config.name or _plain_name(source))
-    with edit.editing(config.stage) as stage:
+    name = adding.prim_name(config.name or _plain_name(source))
+    with layers.editing(config.stage) as stage:
         if grid is None:
             path = (
                 f"{config.under.rstrip('/')}/{name}"
                 if config.name
-                else edit.free_path(stage, config.under, name)
+                else adding.free_path(stage, config.under, name)
             )
             paths, changes = [path], [replace(base, look=config.look[0] if config.look else None)]
         else:
-            group = edit.free_path(stage, config.under, name)
+            group = adding.free_path(stage, config.under, name)
             paths = [f"{group}/{name}_{number:0{grid.digits}d}" for number in range(grid.count)]
             changes = grid.changes(base, config.look, str(UsdGeom.GetStageUpAxis(stage)))
-        edit.add(stage, source, paths[0], instance=not config.editable)
+        adding.add(stage, source, paths[0], instance=not config.editable)
         for change in reversed(changes[: max(len(config.look), 1)]):  # so that every look is known
-            edit.change(stage, paths[0], change)
+            changing.change(stage, paths[0], change)
         stop_if_requested()
-        edit.repeat(stage, paths[0], dict(zip(paths[1:], changes[1:], strict=True)))
+        adding.repeat(stage, paths[0], dict(zip(paths[1:], changes[1:], strict=True)))
     report.progress(1.0, "scene", paths[0])
     what = paths[0] if grid is None else f"{len(paths)} prims below {paths[0].rpartition('/')[0]}"
     return {"stage": str(config.stage), "prims": paths, "summary": f"{config.stage}: added {what}."}
 
 
 def _plain_name(source: Path) -> str:
-    home = versions.home_of(source)
+    home = published.home_of(source)
     return home.name if home is not None else source.stem
 
 
@@ -123,8 +123,8 @@ def run_set(config: SceneSetConfig, report: Reporter) -> dict[str, object]:
     changed = [key for key, value in asdict(wanted).items() if value is not None and key != "frame"]
     if not changed:
         raise SceneError("Nothing was asked to be set.", "`neuron scene set --help` lists what can be.")
-    with edit.editing(config.stage) as stage:
-        edit.change(stage, config.prim, wanted)
+    with layers.editing(config.stage) as stage:
+        changing.change(stage, config.prim, wanted)
     report.progress(1.0, "scene", config.prim)
     when = f" at frame {config.frame}" if config.frame else ""
     return {

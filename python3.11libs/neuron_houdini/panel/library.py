@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from neuron_core.assets import Manifest, read_preview
+from neuron_core.assets import Manifest, header_of, read_preview
 from neuron_core.assets.strict_json import parse
 from neuron_core.foundation.errors import NeuronError
-from neuron_core.library.versions import INDEX, LibraryError, Version, read_library
-from neuron_core.usd.headers import header_of
+from neuron_core.library.index import read_library
+from neuron_core.library.version import Version
+from neuron_core.usd.published import INDEX, LibraryError
 from neuron_houdini import engine
 
 CHOICE = "panel.json"  # among the preferences: the library that was shown last

@@ -1,4 +1,4 @@
-"""A library of published assets: a folder of versions that never change.
+"""Publishes assets into a library: a folder of versions that never change.
 
     LIBRARY/
       library.json          what there is; made from the folders, so it can be made again
@@ -17,7 +17,6 @@ are published at once get two numbers.
 
 import errno
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -28,104 +27,19 @@ from pxr import UsdGeom
 
 from neuron_core.assets import Asset, Look, is_slug, read_asset, slug_of
 from neuron_core.foundation.errors import FileError
-from neuron_core.foundation.files import read_json, replacing, sha256_of, write_json
-from neuron_core.usd import author, proxy
-from neuron_core.usd.author import AssetLayer, Color
-from neuron_core.usd.records import SceneError
-from neuron_core.usd.snapshot import read_stage
+from neuron_core.foundation.files import sha256_of, write_json
+from neuron_core.library.index import refresh, versions_of
+from neuron_core.library.version import RECORD, Version
+from neuron_core.usd import asset_layers, proxy
+from neuron_core.usd.asset_layers import AssetLayer, Color
+from neuron_core.usd.published import LibraryError, label_of
+from neuron_core.usd.stage import read_stage
 
-INDEX = "library.json"
-RECORD = "publish.json"
-FORMAT = 1
-HULL_CELLS = 12  # along the longest side of the grey box
+HULL_CELLS = 12  # along the longest side of the gray box
 MESH_CELLS = 48  # of the mesh that other hosts draw
 TRIES = 64  # numbers that others may take while we publish
 USD_SUFFIXES = (".usd", ".usda", ".usdc", ".usdz")
 BUILT_IN = ("proxy", "box")  # representations that every asset has
-_VERSION = re.compile(r"v(\d{3,6})")
-
-
-class LibraryError(SceneError):
-    """A library, or something that should be published into one, that is not as it has to be."""
-
-    kind = "library"
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """One published version, as its record says. Paths are relative to the library."""
-
-    name: str
-    number: int
-    digest: str
-    asset_id: str
-    sha256: str  # of the .neuron file
-    looks: tuple[Look, ...]
-    layer: str
-    file: str
-    preview: str  # "" where the asset has none
-    representations: tuple[str, ...]
-    attached: Mapping[str, str] = field(default_factory=dict)  # representation -> sha256 of the source
-    encoder: str = ""
-    licence: str = ""
-    aabb: tuple[tuple[float, ...], ...] = ()
-
-    @property
-    def label(self) -> str:
-        """As in v003."""
-        return label_of(self.number)
-
-    def to_json(self) -> dict[str, object]:
-        """Plain JSON, the inverse of `from_json`."""
-        return {
-            "version": FORMAT,
-            "name": self.name,
-            "number": self.number,
-            "digest": self.digest,
-            "asset_id": self.asset_id,
-            "sha256": self.sha256,
-            "looks": [{"slug": look.slug, "prompt": look.prompt} for look in self.looks],
-            "layer": self.layer,
-            "file": self.file,
-            "preview": self.preview,
-            "representations": list(self.representations),
-            "attached": dict(self.attached),
-            "encoder": self.encoder,
-            "licence": self.licence,
-            "aabb": [list(corner) for corner in self.aabb],
-        }
-
-    @staticmethod
-    def from_json(content: object, where: Path) -> "Version":
-        """Read it back. Raises LibraryError that names `where`."""
-        try:
-            if not isinstance(content, dict) or content["version"] != FORMAT:
-                raise TypeError
-            texts = {key: content[key] for key in ("name", "digest", "asset_id", "sha256", "layer", "file")}
-            texts |= {key: content[key] for key in ("preview", "encoder", "licence")}
-            if (
-                not all(isinstance(text, str) for text in texts.values())
-                or type(content["number"]) is not int
-            ):
-                raise TypeError
-            return Version(
-                **texts,
-                number=content["number"],
-                looks=tuple(Look(str(look["slug"]), str(look["prompt"])) for look in content["looks"]),
-                representations=tuple(map(str, content["representations"])),
-                attached={str(key): str(value) for key, value in content["attached"].items()},
-                aabb=tuple(tuple(map(float, corner)) for corner in content["aabb"]),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError):
-            raise LibraryError(f"{where} is no record of a published version.", "Publish it again.") from None
-
-
-def label_of(number: int) -> str:
-    """The name of a version's folder."""
-    return f"v{number:03d}"
-
-
-# --- publishing ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +181,7 @@ def _fill(folder: Path, ready: _Checked, number: int) -> Version:
         payloads=payloads,
         colors=wanted.colors,
     )
-    author.write_asset_layer(folder / f"{name}.usd", layer)
+    asset_layers.write_asset_layer(folder / f"{name}.usd", layer)
     place = f"{name}/{label_of(number)}"
     version = Version(
         name=name,
@@ -298,7 +212,7 @@ def _write_payloads(folder: Path, attached: Mapping[str, Path], dense: proxy.Fog
         shutil.copyfile(path, folder / payloads[representation])
     if "mesh" not in payloads:
         payloads["mesh"] = "./payload/mesh.usdc"
-        author.write_mesh_layer(folder / payloads["mesh"], proxy.surround(dense, MESH_CELLS))
+        asset_layers.write_mesh_layer(folder / payloads["mesh"], proxy.surround(dense, MESH_CELLS))
     return payloads
 
 
@@ -317,93 +231,3 @@ def _lock(folder: Path) -> None:
     for path in folder.rglob("*"):
         path.chmod((0o777 if path.is_dir() else 0o444) & ~mask)
     folder.chmod(0o777 & ~mask)
-
-
-# --- what there is ---
-
-
-def versions_of(library: Path, name: str) -> list[Version]:
-    """All whole versions of an asset, oldest first. Raises LibraryError for a damaged record."""
-    home = library / name
-    numbered = sorted(
-        (int(match[1]), folder)
-        for folder in (home.iterdir() if home.is_dir() else ())
-        if (match := _VERSION.fullmatch(folder.name)) and (folder / RECORD).is_file()
-    )
-    return [Version.from_json(read_json(folder / RECORD), folder / RECORD) for _, folder in numbered]
-
-
-def refresh(library: Path, name: str) -> None:
-    """Point the entry layer of an asset to its latest version, and write the index again."""
-    latest = versions_of(library, name)[-1]
-    entry = library / name / f"{name}.usd"
-    with replacing(entry) as temporary:
-        temporary.unlink()  # USD creates it
-        author.write_entry_layer(temporary, name, f"./{latest.label}/{name}.usd")
-    write_json(library / INDEX, index_of(library))
-
-
-def names_in(library: Path) -> list[str]:
-    """The assets of a library. Raises LibraryError if the folder is none."""
-    if not library.is_dir():
-        raise LibraryError(
-            f"There is no library at {library}.", "Publish into it: neuron publish ASSET LIBRARY"
-        )
-    return sorted(
-        home.name
-        for home in library.iterdir()
-        if is_slug(home.name) and (home / f"{home.name}.usd").is_file()
-    )
-
-
-def index_of(library: Path) -> dict[str, object]:
-    """The content of library.json, made from the folders."""
-    assets = {name: versions_of(library, name) for name in names_in(library)}
-    return {
-        "version": FORMAT,
-        "assets": {
-            name: {
-                "latest": versions[-1].label,
-                "entry": f"{name}/{name}.usd",
-                "versions": {version.label: version.to_json() for version in versions},
-            }
-            for name, versions in assets.items()
-            if versions
-        },
-    }
-
-
-def read_library(library: Path) -> dict[str, list[Version]]:
-    """All assets by name with their versions, oldest first. Raises LibraryError."""
-    found = {name: versions_of(library, name) for name in names_in(library)}
-    return {name: versions for name, versions in found.items() if versions}
-
-
-def locate(asset: Path) -> Path:
-    """The layer that a path means: a USD file, an asset of a library (LIB/oak), or one version of it.
-
-    A version is LIB/oak/v002. Raises LibraryError if it is nothing of that.
-    """
-    if asset.is_file():
-        return asset
-    if asset.is_dir():
-        pinned = _VERSION.fullmatch(asset.name) is not None
-        layer = asset / f"{asset.parent.name if pinned else asset.name}.usd"
-        if layer.is_file():
-            return layer
-        raise LibraryError(
-            f"{asset} is a folder, but no published asset.", "Name a USD file or LIBRARY/NAME."
-        )
-    beside = asset.parent.iterdir() if asset.parent.is_dir() else ()
-    known = sorted(path.name for path in beside if not path.name.startswith(".") and path.name != INDEX)
-    raise LibraryError(
-        f"There is no asset at {asset}.",
-        f"There are: {', '.join(known)}." if known else "Look at the path.",
-    )
-
-
-def home_of(layer: Path) -> Path | None:
-    """The folder of the asset that a layer of a library belongs to, entry or version; else None."""
-    folder = layer.parent
-    home = folder.parent if _VERSION.fullmatch(folder.name) else folder
-    return home if layer.stem == home.name and (home / f"{home.name}.usd").is_file() else None
