@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 from pxr import Gf, Sdf, Tf, Usd, UsdGeom, Vt
 
-from neuron_core.foundation.files import replacing
 from neuron_core.splats import harmonics
 from neuron_core.splats.cloud import Encoding, SplatError, Splats, checked, joined, normalised
 from neuron_core.splats.moving import transformed
 from neuron_core.splats.usd_points import author_points
-from neuron_core.usd.components import new_model
+from neuron_core.usd.components import new_layer, new_model
 
 TYPE = "ParticleField3DGaussianSplat"
 SPACES: dict[Encoding, str] = {"linear": "lin_rec709_scene", "srgb": "srgb_rec709_scene"}
@@ -30,26 +29,11 @@ def write_usd(
     """
     if not len(splats):
         raise SplatError(f"There are no splats to write to {path}.")
-    with replacing(Path(path)) as temporary:
-        if Path(path).suffix.lower() != ".usdz":
-            _author(temporary, splats, name, half, as_points)
-            return
-        from pxr import UsdUtils
-
-        layer = temporary.with_suffix(".usdc")
-        try:
-            _author(layer, splats, name, half, as_points)
-            if not UsdUtils.CreateNewUsdzPackage(Sdf.AssetPath(str(layer)), str(temporary)):
-                raise SplatError(f"USD could not package {path}.", "Write a .usdc file.")
-        finally:
-            layer.unlink(missing_ok=True)
-
-
-def _author(path: Path, splats: Splats, name: str, half: bool, as_points: bool) -> None:
-    stage, root = new_model(path, name)
-    define = author_points if as_points else author
-    define(stage, root.GetPath().AppendChild("splats"), splats, half)
-    stage.Save()
+    with new_layer(path) as layer:
+        stage, root = new_model(layer, name)
+        define = author_points if as_points else author
+        define(stage, root.GetPath().AppendChild("splats"), splats, half)
+        stage.Save()
 
 
 def author(stage: Usd.Stage, path: Sdf.Path, splats: Splats, half: bool) -> Usd.Prim:

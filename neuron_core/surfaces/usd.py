@@ -8,16 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade, UsdUtils, Vt
+from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade, Vt
 
-from neuron_core.foundation.files import replacing, write_bytes
+from neuron_core.foundation.files import write_bytes
 from neuron_core.images.pictures import encode_png
 from neuron_core.materials.record import Material
 from neuron_core.surfaces.baking import Dressed
 from neuron_core.surfaces.materials import author_baked, author_lit
 from neuron_core.surfaces.mesh import SurfaceError
 from neuron_core.surfaces.points import PointCloud
-from neuron_core.usd.components import new_model
+from neuron_core.usd.components import new_layer, new_model
 
 SHADING, LEVELS = "shading", "lod"
 Extents = Vt.Vec3fArray
@@ -89,52 +89,29 @@ Fill = Callable[[Usd.Stage, Usd.Prim, str], None]
 
 
 def _write(path: Path, fill: Fill, pictures: Mapping[str, bytes]) -> None:
-    folder = textures_of(path)
-    if path.suffix.lower() == ".usdz":
-        _write_package(path, fill, pictures)
-        return
-    fresh = not folder.exists()
+    packaged = path.suffix.lower() == ".usdz"
+    kept = textures_of(path)
+    fresh = not packaged and not kept.exists()
     try:
-        with replacing(path) as temporary:
+        with new_layer(path) as layer:
+            folder = layer.parent / "textures" if packaged else kept
             for name, content in pictures.items():
                 write_bytes(folder / name, content)
-            _author(temporary, path.stem, fill, f"./{folder.name}")
+            stage, root = new_model(layer, path.stem)
+            fill(stage, root, f"./{folder.name}")
+            stage.Save()
     except BaseException:
-        if fresh and folder.is_dir():
-            _remove(folder, pictures)
+        if fresh and kept.is_dir():
+            _remove(kept, pictures)
         raise
-
-
-def _write_package(path: Path, fill: Fill, pictures: Mapping[str, bytes]) -> None:
-    with replacing(path) as temporary:
-        folder = temporary.with_suffix(".parts")
-        layer = folder / f"{path.stem}.usdc"
-        try:
-            for name, content in pictures.items():
-                write_bytes(folder / "textures" / name, content)
-            folder.mkdir(exist_ok=True)
-            _author(layer, path.stem, fill, "./textures")
-            if not UsdUtils.CreateNewUsdzPackage(Sdf.AssetPath(str(layer)), str(temporary)):
-                raise SurfaceError(f"USD could not package {path}.", "Write a .usdc file.")
-        finally:
-            layer.unlink(missing_ok=True)
-            _remove(folder / "textures", pictures)
-            if folder.is_dir():
-                folder.rmdir()
 
 
 def _remove(folder: Path, names: Mapping[str, bytes]) -> None:
     """The files that were written there, and the folder if nothing else is in it."""
     for name in names:
         (folder / name).unlink(missing_ok=True)
-    if folder.is_dir() and not any(folder.iterdir()):
+    if not any(folder.iterdir()):
         folder.rmdir()
-
-
-def _author(file: Path, name: str, fill: Fill, folder: str) -> None:
-    stage, root = new_model(file, name)
-    fill(stage, root, folder)
-    stage.Save()
 
 
 def _file(name: str, level: int) -> str:

@@ -1,9 +1,9 @@
-"""Scenes are USD stages: reading them, publishing assets into libraries, composing shots.
+"""Scenes are USD stages: read as plain records, edited, validated.
 
 Needs the standard library, numpy and pxr. Importing it tells USD of the schema NeuronAssetAPI.
 """
 
-from neuron_core.usd.snapshot import (
+from neuron_core.usd.records import (
     AssetNode,
     MeshNode,
     Problem,

@@ -3,7 +3,7 @@
 The root is an Xform of kind component with NeuronAssetAPI. Variants of the set `representation` say
 what hosts that do not know the schema draw, those of the set `look` what the engine draws; both stand
 on the root, so that they can be picked on instances and unloaded assets. Geometry that is heavy is a
-payload of `geo/render` inside its variant; the grey box under `geo/proxy` is always there.
+payload of `geo/render` inside its variant; the gray box under `geo/proxy` is always there.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from pxr import Gf, Kind, Sdf, Usd, UsdGeom, Vt
 from neuron_core import __version__
 from neuron_core.assets import FORMAT, Manifest
 from neuron_core.usd import schema
+from neuron_core.usd.components import set_frame
 from neuron_core.usd.proxy import Net, box_net
 
 CLASSES = "__class__"
@@ -39,12 +40,12 @@ class AssetLayer:
     hull: Net
     box: np.ndarray  # [2, 3]
     payloads: Mapping[str, str]  # representation -> USD layer with a default prim; the first is drawn
-    colors: Mapping[str, Color]  # look -> mean colour, linear
+    colors: Mapping[str, Color]  # look -> mean color, linear
 
 
 def write_asset_layer(path: Path, asset: AssetLayer) -> None:
     """Write it as text to a new file, beside which the files that it names already lie."""
-    stage = _new_stage(path, asset.name)
+    stage = _new_stage(path)
     root = UsdGeom.Xform.Define(stage, f"/{asset.name}").GetPrim()
     stage.SetDefaultPrim(root)
     stage.CreateClassPrim(f"/{CLASSES}")
@@ -60,7 +61,7 @@ def write_asset_layer(path: Path, asset: AssetLayer) -> None:
 
 def write_entry_layer(path: Path, name: str, layer: str) -> None:
     """Write a layer that passes on another one (a relative path) as its own; as text."""
-    stage = _new_stage(path, name)
+    stage = _new_stage(path)
     stage.GetRootLayer().subLayerPaths.append(layer)
     stage.GetRootLayer().defaultPrim = name
     stage.GetRootLayer().Save()
@@ -68,16 +69,14 @@ def write_entry_layer(path: Path, name: str, layer: str) -> None:
 
 def write_mesh_layer(path: Path, net: Net) -> None:
     """Write a mesh as the default prim of a layer."""
-    stage = _new_stage(path, "mesh")
+    stage = _new_stage(path)
     stage.SetDefaultPrim(_mesh(stage, "/mesh", net).GetPrim())
     stage.GetRootLayer().Save()
 
 
-def _new_stage(path: Path, name: str) -> Usd.Stage:
-    layer = Sdf.Layer.CreateNew(str(path), args=TEXT if path.suffix == ".usd" else {})
-    stage = Usd.Stage.Open(layer)
-    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
-    UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)
+def _new_stage(path: Path) -> Usd.Stage:
+    stage = Usd.Stage.Open(Sdf.Layer.CreateNew(str(path), args=TEXT if path.suffix == ".usd" else {}))
+    set_frame(stage)
     return stage
 
 
@@ -151,7 +150,7 @@ def _representations(root: Usd.Prim, asset: AssetLayer) -> None:
 
 
 def _show_proxy(stage: Usd.Stage, path: Sdf.Path, representation: str) -> None:
-    """The grey box stands in for a payload while working, or is what is asked for itself."""
+    """The gray box stands in for a payload while working, or is what is asked for itself."""
     alone = representation in ("proxy", "box")
     scope = UsdGeom.Scope(stage.OverridePrim(path))
     scope.CreatePurposeAttr(UsdGeom.Tokens.default_ if alone else UsdGeom.Tokens.proxy)

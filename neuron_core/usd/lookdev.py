@@ -4,16 +4,13 @@ What it holds is what the engine itself would render: the same triangles, camera
 as MaterialX OpenPBR. Everything stands below `/neuron`, whose frame is metres with Y up.
 """
 
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from pxr import Gf, Sdf, Usd, UsdGeom, UsdLux, UsdShade, Vt
 
 from neuron_core.cameras.camera import Camera
-from neuron_core.foundation.files import write_bytes
 from neuron_core.geometry.mesh import Geometry, MeshPart
 from neuron_core.materials.openpbr import INPUTS
 from neuron_core.materials.procedural import evaluate, varying_parameters
@@ -35,12 +32,6 @@ _VALUE_TYPES = {
     "color": Sdf.ValueTypeNames.Color3f,
     "switch": Sdf.ValueTypeNames.Bool,
 }
-
-
-def set_frame(stage: Usd.Stage) -> None:
-    """Metres and Y up, for a stage of its own."""
-    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
-    UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)
 
 
 def add_root(stage: Usd.Stage) -> None:
@@ -93,15 +84,15 @@ def require_prim(stage: Usd.Stage, path: str) -> None:
 
 
 def add_geometry(stage: Usd.Stage, geometry: Geometry) -> None:
-    """A mesh for each part. Parts that do not take the material are grey."""
+    """A mesh for each part. Parts that do not take the material are gray."""
     add_root(stage)
     UsdGeom.Xform.Define(stage, GEOMETRY)
-    grey = add_material(stage, NEUTRAL)
+    gray = add_material(stage, NEUTRAL)
     for index, part in enumerate(geometry.parts):
         path = f"{GEOMETRY}/part_{index:03d}_{prim_name(part.name)}"
         _add_mesh(stage, path, part)
         if not part.takes_material:
-            bind(stage, path, grey)
+            bind(stage, path, gray)
 
 
 def material_targets(geometry: Geometry) -> list[str]:
@@ -248,30 +239,3 @@ def bind(stage: Usd.Stage, prim_path: str, material: str) -> None:
     UsdShade.MaterialBindingAPI.Apply(prim).Bind(
         UsdShade.Material(stage.GetPrimAtPath(material)), UsdShade.Tokens.strongerThanDescendants
     )
-
-
-def write_environment(path: Path, image: np.ndarray) -> None:
-    """Write an image [H, W, 3] as an OpenEXR file of floats without compression, with numpy alone."""
-    height, width = image.shape[:2]
-    channels = b"".join(name + b"\0" + struct.pack("<iB3xii", 2, 0, 1, 1) for name in (b"B", b"G", b"R"))
-    window = struct.pack("<4i", 0, 0, width - 1, height - 1)
-    attributes = [
-        (b"channels", b"chlist", channels + b"\0"),
-        (b"compression", b"compression", b"\0"),
-        (b"dataWindow", b"box2i", window),
-        (b"displayWindow", b"box2i", window),
-        (b"lineOrder", b"lineOrder", b"\0"),
-        (b"pixelAspectRatio", b"float", struct.pack("<f", 1.0)),
-        (b"screenWindowCenter", b"v2f", struct.pack("<2f", 0.0, 0.0)),
-        (b"screenWindowWidth", b"float", struct.pack("<f", 1.0)),
-    ]
-    head = b"\x76\x2f\x31\x01" + struct.pack("<i", 2)
-    for name, kind, value in attributes:
-        head += name + b"\0" + kind + b"\0" + struct.pack("<i", len(value)) + value
-    head += b"\0"
-    rows = np.ascontiguousarray(np.asarray(image, "<f4")[..., ::-1].transpose(0, 2, 1))
-    size = 8 + rows[0].nbytes
-    start = len(head) + 8 * height
-    table = struct.pack(f"<{height}Q", *(start + size * row for row in range(height)))
-    lines = b"".join(struct.pack("<ii", row, rows[row].nbytes) + rows[row].tobytes() for row in range(height))
-    write_bytes(path, head + table + lines)

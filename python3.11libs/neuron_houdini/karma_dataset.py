@@ -21,6 +21,7 @@ from neuron_core.materials import read_library
 from neuron_core.materials.record import Material
 from neuron_core.usd import karma_settings, lookdev
 from neuron_core.usd.cameras import camera_paths, read_camera
+from neuron_core.usd.components import set_frame
 from neuron_core.usd.records import engine_from_stage
 from neuron_houdini import engine, husk, rendering
 from neuron_houdini.shaderball import geometry_of, light_file
@@ -171,7 +172,7 @@ def _own_request(node: hou.RopNode, config: DatasetConfig) -> Request:
 
 def _own_stage(folder: Path, config: DatasetConfig) -> Usd.Stage:
     stage = Usd.Stage.CreateInMemory()
-    lookdev.set_frame(stage)
+    set_frame(stage)
     lookdev.add_geometry(stage, geometry_of(config.geometry, config.assign))
     lookdev.add_light(stage, _light_of(config.light, folder).resolve().as_posix())
     return stage

@@ -14,6 +14,7 @@ from neuron_core.geometry import load_geometry
 from neuron_core.geometry.mesh import Geometry
 from neuron_core.groundtruth.config import DatasetConfig
 from neuron_core.groundtruth.plan import DatasetPlan, make_plan
+from neuron_core.images.plain_exr import write_plain_exr
 from neuron_core.lights.studio import studio_environment
 from neuron_core.materials import read_library
 from neuron_core.usd import karma_settings, lookdev
@@ -109,7 +110,7 @@ def light_file(folder: Path) -> Path:
     digest = hashlib.sha256(image.tobytes()).hexdigest()[:8]
     path = folder / f"neuron_studio_{digest}.exr"
     if not path.is_file():
-        lookdev.write_environment(path, image)
+        write_plain_exr(path, image)
     return path
 
 

@@ -27,6 +27,7 @@ FOR_HOUDINI = (
     "groundtruth.config",
     "groundtruth.karma.request",
     "groundtruth.plan",
+    "images.plain_exr",
     "library",
     "lights.errors",
     "lights.studio",

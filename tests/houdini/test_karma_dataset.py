@@ -16,6 +16,7 @@ from neuron_core.geometry import load_geometry
 from neuron_core.groundtruth.config import DatasetConfig
 from neuron_core.groundtruth.karma.request import read_request
 from neuron_core.groundtruth.plan import make_plan
+from neuron_core.images.plain_exr import write_plain_exr
 from neuron_core.materials import read_library
 from neuron_core.usd import karma_settings, lookdev
 from neuron_core.usd.cameras import read_camera
@@ -223,7 +224,7 @@ def test_a_picture_that_husk_died_in_is_not_taken_for_whole(dataset, hou, tmp_pa
 
 def test_a_light_of_ones_own_is_on_the_stage_and_one_that_is_not_there_an_error(dataset, hou, tmp_path):
     node, module, _ = dataset
-    lookdev.write_environment(tmp_path / "sky.exr", np.ones((4, 8, 3), np.float32))
+    write_plain_exr(tmp_path / "sky.exr", np.ones((4, 8, 3), np.float32))
     node._values["light"] = str(tmp_path / "sky.exr")
     module.prepare(node)
     stage = Usd.Stage.Open(str(module._folder(node) / "karma" / "stage.usdc"))

@@ -10,12 +10,14 @@ from neuron_core.geometry import load_geometry
 from neuron_core.groundtruth.config import DatasetConfig
 from neuron_core.groundtruth.plan import make_plan
 from neuron_core.images.exr import read_exr
+from neuron_core.images.plain_exr import write_plain_exr
 from neuron_core.lights.studio import studio_environment
 from neuron_core.materials import read_library
 from neuron_core.materials.builtin import builtin_materials
 from neuron_core.materials.procedural import evaluate
 from neuron_core.usd import karma_settings, lookdev
 from neuron_core.usd.cameras import camera_paths, read_camera
+from neuron_core.usd.components import set_frame
 from tests.houdini.published_hou import node_of
 
 SMALL = {"views": 3, "val_views": 1, "test_views": 1, "resolution": 24}
@@ -39,7 +41,7 @@ def cooked(tmp_path, stage=None, **values):
     hda = node_of("shaderball", **{**SMALL, "folder": str(tmp_path / "light"), **values})
     inner._stage = stage or Usd.Stage.CreateInMemory()
     if stage is None:
-        lookdev.set_frame(inner._stage)
+        set_frame(inner._stage)
     shaderball.cook(inner, hda)
     return inner._stage, hda
 
@@ -256,7 +258,7 @@ def test_sources_are_the_published_ones():
 
 def test_pictures_without_compression_are_read_by_others(tmp_path):
     image = np.random.default_rng(0).normal(size=(7, 5, 3)).astype(np.float32)
-    lookdev.write_environment(tmp_path / "a.exr", image)
+    write_plain_exr(tmp_path / "a.exr", image)
     channels = read_exr(tmp_path / "a.exr")
     np.testing.assert_array_equal(np.stack([channels[name] for name in "RGB"], axis=-1), image)
 
@@ -264,7 +266,7 @@ def test_pictures_without_compression_are_read_by_others(tmp_path):
 def test_a_camera_of_many_frames_is_each_of_them_in_turn(hou, tmp_path):
     plan = plan_of(box_file(tmp_path))
     stage = Usd.Stage.CreateInMemory()
-    lookdev.set_frame(stage)
+    set_frame(stage)
     lookdev.add_camera(stage, "/camera", plan.cameras)
     for frame, camera in enumerate(plan.cameras, 1):
         found = read_camera(stage, "/camera", 24, 24, Usd.TimeCode(frame))
