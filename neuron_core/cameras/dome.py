@@ -90,6 +90,17 @@ def turntable(
     ]
 
 
+def portrait(aabb: np.ndarray, side: int, azimuth_deg: float = 0.0) -> Camera:
+    """A square thumbnail of what is in the box [2, 3]: `side` pixels, from slightly above.
+
+    Corners of the box may be cut off: most objects do not reach them.
+    """
+    center = (aabb[0] + aabb[1]) / 2
+    radius = float(np.linalg.norm(aabb[1] - aabb[0])) / 2
+    distance = framing_distance(radius * 0.85, field_of_view(50.0, 36.0, side, side))
+    return turntable(1, center.tolist(), distance, 15.0, width=side, height=side, start_deg=azimuth_deg)[0]
+
+
 def _orbiting(
     name: str,
     center: Point,

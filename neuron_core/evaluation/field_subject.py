@@ -11,8 +11,8 @@ from neuron_core.foundation.progress import Reporter
 from neuron_core.models.field.checkpoint import FIELD, load_run
 from neuron_core.models.field.model import Field
 from neuron_core.models.field.stored import load_field
-from neuron_core.models.field.tracer import FieldTracer, encode_prompts
-from neuron_core.prompts import EncoderId
+from neuron_core.models.field.tracer import FieldTracer
+from neuron_core.prompts import EncoderId, encode_recorded
 from neuron_core.rendering.tracing import Tracer
 
 
@@ -45,7 +45,7 @@ class FieldSubject:
 
     def tracer(self, looks: Sequence[str], report: Reporter) -> Tracer:
         """All prompts share the march through the geometry."""
-        vectors = encode_prompts(looks, self._encoder, self._weights, report)
+        vectors = encode_recorded(looks, self._encoder, self._weights, report)
         return FieldTracer(self._field, vectors)
 
 

@@ -11,7 +11,7 @@ from neuron_core.prompts.encoder import (
     check_prompt,
     require_same,
 )
-from neuron_core.prompts.loading import load_encoder
+from neuron_core.prompts.loading import encode_recorded, load_encoder, load_recorded, warn_of_unknown_words
 
 __all__ = [
     "EMBEDDED",
@@ -19,6 +19,9 @@ __all__ = [
     "PromptEncoder",
     "PromptError",
     "check_prompt",
+    "encode_recorded",
     "load_encoder",
+    "load_recorded",
     "require_same",
+    "warn_of_unknown_words",
 ]

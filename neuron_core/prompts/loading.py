@@ -1,8 +1,20 @@
 """Encoders by name. The modules behind the names are imported when one is asked for."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from neuron_core.prompts.encoder import BLANK, EMBEDDED, OPENCLIP, PromptEncoder, PromptError
+import numpy as np
+
+from neuron_core.foundation.progress import Reporter
+from neuron_core.prompts.encoder import (
+    BLANK,
+    EMBEDDED,
+    OPENCLIP,
+    EncoderId,
+    PromptEncoder,
+    PromptError,
+    require_same,
+)
 
 
 def load_encoder(name: str = EMBEDDED, weights: Path | None = None) -> PromptEncoder:
@@ -31,6 +43,29 @@ def load_encoder(name: str = EMBEDDED, weights: Path | None = None) -> PromptEnc
 
         return load_openclip(name, weights)
     raise PromptError(f"There is no prompt encoder {name!r}.", _options())
+
+
+def load_recorded(recorded: EncoderId, weights: Path | None = None) -> PromptEncoder:
+    """The encoder that a field was trained with. Raises PromptError if only another one is here."""
+    encoder = load_encoder(recorded.name, weights)
+    require_same(encoder.id, recorded)
+    return encoder
+
+
+def encode_recorded(
+    prompts: Sequence[str], recorded: EncoderId, weights: Path | None, report: Reporter
+) -> np.ndarray:
+    """Vectors [N, W] from the encoder that a field was trained with. Raises PromptError."""
+    encoder = load_recorded(recorded, weights)
+    warn_of_unknown_words(encoder, prompts, report)
+    return encoder.encode(prompts)
+
+
+def warn_of_unknown_words(encoder: PromptEncoder, prompts: Sequence[str], report: Reporter) -> None:
+    """Report the words that mean nothing to the encoder, prompt by prompt."""
+    for prompt in prompts:
+        if unknown := encoder.unknown_words(prompt):
+            report.warn(f'The encoder does not know {", ".join(unknown)} in "{prompt}".')
 
 
 def _options() -> str:

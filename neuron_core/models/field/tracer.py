@@ -1,16 +1,11 @@
 """Draw a field itself. Imports torch; what draws baked voxels does not come here."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
 import torch
 
-from neuron_core.foundation.progress import Reporter
 from neuron_core.models.field.model import Field
 from neuron_core.models.field.ranges import ray_range
 from neuron_core.models.field.render import FieldRenderer
-from neuron_core.prompts import EncoderId, load_encoder, require_same
 from neuron_core.rendering.tracing import Encoding, Surfaces
 
 
@@ -40,16 +35,3 @@ class FieldTracer:
 
     def _moved(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
-
-
-def encode_prompts(
-    prompts: Sequence[str], recorded: EncoderId, weights: Path | None, report: Reporter
-) -> np.ndarray:
-    """Vectors [L, W] from the encoder that a field remembers. Raises PromptError for another one."""
-    encoder = load_encoder(recorded.name, weights)
-    require_same(encoder.id, recorded)
-    for prompt in prompts:
-        unknown = encoder.unknown_words(prompt)
-        if unknown:
-            report.warn(f'The encoder does not know {", ".join(unknown)} in "{prompt}".')
-    return encoder.encode(list(prompts))

@@ -19,7 +19,7 @@ from neuron_core.assets import (
     write_asset,
 )
 from neuron_core.assets.manifest import is_slug
-from neuron_core.cameras.dome import field_of_view, framing_distance, turntable
+from neuron_core.cameras.dome import portrait
 from neuron_core.foundation.devices import torch_device, warp_device
 from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
 from neuron_core.foundation.files import write_bytes
@@ -30,8 +30,8 @@ from neuron_core.prompts import (
     PromptEncoder,
     PromptError,
     check_prompt,
-    load_encoder,
-    require_same,
+    load_recorded,
+    warn_of_unknown_words,
 )
 from neuron_core.prompts import edits as stacks
 from neuron_core.prompts.edits import Edit, Stack
@@ -216,9 +216,7 @@ def _computed(
     """Ask the field for a prompt under stacks of edits. Imports torch."""
     encoder = _encoder(config, asset.manifest)
     texts = [edit.text for stack in states for edit in stack if edit.enabled and edit.kind != "axis"]
-    for text in dict.fromkeys((prompt, *texts)):
-        if unknown := encoder.unknown_words(text):
-            report.warn(f'The encoder does not know {", ".join(unknown)} in "{text}".')
+    warn_of_unknown_words(encoder, list(dict.fromkeys((prompt, *texts))), report)
     report.progress(0.2, "look", prompt)
     from neuron_core.models.field.looks import LookMaker
     from neuron_core.models.field.spec import FieldSpec
@@ -245,9 +243,7 @@ def _encoder(config: LookConfig, manifest: Manifest) -> PromptEncoder:
     if "inr" not in manifest.architecture or manifest.encoder is None:
         raise AssetError(f"{config.asset} holds no field: it has only the looks that were baked.")
     recorded = EncoderId(manifest.encoder.id, manifest.encoder.digest)
-    encoder = load_encoder(recorded.name, config.encoder_weights)
-    require_same(encoder.id, recorded)
-    return encoder
+    return load_recorded(recorded, config.encoder_weights)
 
 
 # ---- what is written
@@ -310,11 +306,7 @@ def _preview(config: LookConfig, manifest: Manifest, tensors: Tensors, slug: str
     field = manifest.settings.get("field")
     shader = shader_from_tensors(tensors, field if isinstance(field, dict) else {})
     baked = Baked(Path(config.asset), manifest, nvf, {slug: looks[slug]}, shader)
-    box = np.array(manifest.aabb)
-    radius = float(np.linalg.norm(box[1] - box[0])) / 2
-    size = config.size
-    distance = framing_distance(radius * 0.85, field_of_view(50.0, 36.0, size, size))
-    camera = turntable(8, box.mean(axis=0).tolist(), distance, 15.0, width=size, height=size)[1]
+    camera = portrait(np.array(manifest.aabb), config.size, azimuth_deg=45.0)
     pictures = draw(BakedTracer(baked, [slug], warp_device(config.device)), camera, 2)
     write_bytes(Path(path), encode_png(to_bytes(pictures.over_white()[0])))
     return Path(path)

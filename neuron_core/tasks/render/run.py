@@ -152,12 +152,12 @@ def _field_tracer(config: RenderConfig, subject: Subject, report: Reporter) -> T
     """The field that is stored beside the voxels. Imports torch."""
     report.progress(0.0, "load", "the field and its prompt encoder")
     from neuron_core.models.field.stored import load_field
-    from neuron_core.models.field.tracer import FieldTracer, encode_prompts
-    from neuron_core.prompts import EncoderId
+    from neuron_core.models.field.tracer import FieldTracer
+    from neuron_core.prompts import EncoderId, encode_recorded
 
     field, _, encoder = load_field(Path(config.asset))
     recorded = EncoderId(encoder.id, encoder.digest)
-    vectors = encode_prompts([subject.prompt], recorded, config.encoder_weights, report)
+    vectors = encode_recorded([subject.prompt], recorded, config.encoder_weights, report)
     return FieldTracer(field.to(torch_device(config.device)), vectors)
 
 
