@@ -6,7 +6,7 @@ cannot be drawn is told as a problem with the path of its prim, and the rest is 
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -207,8 +207,7 @@ def _checked(matrix: np.ndarray) -> np.ndarray:
 def _strip(camera: Camera, top: int, rows: int) -> Camera:
     if top == 0 and rows == camera.height:
         return camera
-    values = {field: getattr(camera, field) for field in Camera.__dataclass_fields__}
-    return Camera(**{**values, "height": rows, "cy": camera.cy - top})
+    return replace(camera, height=rows, cy=camera.cy - top)
 
 
 def _averaged(picture: Composed, samples: int) -> np.ndarray:

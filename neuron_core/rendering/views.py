@@ -2,7 +2,7 @@
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -194,10 +194,5 @@ def _with_file_names(cameras: list[Camera]) -> list[Camera]:
             number += 1
             name = f"{plain}_{number}"
         taken.add(name.lower())
-        named.append(_renamed(camera, name))
+        named.append(replace(camera, name=name))
     return named
-
-
-def _renamed(camera: Camera, name: str) -> Camera:
-    values = {field: getattr(camera, field) for field in Camera.__dataclass_fields__}
-    return Camera(**{**values, "name": name})

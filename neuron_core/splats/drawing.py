@@ -1,5 +1,6 @@
 """Draw splats, on any device that the kernels run on."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,10 +37,8 @@ def lens_of(camera: Camera, low: np.ndarray, high: np.ndarray, dilation: float =
 
 def magnified(camera: Camera, factor: int) -> Camera:
     """The same view with so many times more pixels along each side."""
-    values = {name: getattr(camera, name) for name in Camera.__dataclass_fields__}
-    for name in ("width", "height", "fl_x", "fl_y", "cx", "cy"):
-        values[name] *= factor
-    return Camera(**values)
+    numbers = {name: getattr(camera, name) * factor for name in ("fl_x", "fl_y", "cx", "cy")}
+    return replace(camera, width=camera.width * factor, height=camera.height * factor, **numbers)
 
 
 class SplatRenderer:

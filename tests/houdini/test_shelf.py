@@ -10,7 +10,7 @@ from pxr import Sdf, Usd, UsdShade
 
 from neuron_core.cli.arguments import parse
 from neuron_core.cli.registry import find_task
-from neuron_core.tasks.anchor.run import anchor_frames
+from neuron_core.rendering.anchors import anchor_frames
 from neuron_core.usd.stage import SceneStage
 from tests.core.scene_samples import write_ball
 from tests.houdini import published_scene

@@ -1,11 +1,17 @@
 """Draw a field itself. Imports torch; what draws baked voxels does not come here."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import torch
 
+from neuron_core.foundation.progress import Reporter
 from neuron_core.models.field.model import Field
 from neuron_core.models.field.ranges import ray_range
 from neuron_core.models.field.render import FieldRenderer
+from neuron_core.models.field.stored import load_field
+from neuron_core.prompts import EncoderId, encode_recorded
 from neuron_core.rendering.tracing import Encoding, Surfaces
 
 
@@ -35,3 +41,12 @@ class FieldTracer:
 
     def _moved(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+
+
+def stored_tracer(
+    path: Path, prompts: Sequence[str], weights: Path | None, device: str, report: Reporter
+) -> FieldTracer:
+    """The field that is stored in an asset, under prompts. Raises AssetError or PromptError."""
+    field, _, encoder = load_field(path)
+    recorded = EncoderId(encoder.id, encoder.digest)
+    return FieldTracer(field.to(device), encode_recorded(prompts, recorded, weights, report))

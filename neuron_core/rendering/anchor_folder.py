@@ -3,19 +3,18 @@
 anchors.json              the cameras, the ids, what belongs to what; "complete" once all is there
 <name>.exr                R G B A (linear, premultiplied), depth, N.X N.Y N.Z, id, flow.X flow.Y,
                           flow.known flow.seen
-<name>.png                colour, sRGB, straight alpha
+<name>.png                color, sRGB, straight alpha
 <name>_alpha.png  <name>_depth.png  <name>_normal.png  <name>_id.png    to look at
 """
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from glob import escape
 from pathlib import Path
 
 import numpy as np
 
-from neuron_core.foundation.errors import ConfigMismatchError, FileError
-from neuron_core.foundation.files import read_json, write_bytes, write_json
+from neuron_core.foundation.files import write_bytes
+from neuron_core.foundation.outputs import Claim, Content, Output, RecordForm
 from neuron_core.images.exr import write_exr
 from neuron_core.images.pictures import encode_png, straight, to_bytes
 from neuron_core.rendering.motion import Flow
@@ -23,34 +22,24 @@ from neuron_core.rendering.scenes import ScenePixels
 
 INDEX = "anchors.json"
 PREVIEWS = ("_alpha", "_depth", "_normal", "_id")
+KIND = "anchors that were made differently"
 
 
 class AnchorFolder:
     """Where anchors are written, for one description of what they depend on."""
 
-    def __init__(self, path: Path, description: Mapping[str, object], names: Sequence[str]) -> None:
+    def __init__(self, path: Path, description: Content, names: Sequence[str]) -> None:
         self.path = path
-        self._names = tuple(names)
-        text = json.dumps(description, sort_keys=True)
-        self._head = {**description, "fingerprint": hashlib.sha256(text.encode()).hexdigest()[:32]}
+        self._names = list(names)
+        output = Output(path, description, kind=KIND, form=RecordForm(INDEX, config=""))
+        self._output = Output(path, description, _anchors_in(output.found()), KIND, output.form)
 
-    def open(self, overwrite: bool) -> None:
-        """Make sure that only these anchors are there. Raises ConfigMismatchError for others."""
-        if self.path.exists() and not self.path.is_dir():
-            raise FileError(f"{self.path} is a file.", "Give a folder for the anchors.")
-        index = self.path / INDEX
-        existing = read_json(index) if index.is_file() else {}
-        existing = existing if isinstance(existing, dict) else {}
-        same = existing.get("fingerprint") == self._head["fingerprint"]
-        if index.is_file() and not same:
-            if not overwrite:
-                raise ConfigMismatchError(
-                    f"{self.path} holds anchors that were made differently.",
-                    "Pick another folder, or replace them with --overwrite.",
-                )
-            self._clear(existing)
-        if not same:
-            self.write_index([], complete=False)
+    def claim(self, overwrite: bool) -> Claim:
+        """Take the folder; only these anchors are there then. Raises what `Output.claim` raises."""
+        claim = self._output.claim(overwrite)
+        if claim.state == "fresh":
+            self.write_index(claim, [], complete=False)
+        return claim
 
     def has(self, name: str) -> bool:
         """Whether everything of an anchor is there; its EXR is written last."""
@@ -68,20 +57,18 @@ class AnchorFolder:
         write_bytes(self.path / f"{name}.png", encode_png(straight(pixels.rgba)))
         write_exr(self.path / f"{name}.exr", _channels(pixels, flow))
 
-    def write_index(self, anchors: list[dict[str, object]], complete: bool) -> None:
+    def write_index(self, claim: Claim, anchors: list[dict[str, object]], complete: bool) -> None:
         """Write what other programs read."""
-        write_json(
-            self.path / INDEX,
-            {**self._head, "names": list(self._names), "complete": complete, "anchors": anchors},
-        )
+        claim.save({"names": self._names, "complete": complete, "anchors": anchors})
 
-    def _clear(self, existing: Mapping[str, object]) -> None:
-        """Remove what an earlier run wrote, and nothing else."""
-        names = existing.get("names", [])
-        for name in names if isinstance(names, list) else []:
-            if isinstance(name, str) and Path(name).name == name:
-                for file in self.files(name).values():
-                    (self.path / file).unlink(missing_ok=True)
+
+def _anchors_in(index: Content) -> tuple[str, ...]:
+    """The files that an index lists, as globs."""
+    names = index.get("names")
+    listed = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+    plain = [escape(name) for name in listed if Path(name).name == name]
+    endings = (".exr", ".png", *(f"{ending}.png" for ending in PREVIEWS))
+    return tuple(f"{name}{ending}" for name in plain for ending in endings)
 
 
 def _channels(pixels: ScenePixels, flow: Flow | None) -> dict[str, np.ndarray]:
