@@ -1,4 +1,4 @@
-"""The tables of `docs/materials.md` from the figures of `study_library.py`."""
+"""The tables of `docs/materials.md` from the figures of the study."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""A second pair of eyes for `study_library.py`: an image encoder that shares nothing with the first.
+"""A second pair of eyes for the study of the library: an image encoder that shares nothing with the first.
 
 A small residual network (torchvision's) learns to tell the materials of a study apart on another
 geometry, a torus knot, under another light than that of the study. It is asked which true picture a
@@ -109,7 +109,7 @@ def train(datasets: Sequence[Dataset], names: Sequence[str]) -> Judge:
         optimizer.step()
         schedule.step()
         if step % 100 == 99:
-            print(f"  judge, step {step + 1} of {STEPS}: {loss.item():.3f}", flush=True)
+            print(f"  judge, step {step + 1} of {STEPS}: {loss.item():.3f}", flush=True)  # noqa: T201
     return judge.eval()
 
 

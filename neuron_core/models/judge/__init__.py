@@ -1,0 +1,1 @@
+"""An image encoder that tells materials apart, to judge what a field draws."""

@@ -1,0 +1,1 @@
+"""Reproducible experiments: what the documentation's tables come from."""

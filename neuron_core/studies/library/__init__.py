@@ -1,0 +1,1 @@
+"""How well a field of hundreds of materials draws combinations that it never saw."""
