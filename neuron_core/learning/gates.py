@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from neuron_core.foundation.errors import FileError
 from neuron_core.foundation.wording import counted
 from neuron_core.learning.curves import column, plateau_of, spikes_of
 from neuron_core.learning.goals import Gate
@@ -41,10 +42,13 @@ def finishes() -> Gate:
     return Gate("finishes", judge)
 
 
-def measures() -> Gate:
-    """No figure is NaN. Some, as PSNR, may be infinite."""
+def measures(*metrics: str) -> Gate:
+    """These figures are there, and none is NaN. Some, as PSNR, may be infinite."""
 
     def judge(outcome: Outcome) -> str:
+        missing = next(filter(None, (_lacks(outcome, metric) for metric in metrics)), "")
+        if missing:
+            return missing
         bad = next((name for name, value in outcome.metrics.items() if math.isnan(value)), "")
         return f"{bad} is NaN." if bad else ""
 
@@ -136,12 +140,22 @@ def smaller(weights: Path, share: float) -> Gate:
     def judge(outcome: Outcome) -> str:
         if outcome.weights is None:
             return "The run has no weights."
-        own, other = outcome.weights.stat().st_size, weights.stat().st_size
+        own, other = _bytes_of(outcome.weights), _bytes_of(weights)
         if own <= share * other:
             return ""
         return f"The weights take {own / other:.2f} of the teacher's bytes; at most {share:g} is allowed."
 
     return Gate("smaller", judge)
+
+
+def _bytes_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise FileError(
+            f"Cannot read the weights {path}: {error.strerror or error}.",
+            "Put them back, or begin again with --overwrite.",
+        ) from error
 
 
 def _lacks(outcome: Outcome, metric: str) -> str:

@@ -52,3 +52,4 @@ class Goals:
     search: Mapping[str, Knob] = field(default_factory=lambda: {RATE: Range(0.3, 3.0, log=True)})
     gates: tuple[Gate, ...] = ()  # for the production run, beside those that every run has to pass
     student_gap: float = 1.0  # how much worse a student may be than its teacher, in units of the metric
+    student_share: float = 0.34  # of the bytes of its teacher that a student may take

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neuron_core.foundation.errors import FileError
 from neuron_core.learning import gates
 from neuron_core.learning.outcome import Outcome
 
@@ -79,6 +80,8 @@ def test_runs_that_do_not_say_why():
 def test_figures_have_to_be_numbers():
     assert gates.measures().judge(outcome(psnr=math.inf, ssim=1.0)) == ""
     assert gates.measures().judge(outcome(ssim=1.0, psnr=math.nan)) == "psnr is NaN."
+    assert gates.measures("ssim").judge(outcome(ssim=1.0)) == ""
+    assert gates.measures("ssim", "psnr").judge(outcome(ssim=1.0)) == "psnr was not measured."
 
 
 def write_curve(folder, name, curve):
@@ -119,6 +122,8 @@ def test_a_student_has_to_be_smaller(tmp_path):
         "The weights take 0.30 of the teacher's bytes; at most 0.25 is allowed."
     )
     assert gates.smaller(teacher, 0.3).judge(outcome(tmp_path)) == "The run has no weights."
+    with pytest.raises(FileError, match="Cannot read the weights .*missing"):
+        gates.smaller(tmp_path / "missing", 0.3).judge(run)
 
 
 def test_the_first_gate_that_is_not_passed_refuses():
