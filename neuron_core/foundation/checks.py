@@ -1,7 +1,7 @@
 """Checks of values beside their type: each makes a function that says what is wrong, or ""."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from neuron_core.foundation.strict_json import shown
@@ -28,15 +28,25 @@ def text(limit: int, *, required: bool = False, lines: bool = False) -> Check:
 
 
 def unprintable(value: object, lines: bool = True) -> str:
-    """What is wrong with the texts of any plain value, keys too; "" if nothing is."""
+    """What is wrong with the texts of any plain value, keys too, and where; "" if nothing is."""
     if isinstance(value, str):
         kept = value.replace("\n", "").replace("\t", "") if lines else value
         return f"holds control characters: {shown(value)}" if _CONTROL.search(kept) else ""
     if isinstance(value, Mapping):
-        parts = [*(unprintable(key, False) for key in value), *map(unprintable, value.values())]
-    else:
-        parts = list(map(unprintable, value)) if isinstance(value, list | tuple) else []
-    return next(filter(None, parts), "")
+        bad = next((key for key in value if unprintable(key, False)), None)
+        if bad is not None:
+            return f"has the key {shown(bad)}, which holds control characters"
+        return _first_of((f".{key}", item) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return _first_of((f"[{index}]", item) for index, item in enumerate(value))
+    return ""
+
+
+def _first_of(parts: Iterable[tuple[str, object]]) -> str:
+    for place, item in parts:
+        if complaint := unprintable(item):
+            return f"{place}{'' if complaint[0] in '.[' else ' '}{complaint}"
+    return ""
 
 
 def matching(pattern: str, form: str = "") -> Check:

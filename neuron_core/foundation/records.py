@@ -9,7 +9,8 @@ states what differs from the defaults in a class variable:
 Hints may be str, int, float, bool, None, object (any plain JSON), Path, enums, Literal, unions,
 fixed and endless tuples, Sequence, Mapping with texts as keys, and other such dataclasses.
 `Annotated[hint, check, ...]` adds checks: functions of the value that return "" or what is wrong
-with it, as in "is empty". The module `checks` makes the usual ones.
+with it, as in "is empty"; what begins with a dot or a bracket goes on with the place. The module
+`checks` makes the usual ones. `Annotated[SomeRecord, Rules(...)]` keeps a record by other rules there.
 """
 
 import math
@@ -76,13 +77,16 @@ def write_record(path: Path, record: object) -> None:
     write_json(path, to_plain(record))
 
 
-def to_plain(record: object) -> dict[str, object]:
-    """A record as plain JSON data, the inverse of `read_record`."""
+def to_plain(record: object, rules: Rules | None = None) -> dict[str, object]:
+    """A record as plain JSON data, the inverse of `read_record`; by default by the rules of its class.
+
+    What JSON cannot hold stays as it is, and is refused when it is written or read.
+    """
     assert is_dataclass(record) and not isinstance(record, type)
-    rules = rules_of(type(record))
+    rules = rules or rules_of(type(record))
     content: dict[str, object] = {rules.version: rules.newest} if rules.version else {}
     for entry in fields(record):
-        value = _plain(getattr(record, entry.name))
+        value = _plain(getattr(record, entry.name), _other_rules(type(record), entry.name))
         if entry.name == rules.rest:
             assert isinstance(value, dict)
             content = {**value, **content}
@@ -98,21 +102,29 @@ def rules_of(kind: type) -> Rules:
     return rules
 
 
-def _plain(value: object) -> object:
+def _plain(value: object, rules: Rules | None = None) -> object:
     if isinstance(value, Enum):
         return value.value
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
-        assert math.isfinite(value), "JSON has only finite numbers"
         return float(value)
     if isinstance(value, PurePath):
         return str(value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, Sequence):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return to_plain(value)
+    return to_plain(value, rules) if is_dataclass(value) else value
+
+
+@cache
+def _other_rules(kind: type, name: str) -> Rules | None:
+    """The rules by which a field keeps its record, if those are not its record's own."""
+    hint = get_type_hints(kind, include_extras=True)[name]
+    hints = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    metadata = (extra for one in hints if get_origin(one) is Annotated for extra in get_args(one)[1:])
+    return next((extra for extra in metadata if isinstance(extra, Rules)), None)
 
 
 # --- reading ---
@@ -124,8 +136,8 @@ class _Reader:
     def __init__(self, error: Refusal) -> None:
         self._error = error
 
-    def record(self, kind: type[T], content: object, where: str) -> T:
-        rules, known = rules_of(kind), _fields_of(cast(type, kind))
+    def record(self, kind: type[T], content: object, where: str, rules: Rules | None = None) -> T:
+        rules, known = rules or rules_of(kind), _fields_of(cast(type, kind))
         content = self._object(content, where)
         self._check_version(rules, content, where)
         values: dict[str, Any] = {}
@@ -201,12 +213,14 @@ class _Reader:
         return self._scalar(hint, content, where)
 
     def _checked(self, parts: tuple[Any, ...], content: object, where: str) -> Any:
-        hint, *checks = parts
-        value = self.value(hint, content, where)
-        for check in checks:
-            complaint = check(value)
+        hint, *metadata = parts
+        rules = next((extra for extra in metadata if isinstance(extra, Rules)), None)
+        value = self.record(hint, content, where, rules) if rules else self.value(hint, content, where)
+        for check in metadata:
+            complaint = "" if isinstance(check, Rules) else check(value)
             if complaint:
-                raise self._error(f"{where or 'The content'} {complaint}.")
+                apart = "" if complaint[0] in ".[" else " "
+                raise self._error(f"{where or 'The content'}{apart}{complaint}.")
         return value
 
     def _one_of(self, hints: tuple[Any, ...], content: object, where: str) -> Any:

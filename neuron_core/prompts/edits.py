@@ -32,6 +32,8 @@ class Edit:
     axis: go `amount` along an axis of the grammar ("wear", "dirt", "wetness"); negative goes back.
     """
 
+    RECORD: ClassVar[Rules] = Rules(complete=True)
+
     kind: EditKind
     text: str
     amount: float
@@ -51,17 +53,12 @@ class Edit:
 
     def to_json(self) -> dict[str, object]:
         """Plain data, the inverse of `from_json`."""
-        return {"kind": self.kind, "text": self.text, "amount": self.amount, "enabled": self.enabled}
+        return to_plain(self)
 
     @staticmethod
     def from_json(value: object) -> "Edit":
         """Raises PromptError unless it is exactly what `to_json` writes."""
-        if isinstance(value, Mapping) and set(value) == {"kind", "text", "amount", "enabled"}:
-            kind, text, amount, enabled = (value[name] for name in ("kind", "text", "amount", "enabled"))
-            numeric = isinstance(amount, int | float) and not isinstance(amount, bool)
-            if kind in KINDS and isinstance(text, str) and numeric and isinstance(enabled, bool):
-                return Edit(cast(EditKind, kind), text, float(amount), enabled)
-        raise PromptError(f"{value!r} is no edit of a look.", "The asset is damaged; bake it again.")
+        return read_record(Edit, value, "The edit of a look", partial(PromptError, hint=DAMAGED))
 
     def described(self) -> str:
         """For a person."""
@@ -76,7 +73,7 @@ def read_stack(details: Mapping[str, object]) -> Stack:
     """The edits that a look's details hold. Raises PromptError for damaged ones."""
     entries = details.get("edits", [])
     if not isinstance(entries, Sequence) or isinstance(entries, str) or len(entries) > MOST_EDITS:
-        raise PromptError("The edits of the look are no list.", "The asset is damaged; bake it again.")
+        raise PromptError("The edits of the look are no list.", DAMAGED)
     return tuple(Edit.from_json(entry) for entry in entries)
 
 

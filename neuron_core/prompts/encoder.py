@@ -1,13 +1,16 @@
 """What a prompt encoder is, which ones there are, and what a prompt may look like."""
 
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from functools import partial
+from typing import Annotated, Protocol, runtime_checkable
 
 import numpy as np
 
+from neuron_core.foundation.checks import matching, text
 from neuron_core.foundation.errors import NeuronError
+from neuron_core.foundation.records import read_record
 
 EMBEDDED = "embedded"  # the encoder in this package
 BLANK = "blank"  # all prompts are the same to it: the baseline of a field without prompts
@@ -31,24 +34,21 @@ class PromptError(NeuronError):
 class EncoderId:
     """Which encoder made a vector. Only vectors with equal ids can be compared."""
 
-    name: str  # "embedded/3" or "openclip:ViT-B-32/laion2b_s34b_b79k"
-    digest: str  # SHA-256 of weights and configuration, hex digits
+    name: Annotated[str, text(256, required=True)]  # "embedded/3", "openclip:ViT-B-32/laion2b_s34b_b79k"
+    digest: Annotated[str, matching("[0-9a-f]{64}", "a SHA-256")]  # of weights and configuration
 
     def __str__(self) -> str:
         return f"{self.name} ({self.digest[:12]})"
 
     def to_json(self) -> dict[str, str]:
-        """For a manifest; `from_json` reads it back."""
+        """Plain data; `from_json` reads it back."""
         return {"name": self.name, "digest": self.digest}
 
     @classmethod
     def from_json(cls, value: object) -> "EncoderId":
         """Raises PromptError unless `value` is exactly what `to_json` writes."""
-        if isinstance(value, Mapping) and set(value) == {"name", "digest"}:
-            name, digest = value["name"], value["digest"]
-            if isinstance(name, str) and isinstance(digest, str):
-                return cls(name, digest)
-        raise PromptError(f"{value!r} does not name an encoder.", 'It needs the texts "name" and "digest".')
+        hint = 'An encoder is named by the texts "name" and "digest".'
+        return read_record(cls, value, "encoder", partial(PromptError, hint=hint))
 
 
 @runtime_checkable
