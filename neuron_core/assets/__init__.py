@@ -5,7 +5,7 @@ Needs the standard library and numpy; safetensors is imported when tensors are r
 
 from neuron_core.assets.container import TensorInfo
 from neuron_core.assets.errors import AssetError
-from neuron_core.assets.manifest import ARCHITECTURES, Encoder, Look, Manifest, is_slug, slug_of
+from neuron_core.assets.manifest import ARCHITECTURES, Look, Manifest, is_slug, slug_of
 from neuron_core.assets.neuron_file import (
     FORMAT,
     Asset,
@@ -23,7 +23,6 @@ __all__ = [
     "FORMAT",
     "Asset",
     "AssetError",
-    "Encoder",
     "Header",
     "Look",
     "Manifest",

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from neuron_core.assets import strict_json
-from neuron_core.assets.errors import AssetError, shown
+from neuron_core.assets.errors import AssetError
+from neuron_core.foundation.strict_json import canonical, parse, shown
 
 MAX_HEADER_BYTES = 16 << 20
 MAX_TENSORS = 16_384
@@ -74,7 +74,7 @@ def read_container(file: Readable, file_size: int) -> tuple[dict[str, str], dict
         raise AssetError("it became shorter while it was read.")
     if not content.startswith(b"{"):
         raise AssetError("its header does not start with '{'; it is no safetensors file.")
-    entries = strict_json.parse(content, "its header")
+    entries = parse(content, "its header", AssetError)
     if not isinstance(entries, dict):  # cannot be, it starts with a brace
         raise AssetError("its header is not a JSON object.")
     return _read_entries(entries, _LENGTH_BYTES + length, file_size)
@@ -91,7 +91,7 @@ def encode_header(metadata: Mapping[str, str], tensors: Sequence[tuple[str, str,
         end = offset + _count(shape) * ITEM_SIZES[dtype]
         entries[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, end]}
         offset = end
-    text = strict_json.canonical(entries).encode()
+    text = canonical(entries).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(_LENGTH_BYTES, "little") + text
 

@@ -27,9 +27,3 @@ def blaming(path: Path) -> Iterator[None]:
         raise AssetError(f"{path}: {error.message}", error.hint) from error
     except OSError as error:
         raise FileError(f"Cannot read {path}: {error.strerror or error}.") from error
-
-
-def shown(value: object) -> str:
-    """A value from a file, short and without control characters, fit for a message."""
-    text = ascii(value) if isinstance(value, str) else repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

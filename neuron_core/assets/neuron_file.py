@@ -17,12 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from neuron_core.assets import container, packages, png, schema, strict_json
+from neuron_core.assets import container, packages, png, schema
 from neuron_core.assets.container import Readable, TensorInfo
-from neuron_core.assets.errors import AssetError, blaming, shown
+from neuron_core.assets.errors import AssetError, blaming
 from neuron_core.assets.manifest import Manifest
 from neuron_core.foundation.errors import FileError
 from neuron_core.foundation.files import replacing
+from neuron_core.foundation.strict_json import canonical, parse, shown
 
 FORMAT = 1
 MAX_ASSET_BYTES = 16 << 30
@@ -159,7 +160,7 @@ def _read_header(file: Readable, size: int) -> Header:
         if key not in (_FORMAT_KEY, _MANIFEST_KEY, _CHECKSUM_KEY):
             raise AssetError(f"its metadata has the unknown entry {shown(key)}.")
     text = metadata[_MANIFEST_KEY]
-    manifest = Manifest.from_json(strict_json.parse(text, "its manifest"))
+    manifest = Manifest.from_json(parse(text, "its manifest", AssetError))
     schema.check_layout(manifest, tensors)
     if hashlib.sha256(text.encode()).hexdigest() != metadata[_CHECKSUM_KEY]:
         raise AssetError("its manifest was changed after it was written: the checksum differs.")
@@ -229,11 +230,11 @@ def _completed(manifest: Manifest, arrays: Mapping[str, np.ndarray]) -> Manifest
     digest = digest_of(arrays)
     asset_id = manifest.asset_id or hashlib.sha256(f"{manifest.name}\0{digest}".encode()).hexdigest()[:32]
     filled = replace(manifest, asset_id=asset_id, digest=digest)
-    return Manifest.from_json(strict_json.plain(filled.to_json(), "manifest"))
+    return Manifest.from_json(filled.to_json())
 
 
 def _metadata(manifest: Manifest) -> dict[str, str]:
-    text = strict_json.canonical(manifest.to_json())
+    text = canonical(manifest.to_json())
     checksum = hashlib.sha256(text.encode()).hexdigest()
     return {_FORMAT_KEY: str(FORMAT), _MANIFEST_KEY: text, _CHECKSUM_KEY: checksum}
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from neuron_core.assets.container import ITEM_SIZES, TensorInfo
-from neuron_core.assets.errors import AssetError, shown
+from neuron_core.assets.errors import AssetError
 from neuron_core.assets.manifest import Manifest
 from neuron_core.assets.png import MAX_BYTES, check_png
+from neuron_core.foundation.strict_json import shown
 
 NUMPY_DTYPES: Mapping[str, np.dtype] = {
     "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "F64": np.dtype("<f8"),

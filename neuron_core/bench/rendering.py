@@ -256,7 +256,7 @@ def look_ms(inputs: Inputs) -> Figure:
     from neuron_core.prompts import load_encoder
 
     asset = read_asset(inputs.demo.asset)
-    encoder = load_encoder(asset.manifest.encoder.id if asset.manifest.encoder else "embedded")
+    encoder = load_encoder(asset.manifest.encoder.name if asset.manifest.encoder else "embedded")
     field = load_field(inputs.demo.asset)[0].to(torch.device(inputs.device))
     maker, renderer = LookMaker(field, inputs.baked.nvf), inputs.renderer()
     camera = inputs.camera(512, 512)

@@ -68,5 +68,5 @@ def subject_of_asset(path: Path, representation: str, device: str, weights: Path
         return entry.name in materials or slug_of(entry.name) in slugs
 
     moved = field.to(torch_device(device))
-    recorded = EncoderId(encoder.id, encoder.digest)
+    recorded = encoder
     return FieldSubject(moved, recorded, manifest.digest, representation, knows, weights)

@@ -1,7 +1,7 @@
 """Checks of values beside their type: each makes a function that says what is wrong, or ""."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from neuron_core.foundation.strict_json import shown
@@ -71,7 +71,7 @@ def within(low: int | float, high: int | float) -> Check:
 def length(low: int, high: int) -> Check:
     """Lists and objects of `low` to `high` entries."""
 
-    def check(value: Sequence[object]) -> str:
+    def check(value: Collection[object]) -> str:
         return "" if low <= len(value) <= high else f"has {len(value)} entries, not {low} to {high}"
 
     return check

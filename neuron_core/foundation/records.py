@@ -43,7 +43,8 @@ _WANTED: Mapping[object, str] = {
 class Rules:
     """What the type hints of a record do not say."""
 
-    keys: Mapping[str, str] = field(default_factory=dict)  # field -> its key in JSON, where they differ
+    keys: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Fields whose key in JSON has another name."""
     complete: bool = False  # fields that have a default may not be missing either
     unknown: Literal["refuse", "drop"] = "refuse"
     rest: str = ""  # the field, a mapping, that keeps unknown keys; nothing is unknown then

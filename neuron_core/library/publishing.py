@@ -195,7 +195,7 @@ def _fill(folder: Path, ready: _Checked, number: int) -> Version:
         preview=f"{place}{preview.removeprefix('.')}" if preview else "",
         representations=(*payloads, *BUILT_IN),
         attached=ready.sums,
-        encoder=manifest.encoder.id if manifest.encoder else "",
+        encoder=manifest.encoder.name if manifest.encoder else "",
         licence=manifest.licence,
         aabb=manifest.aabb,
     )

@@ -8,8 +8,10 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, cast, get_args
+from functools import partial
+from typing import ClassVar, Literal, get_args
 
+from neuron_core.foundation.records import Rules, read_record, to_plain
 from neuron_core.materials.grammar_tables import AXES, CONDITIONS
 from neuron_core.materials.words import CONDITIONS as CONDITION_WORDS
 from neuron_core.prompts.encoder import PromptError, check_prompt
@@ -18,6 +20,7 @@ EditKind = Literal["prompt", "mix", "axis"]
 KINDS: tuple[str, ...] = get_args(EditKind)
 _RANGES: dict[str, tuple[float, float]] = {"prompt": (0.0, 2.0), "mix": (0.0, 1.0), "axis": (-1.0, 1.0)}
 MOST_EDITS = 64
+DAMAGED = "The asset is damaged; bake it again."
 STEP = 1 / 3  # how far "more worn" goes along its axis
 _MORE = re.compile(r"(?P<much>much |a lot |a bit |a little |slightly )?(?P<sign>more|less) (?P<word>[a-z ]+)")
 _STRENGTH = {"much": 2.0, "a lot": 2.0, "a bit": 0.5, "a little": 0.5, "slightly": 0.5}

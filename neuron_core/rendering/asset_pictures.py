@@ -62,8 +62,8 @@ def _prompt_of(manifest: Manifest, wanted: str) -> str:
         if not manifest.looks:
             raise AssetError(f"{manifest.name} has no looks.", "Say which one to draw with --prompt TEXT.")
         return manifest.looks[0].prompt
-    slug = wanted.strip().lower().replace("-", "_")
-    return next((look.prompt for look in manifest.looks if look.slug == slug), wanted.strip())
+    look = manifest.find_look(wanted)
+    return look.prompt if look is not None else wanted.strip()
 
 
 def _outline(baked: Baked) -> np.ndarray:

@@ -179,9 +179,9 @@ class _AssetReader:
         look = wanted or slugs[0]
         if not prompt:
             return look, ""
-        for baked in manifest.looks:
-            if prompt.lower() == baked.prompt.strip().lower():
-                return baked.slug, ""
+        baked = manifest.look_of_prompt(prompt)
+        if baked is not None:
+            return baked.slug, ""
         check_prompt(prompt)
         if manifest.encoder is None:
             raise SceneError(

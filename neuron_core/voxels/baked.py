@@ -25,15 +25,14 @@ class Baked:
 
     def look_of(self, wanted: str) -> str:
         """The slug of the look with that slug or prompt. Raises AssetError with what there is."""
-        plain = wanted.strip().lower()
-        for look in self.manifest.looks:
-            if plain in (look.slug, look.slug.replace("_", "-"), look.prompt.lower()):
-                return look.slug
-        known = "; ".join(f"{look.slug} ({look.prompt})" for look in self.manifest.looks)
-        raise AssetError(
-            f"{self.path} has no look {wanted!r}.",
-            f"It has: {known}. Others are made with: neuron bake RUN OUT.neuron --prompt TEXT",
-        )
+        look = self.manifest.find_look(wanted)
+        if look is None:
+            raise AssetError(
+                f"{self.path} has no look {wanted!r}.",
+                f"It has: {self.manifest.listed_looks()}. Others are made with: "
+                "neuron bake RUN OUT.neuron --prompt TEXT",
+            )
+        return look.slug
 
 
 def read_baked(path: Path) -> Baked:

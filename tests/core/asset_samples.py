@@ -5,7 +5,8 @@ import zlib
 
 import numpy as np
 
-from neuron_core.assets import Encoder, Look, Manifest
+from neuron_core.assets import Look, Manifest
+from neuron_core.prompts import EncoderId
 
 MANIFEST = Manifest(
     name="Shader ball",
@@ -15,7 +16,7 @@ MANIFEST = Manifest(
         Look("copper_worn", "brushed copper, worn", {"seed": 3}),
         Look("cafe", "Milchkaffee, matt – «café»"),
     ),
-    encoder=Encoder("openclip:tiny/none", "ab" * 32),
+    encoder=EncoderId("openclip:tiny/none", "ab" * 32),
     settings={"field": {"levels": 4, "center": (0.0, 1.0, 0.0)}},
     provenance={"dataset": "shaderball", "seeds": [1, 2]},
     metrics={"test": {"psnr": 31.25}},

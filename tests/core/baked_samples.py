@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neuron_core.assets import Encoder, Look, Manifest, slug_of, write_asset
+from neuron_core.assets import Look, Manifest, slug_of, write_asset
 from neuron_core.cameras.camera import Camera, save_cameras
 from neuron_core.cameras.dome import fibonacci_dome
 from neuron_core.datasets import layout
@@ -72,7 +72,7 @@ def write_ball(path: Path, materials: Sequence[str] = MATERIALS, encoding: str =
             Look(slug_of(name), name.replace("-", " "), {"material": name, "supported": True})
             for name in materials
         ),
-        encoder=Encoder(encoder.id.name, encoder.id.digest),
+        encoder=encoder.id,
         settings={"field": field.spec.to_json()},
     )
     write_asset(path, manifest, {**to_tensors(nvf, codes), **stored.to_tensors(field)})

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from pxr import Gf, Sdf, Usd, UsdGeom
 
-from neuron_core.assets import Encoder, Look, Manifest, write_asset
+from neuron_core.assets import Look, Manifest, write_asset
 from neuron_core.library.publishing import Submission, publish
 from neuron_core.library.version import Version
+from neuron_core.prompts import EncoderId
 from neuron_core.usd import schema
 from neuron_core.voxels.nvf import (
     CHANNELS,
@@ -54,7 +55,7 @@ def write_ball(path: Path, name: str = "ball", version: int = 1, **changes: obje
         aabb=((-0.3, 0.0, -0.3), (0.3, 0.6, 0.3)),
         architecture={"nvf": "nvf-1"},
         looks=LOOKS,
-        encoder=Encoder("embedded/1", "ab" * 32),
+        encoder=EncoderId("embedded/1", "ab" * 32),
         version=version,
         licence="CC0-1.0",
     )

@@ -6,14 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuron_core.assets import ARCHITECTURES, AssetError, Encoder, Look, Manifest, is_slug, slug_of
+from neuron_core.assets import ARCHITECTURES, AssetError, Look, Manifest, is_slug, slug_of
+from neuron_core.foundation.records import to_plain
+from neuron_core.prompts import EncoderId
 
 MANIFEST = Manifest(
     name="ball",
     aabb=((0.0, 0.0, 0.0), (1.0, 2.0, 3.0)),
     architecture={"inr": "neuron-field-1"},
     looks=(Look("gold", "polished gold", {"seed": 1}),),
-    encoder=Encoder("embedded", "0" * 64),
+    encoder=EncoderId("embedded", "0" * 64),
     metrics={"psnr": 30.5, "views": [1, 2], "nested": {"a": None, "b": True}},
     asset_id="0" * 32,
     digest="f" * 64,
@@ -50,24 +52,27 @@ def test_every_field_is_needed_and_has_one_type(key: str) -> None:
         ({"up_axis": "Z"}, "up_axis is 'Z'; it can be Y"),
         ({"aabb": [[0, 0, 0], [1, 0, 1]]}, "aabb is empty"),
         ({"aabb": [[0, 0, 0], [1, 1, 1e9]]}, "aabb reaches 1000000000.0 m"),
-        ({"aabb": [[0, 0], [1, 1]]}, "aabb has the corner"),
-        ({"aabb": [[0, 0, 0], [1, 1, True]]}, "aabb has the corner"),
-        ({"aabb": [[0, 0, 0], [1, 1, 10**400]]}, "aabb"),
-        ({"architecture": {}}, "architecture is {}"),
+        ({"aabb": [[0, 0], [1, 1]]}, r"aabb\[0\] is a list of 2, not a list of 3"),
+        ({"aabb": [[0, 0, 0], [1, 1, True]]}, r"aabb\[1\]\[2\] is True, not a number"),
+        ({"aabb": [[0, 0, 0], [1, 1, 10**400]]}, r"aabb\[1\]\[2\] is a huge number"),
+        ({"architecture": {}}, "architecture has 0 entries"),
         ({"architecture": {"inr": "neuron-field-9"}}, "It knows neuron-field-1"),
-        ({"architecture": {"inr": ["neuron-field-1"]}}, "does not know"),
+        ({"architecture": {"inr": ["neuron-field-1"]}}, "architecture.inr is a list, not text"),
         ({"encoder": {"id": "", "digest": "0" * 64}}, "encoder.id is empty"),
         ({"encoder": {"id": "a", "digest": "xyz"}}, "encoder.digest is 'xyz'"),
         ({"digest": ""}, "digest is ''"),
         ({"id": "../../x"}, "id is '../../x'"),
         ({"metrics": {"a": float("nan")}}, "metrics.a is nan"),
         ({"metrics": {"a": [0, 1 << 80]}}, r"metrics.a\[1\] is .* beyond 64 bits"),
-        ({"provenance": {"a\x1b": 1}}, "a key of manifest.provenance holds control characters"),
+        (
+            {"provenance": {"a\x1b": 1}},
+            r"provenance has the key 'a.x1b', which holds control",
+        ),
         ({"provenance": {"a": ["\x07"]}}, r"provenance.a\[0\] holds control characters"),
-        ({"looks": {}}, "no list of at most"),
-        ({"looks": [MANIFEST.looks[0].to_json()] * 2}, "two looks named gold"),
+        ({"looks": {}}, "looks is an object, not a list"),
+        ({"looks": [to_plain(MANIFEST.looks[0])] * 2}, "two looks named gold"),
         ({"looks": [{"slug": "gold", "prompt": "x"}]}, r"looks\[0\] has no field details"),
-        ({"looks": ["gold"]}, r"looks\[0\] is a text, not an object"),
+        ({"looks": ["gold"]}, r"looks\[0\] is 'gold', not an object"),
     ],
 )
 def test_a_wrong_field_is_named(changes: dict[str, object], match: str) -> None:
@@ -95,6 +100,17 @@ def test_an_unknown_look_names_those_there_are() -> None:
     with pytest.raises(AssetError, match="no look 'silver'") as caught:
         MANIFEST.look("silver")
     assert "gold" in caught.value.hint
+
+
+def test_a_look_is_found_by_its_name_or_its_prompt() -> None:
+    looks = (Look("gold", "polished gold"), Look("worn_oak", "Oak, worn"), Look("gold_2", "gold"))
+    manifest = replace(MANIFEST, looks=looks)
+    for wanted in ("worn_oak", "worn-oak", " Oak, WORN "):
+        assert manifest.find_look(wanted) == looks[1]
+    assert manifest.find_look("gold") == looks[0]
+    assert manifest.look_of_prompt("Gold") == looks[2]
+    assert manifest.find_look("silver") is manifest.look_of_prompt("worn_oak") is None
+    assert manifest.listed_looks().startswith("gold (polished gold); worn_oak")
 
 
 def test_the_registry_is_closed() -> None:

@@ -369,7 +369,7 @@ DAMAGES: list[tuple[Callable[[bytes], bytes], str]] = [
     (metadata(format="9" * 5000), "not a version number"),
     (metadata(extra="x"), "unknown entry 'neuron.extra'"),
     (metadata(manifest="{"), "manifest is not valid JSON"),
-    (metadata(manifest="7"), "manifest is a number, not an object"),
+    (metadata(manifest="7"), "manifest is 7, not an object"),
     (metadata(manifest='{"id":1,"id":1}'), "'id' appears twice"),
     (metadata(manifest_sha256="00"), "changed after it was written"),
     (hostile(lambda header: header["__metadata__"].pop("neuron.manifest")), "no neuron.manifest"),

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuron_core.foundation.checks import length, matching, text, within
+from neuron_core.foundation.checks import length, matching, text, unprintable, within
 from neuron_core.foundation.errors import FileError, NeuronError
 from neuron_core.foundation.records import (
     Rules,
@@ -71,6 +71,14 @@ class Whole:
 
     name: str = ""
     number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A record that is kept by other rules than its own in one of two places."""
+
+    own: Open
+    other: Annotated[Asset, Rules(keys={"asset_id": "name"}, version="format", newest=5)] | None = None
 
 
 ASSET = Asset(
@@ -237,6 +245,23 @@ def test_unknown_keys_are_kept_where_a_record_says_so():
     record = read_record(Open, content, "", RecordError)
     assert record.more == {"colour": [1, 2], "deep": {"x": None}}
     assert to_plain(record) == content
+
+
+def test_a_record_can_be_kept_by_the_rules_of_where_it_is():
+    record = Elsewhere(Open("a"), ASSET)
+    content = to_plain(record)
+    assert isinstance(content["other"], dict)
+    assert content["other"]["name"] == "a" and content["other"]["format"] == 5
+    assert read_record(Elsewhere, content, "", RecordError) == record
+    assert read_record(Elsewhere, to_plain(Elsewhere(Open("a"))), "", RecordError).other is None
+    with pytest.raises(RecordError, match="^other has no field name"):
+        read_record(Elsewhere, {**content, "other": {**to_plain(ASSET), "format": 5}}, "", RecordError)
+
+
+def test_a_check_can_say_where_inside_a_value_it_fails():
+    with pytest.raises(RecordError, match=r"^free\.a\[1\]\.b holds control characters"):
+        hint = Annotated[object, unprintable]
+        read_value(hint, {"a": [1, {"b": "\x07"}]}, "free", RecordError)
 
 
 def test_a_newer_version_is_refused_before_its_other_fields():

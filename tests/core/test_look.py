@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from neuron_core.assets import AssetError, Encoder, Look, Manifest, read_asset, write_asset
+from neuron_core.assets import AssetError, Look, Manifest, read_asset, write_asset
 from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
 from neuron_core.foundation.progress import Silent
 from neuron_core.images.pictures import decode_image
@@ -16,7 +16,7 @@ from neuron_core.models.field.looks import LookMaker, distinct_places
 from neuron_core.models.field.model import Field
 from neuron_core.models.field.spec import ARCHITECTURE
 from neuron_core.models.field.voxelise import codes_of, voxelise
-from neuron_core.prompts import PromptError, load_encoder
+from neuron_core.prompts import EncoderId, PromptError, load_encoder
 from neuron_core.tasks.look.config import LookConfig
 from neuron_core.tasks.look.run import run
 from neuron_core.voxels.nvf import Nvf, encode_codes, from_tensors, sample_positions, to_tensors
@@ -63,7 +63,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         aabb=(tuple(low), tuple(high)),
         architecture={"inr": ARCHITECTURE, "nvf": "nvf-1"},
         looks=looks,
-        encoder=Encoder(encoder.id.name, encoder.id.digest),
+        encoder=encoder.id,
         settings={"field": field.spec.to_json(), "resolution": RESOLUTION},
     )
     tensors = {
@@ -297,7 +297,7 @@ def test_a_prompt_in_another_script_is_told_not_dropped(asset):
 
 def test_an_asset_of_another_encoder_is_refused_with_both_names(asset):
     found = read_asset(asset)
-    foreign = replace(found.manifest, encoder=Encoder("embedded/0", "0" * 64), digest="")
+    foreign = replace(found.manifest, encoder=EncoderId("embedded/0", "0" * 64), digest="")
     write_asset(asset, foreign, found.tensors)
     with pytest.raises(PromptError, match="embedded/0"):
         look(asset, prompt="silver")

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neuron_core.assets import Encoder, read_asset, write_asset
+from neuron_core.assets import read_asset, write_asset
 from neuron_core.cameras.camera import Camera, CameraError, load_cameras, look_at, rays, resized, save_cameras
 from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
 from neuron_core.foundation.progress import Silent
 from neuron_core.images.exr import read_exr
 from neuron_core.images.pictures import decode_image
 from neuron_core.models.field.prompted import look_maker
+from neuron_core.prompts import EncoderId
 from neuron_core.rendering import scenes
 from neuron_core.rendering.baked import Renderer
 from neuron_core.rendering.scenes import SceneRenderer, identity
@@ -352,7 +353,7 @@ def test_a_prompt_of_a_prim_is_asked_of_the_field_in_its_file(folder, tmp_path):
 
 def test_a_prompt_for_another_encoder_leaves_its_prim_out_and_draws_the_rest(folder):
     whole = read_asset(folder / "ball.neuron")
-    strange = replace(whole.manifest, encoder=Encoder(whole.manifest.encoder.id, "0" * 64), digest="")
+    strange = replace(whole.manifest, encoder=EncoderId(whole.manifest.encoder.name, "0" * 64), digest="")
     write_asset(folder / "strange.neuron", strange, whole.tensors)
     prompt = 'string neuron:prompt = "worn oak"'
     prims = asset_prim("broken", "./strange.neuron", extra=prompt), asset_prim("ball", "./ball.neuron")

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neuron_core.assets import Encoder, read_asset, write_asset
+from neuron_core.assets import read_asset, write_asset
 from neuron_core.cli import main
 from neuron_core.images.pictures import decode_image
+from neuron_core.prompts import EncoderId
 from tests.core.baked_samples import write_ball
 from tests.core.stage_samples import asset_prim, camera_prim, moved, write_stage
 
@@ -50,7 +51,7 @@ def home(tmp_path_factory):
     for place in (folder, library):
         write_ball(place / "ball.neuron")
     whole = read_asset(library / "ball.neuron")
-    strange = replace(whole.manifest, encoder=Encoder(whole.manifest.encoder.id, "0" * 64), digest="")
+    strange = replace(whole.manifest, encoder=EncoderId(whole.manifest.encoder.name, "0" * 64), digest="")
     write_asset(library / "strange.neuron", strange, whole.tensors)
     (library / "damaged.neuron").write_bytes((library / "ball.neuron").read_bytes()[:-1000])
     for kind, (prim, _, _) in BROKEN.items():

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from pxr import Gf, Sdf, Usd, UsdGeom, Vt
 
-from neuron_core.assets import AssetError, Encoder, read_header
+from neuron_core.assets import AssetError, read_header
 from neuron_core.library.publishing import Submission, publish
-from neuron_core.prompts import PromptError, load_encoder
+from neuron_core.prompts import EncoderId, PromptError, load_encoder
 from neuron_core.tasks.scene.encoders import check_encoder
 from neuron_core.usd import Problem, read_stage, schema, validators
 from neuron_core.usd.proxy import fog_of
@@ -154,9 +154,9 @@ def test_looks_that_the_file_lacks_are_found_where_they_are_offered(tmp_path):
 
 def test_encoders_are_checked_by_name_and_weights(tmp_path):
     known = load_encoder().id
-    write_ball(tmp_path / "known.neuron", "known", encoder=Encoder(known.name, known.digest))
-    write_ball(tmp_path / "changed.neuron", "changed", encoder=Encoder(known.name, "0" * 64))
-    write_ball(tmp_path / "strange.neuron", "strange", encoder=Encoder("word2vec", "0" * 64))
+    write_ball(tmp_path / "known.neuron", "known", encoder=known)
+    write_ball(tmp_path / "changed.neuron", "changed", encoder=EncoderId(known.name, "0" * 64))
+    write_ball(tmp_path / "strange.neuron", "strange", encoder=EncoderId("word2vec", "0" * 64))
     for name in ("known", "changed", "strange"):
         publish(Submission(tmp_path / f"{name}.neuron", tmp_path / "lib"))
     body = "".join(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from neuron_core.assets import ARCHITECTURES, Encoder, Look, Manifest, slug_of
+from neuron_core.assets import ARCHITECTURES, Look, Manifest, slug_of
 from neuron_core.cameras.camera import subpixels
 from neuron_core.cameras.dome import portrait
 from neuron_core.foundation.progress import Reporter
@@ -17,6 +17,7 @@ from neuron_core.models.field.display import encode_pixels
 from neuron_core.models.field.model import Field
 from neuron_core.models.field.spec import ARCHITECTURE
 from neuron_core.models.field.voxelise import codes_of, voxelise
+from neuron_core.prompts import EncoderId
 from neuron_core.rendering.baked import Renderer
 from neuron_core.voxels.nvf import LookCodes, Nvf, encode_codes, to_tensors
 from neuron_core.voxels.shading import shader_from_tensors
@@ -112,7 +113,7 @@ def describe(
         looks=tuple(
             Look(look.slug, look.prompt, _details(look, trained.get(look.trained))) for look in looks
         ),
-        encoder=Encoder(info.encoder["name"], info.encoder["digest"]),
+        encoder=EncoderId.from_json(info.encoder),
         settings={"field": info.field.to_json(), "resolution": resolution},
         provenance={
             "source": source,

@@ -20,10 +20,10 @@ def look_maker(weights: Path | None, report: Reporter) -> Callable[[Baked, str],
 
         from neuron_core.models.field.stored import load_field
         from neuron_core.models.field.voxelise import codes_of
-        from neuron_core.prompts import EncoderId, encode_recorded
+        from neuron_core.prompts import encode_recorded
 
         field, _, encoder = load_field(baked.path)
-        vectors = encode_recorded([prompt], EncoderId(encoder.id, encoder.digest), weights, report)
+        vectors = encode_recorded([prompt], encoder, weights, report)
         return encode_codes(codes_of(field, baked.nvf, torch.from_numpy(vectors))[0])
 
     return make

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from neuron_core.assets import AssetError, Encoder, Manifest, read_asset
+from neuron_core.assets import AssetError, Manifest, read_asset
 from neuron_core.models.field.model import Field
 from neuron_core.models.field.spec import ARCHITECTURE, FieldSpec
+from neuron_core.prompts import EncoderId
 
 
 def to_tensors(field: Field) -> dict[str, np.ndarray]:
@@ -24,7 +25,7 @@ def to_tensors(field: Field) -> dict[str, np.ndarray]:
     return tensors
 
 
-def load_field(path: Path) -> tuple[Field, Manifest, Encoder]:
+def load_field(path: Path) -> tuple[Field, Manifest, EncoderId]:
     """The field of an asset, and the encoder that its prompts must come from. Raises AssetError."""
     asset = read_asset(path)
     encoder = asset.manifest.encoder

@@ -11,7 +11,7 @@ from neuron_core.models.field.model import Field
 from neuron_core.models.field.ranges import ray_range
 from neuron_core.models.field.render import FieldRenderer
 from neuron_core.models.field.stored import load_field
-from neuron_core.prompts import EncoderId, encode_recorded
+from neuron_core.prompts import encode_recorded
 from neuron_core.rendering.tracing import Encoding, Surfaces
 
 
@@ -48,5 +48,4 @@ def stored_tracer(
 ) -> FieldTracer:
     """The field that is stored in an asset, under prompts. Raises AssetError or PromptError."""
     field, _, encoder = load_field(path)
-    recorded = EncoderId(encoder.id, encoder.digest)
-    return FieldTracer(field.to(device), encode_recorded(prompts, recorded, weights, report))
+    return FieldTracer(field.to(device), encode_recorded(prompts, encoder, weights, report))

@@ -19,7 +19,7 @@ def inspect_asset(path: Path) -> Findings:
         f" id {manifest.asset_id}",
         f"architecture: {listed([f'{group} {name}' for group, name in manifest.architecture.items()])}",
         _bake_line(asset),
-        f"prompt encoder: {manifest.encoder.id}" if manifest.encoder else "made without prompts",
+        f"prompt encoder: {manifest.encoder.name}" if manifest.encoder else "made without prompts",
         *_look_lines(manifest),
         f"figures: {figures(dict(manifest.metrics))}" if manifest.metrics else "",
         f"licence: {manifest.licence.splitlines()[0]}" if manifest.licence else "no licence stated",

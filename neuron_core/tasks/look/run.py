@@ -26,7 +26,6 @@ from neuron_core.foundation.files import write_bytes
 from neuron_core.foundation.progress import Reporter
 from neuron_core.images.pictures import encode_png, to_bytes
 from neuron_core.prompts import (
-    EncoderId,
     PromptEncoder,
     PromptError,
     check_prompt,
@@ -102,12 +101,10 @@ def wanted_look(config: LookConfig, manifest: Manifest) -> Wanted:
 
 def find_look(manifest: Manifest, wanted: str) -> Look:
     """The look with that slug or prompt. Raises AssetError with what there is."""
-    plain = wanted.strip().lower()
-    for look in manifest.looks:
-        if plain in (look.slug, look.slug.replace("_", "-"), look.prompt.lower()):
-            return look
-    known = "; ".join(f"{look.slug} ({look.prompt})" for look in manifest.looks)
-    raise AssetError(f"There is no look {wanted!r}.", f"There are: {known}.")
+    look = manifest.find_look(wanted)
+    if look is None:
+        raise AssetError(f"There is no look {wanted!r}.", f"There are: {manifest.listed_looks()}.")
+    return look
 
 
 def _new_look(config: LookConfig, manifest: Manifest) -> Wanted:
@@ -242,8 +239,7 @@ def _computed(
 def _encoder(config: LookConfig, manifest: Manifest) -> PromptEncoder:
     if "inr" not in manifest.architecture or manifest.encoder is None:
         raise AssetError(f"{config.asset} holds no field: it has only the looks that were baked.")
-    recorded = EncoderId(manifest.encoder.id, manifest.encoder.digest)
-    return load_recorded(recorded, config.encoder_weights)
+    return load_recorded(manifest.encoder, config.encoder_weights)
 
 
 # ---- what is written

@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from neuron_core.assets import Manifest
-from neuron_core.prompts import EncoderId, PromptEncoder, load_encoder, require_same
+from neuron_core.prompts import PromptEncoder, load_encoder, require_same
 
 
 @lru_cache(maxsize=8)
@@ -15,5 +15,4 @@ def encoder_named(name: str) -> PromptEncoder:
 def check_encoder(manifest: Manifest) -> None:
     """Raises PromptError where the encoder that an asset was trained with is not to be had."""
     if manifest.encoder is not None:
-        recorded = EncoderId(manifest.encoder.id, manifest.encoder.digest)
-        require_same(encoder_named(recorded.name).id, recorded)
+        require_same(encoder_named(manifest.encoder.name).id, manifest.encoder)

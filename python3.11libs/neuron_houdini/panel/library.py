@@ -8,8 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from neuron_core.assets import Manifest, header_of, read_preview
-from neuron_core.assets.strict_json import parse
 from neuron_core.foundation.errors import NeuronError
+from neuron_core.foundation.strict_json import parse
 from neuron_core.library.index import read_library
 from neuron_core.library.version import Version
 from neuron_core.usd.published import INDEX, LibraryError
@@ -64,7 +64,7 @@ def entries_of(library: Path) -> list[Entry]:
 
 def _from_index(library: Path, index: Path) -> list[Entry]:
     try:
-        content = parse(index.read_bytes(), str(index))
+        content = parse(index.read_bytes(), str(index), LibraryError)
         assert isinstance(content, dict)
         rows = [(asset["versions"], asset["latest"]) for _, asset in sorted(content["assets"].items())]
         return [
