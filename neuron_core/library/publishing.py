@@ -25,11 +25,11 @@ from pathlib import Path
 
 from pxr import UsdGeom
 
-from neuron_core.assets import Asset, Look, is_slug, read_asset, slug_of
+from neuron_core.assets import Asset, is_slug, read_asset, slug_of
 from neuron_core.foundation.errors import FileError
 from neuron_core.foundation.files import sha256_of, write_json
 from neuron_core.library.index import refresh, versions_of
-from neuron_core.library.version import RECORD, Version
+from neuron_core.library.version import RECORD, PublishedLook, Version
 from neuron_core.usd import asset_layers, proxy
 from neuron_core.usd.asset_layers import AssetLayer, Color
 from neuron_core.usd.published import LibraryError, label_of
@@ -189,7 +189,7 @@ def _fill(folder: Path, ready: _Checked, number: int) -> Version:
         digest=manifest.digest,
         asset_id=manifest.asset_id,
         sha256=sha256_of(folder / f"{name}.neuron"),
-        looks=tuple(Look(look.slug, look.prompt) for look in manifest.looks),
+        looks=tuple(PublishedLook(look.slug, look.prompt) for look in manifest.looks),
         layer=f"{place}/{name}.usd",
         file=f"{place}/{name}.neuron",
         preview=f"{place}{preview.removeprefix('.')}" if preview else "",
