@@ -8,7 +8,7 @@ import numpy as np
 from neuron_core.bench.figure import Figure, timed
 from neuron_core.bench.inputs import Inputs
 from neuron_core.foundation.clocks import Stopwatch
-from neuron_core.rendering.baked import Renderer
+from neuron_core.rendering.baked import BakedRenderer
 from neuron_core.splats.cloud import Splats
 from neuron_core.splats.drawing import SplatRenderer
 from neuron_core.splats.fitting import FitSettings, fit_splats
@@ -30,7 +30,7 @@ def splat_fit_s(inputs: Inputs) -> Figure:
     watch = Stopwatch()
     splats = fit_splats(baked, slug, settings, inputs.device)
     seconds, cpu = watch.seconds, watch.cpu_seconds
-    renderer = Renderer(baked.nvf, baked.shader, baked.looks[slug], inputs.device)
+    renderer = BakedRenderer(baked.nvf, baked.shader, baked.looks[slug], inputs.device)
     return Figure(
         "splat_fit_s",
         seconds,
@@ -42,7 +42,7 @@ def splat_fit_s(inputs: Inputs) -> Figure:
     )
 
 
-def _likeness(splats: Splats, renderer: Renderer, aabb: np.ndarray) -> float:
+def _likeness(splats: Splats, renderer: BakedRenderer, aabb: np.ndarray) -> float:
     """The mean PSNR in dB, one sample a pixel as viewers draw splats."""
     drawer, found = SplatRenderer(splats), []
     for camera in viewing_dome(aabb, VIEWS, SIDE, LOWEST, HIGHEST, SEED, margin=1.0):

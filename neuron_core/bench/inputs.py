@@ -14,7 +14,7 @@ from neuron_core.cameras.dome import fibonacci_dome
 from neuron_core.demo.config import DemoConfig
 from neuron_core.demo.run import run as run_demo
 from neuron_core.foundation.progress import Reporter
-from neuron_core.rendering.baked import FAST, Renderer
+from neuron_core.rendering.baked import FAST, BakedRenderer
 from neuron_core.voxels.baked import Baked, read_baked
 from neuron_core.voxels.nvf import Nvf, allocate, brick_coordinates, find_active, lattice, sample_positions
 
@@ -63,10 +63,10 @@ class Inputs:
         """The demo's asset, ready to be drawn."""
         return read_baked(self.demo.asset)
 
-    def renderer(self, slug: str | None = None, step: float = FAST, sharing: bool = False) -> Renderer:
+    def renderer(self, slug: str | None = None, step: float = FAST, sharing: bool = False) -> BakedRenderer:
         """Draws the first look, or another one."""
         baked = self.baked
-        return Renderer(
+        return BakedRenderer(
             baked.nvf,
             baked.shader,
             baked.looks[slug or baked.slugs()[0]],
@@ -102,7 +102,7 @@ class Inputs:
         )[1]
 
 
-def _covered(renderer: Renderer, camera: Camera) -> float:
+def _covered(renderer: BakedRenderer, camera: Camera) -> float:
     rgba: Any = renderer.render(camera).rgba
     alphas = (rgba if isinstance(rgba, np.ndarray) else rgba.numpy())[..., 3]
     return float((alphas > 0.5).mean())

@@ -18,7 +18,7 @@ from neuron_core.datasets.reader import open_dataset
 from neuron_core.foundation.colors import linear_to_srgb
 from neuron_core.groundtruth.mitsuba.variants import choose_variant
 from neuron_core.images.metrics import psnr
-from neuron_core.rendering.baked import FAST, FINE, Renderer
+from neuron_core.rendering.baked import FAST, FINE, BakedRenderer
 from neuron_core.voxels.nvf import encode_codes
 
 LEAST = 1.0  # seconds of frames at least
@@ -34,7 +34,7 @@ class Peer(Protocol):
         """The frame over white, linear, [H, W, 3]."""
 
 
-def frame_times(renderer: Renderer, camera: Camera, inputs: Inputs, least: float = LEAST) -> Times:
+def frame_times(renderer: BakedRenderer, camera: Camera, inputs: Inputs, least: float = LEAST) -> Times:
     """Of whole frames: rays made, marched and shaded, pixels in memory."""
 
     def frame() -> None:
@@ -109,7 +109,7 @@ def _mean_psnr(inputs: Inputs, step: float, sharing: bool) -> float:
     return float(np.mean(scores))
 
 
-def _over_white(renderer: Renderer, camera: Camera) -> np.ndarray:
+def _over_white(renderer: BakedRenderer, camera: Camera) -> np.ndarray:
     """sRGB over white, four rays a pixel."""
     rays_o, rays_d = subpixels(camera, 2)
     origins = np.ascontiguousarray(np.broadcast_to(rays_o, rays_d.shape).reshape(-1, 3), np.float32)
@@ -209,7 +209,7 @@ def nvf_vs_mitsuba(inputs: Inputs) -> Figure:
     return _against(name, "", inputs, make)
 
 
-def _frame_over_white(renderer: Renderer, camera: Camera) -> np.ndarray:
+def _frame_over_white(renderer: BakedRenderer, camera: Camera) -> np.ndarray:
     rgba: Any = renderer.render(camera).rgba
     linear = rgba if isinstance(rgba, np.ndarray) else rgba.numpy()
     over: np.ndarray = linear[..., :3] + 1.0 - linear[..., 3:]
@@ -287,7 +287,7 @@ def frame_scaling(inputs: Inputs) -> Figure:
     times, megabytes = [], []
     for resolution in sizes:
         nvf = analytic_ball(resolution)
-        renderer = Renderer(
+        renderer = BakedRenderer(
             nvf, shader, encode_codes(np.zeros((len(nvf.active), 8), np.float32)), inputs.device, step=FAST
         )
         camera = inputs.camera(512, 512)

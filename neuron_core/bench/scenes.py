@@ -9,7 +9,8 @@ import numpy as np
 from neuron_core.bench.figure import Figure, timed
 from neuron_core.cameras.camera import Camera, look_at
 from neuron_core.rendering.baked import FAST
-from neuron_core.rendering.composer import Composer, Dressed, Field, Instance
+from neuron_core.rendering.composer import Composer
+from neuron_core.rendering.shaded import DeviceField, Instance, ShadedAsset
 from neuron_core.voxels.baked import Baked
 
 SIDE = 512
@@ -22,12 +23,12 @@ def instances16_fps(baked: Baked, device: str = "cpu", runs: int = 15, sharing: 
     """16 instances of one asset on a grid, the camera above it; the slowest of its looks where they
     cover a quarter of the picture. The table also has nearer cameras."""
     rows: list[tuple[str, ...]] = [("look", "covered", "frames/s", "wall ms", "CPU ms")]
-    field = Field(baked.nvf, baked.shader, device)
+    field = DeviceField(baked.nvf, baked.shader, device)
     quarter = []
     for away in (QUARTER, HALF):
         for slug in baked.slugs():
             composer = Composer(device, FAST, sharing)
-            composer.place(_grid([Dressed(field, baked.looks[slug])], 4))
+            composer.place(_grid([ShadedAsset(field, baked.looks[slug])], 4))
             view = _above(4, away)
             covered = float((composer.render(view).ids >= 0).mean())
             times = timed(lambda composer=composer, view=view: composer.render(view), runs)  # type: ignore[misc]
@@ -50,12 +51,12 @@ def instances16_fps(baked: Baked, device: str = "cpu", runs: int = 15, sharing: 
 def instances1000_seconds(baked: Baked, device: str = "cpu", runs: int = 5) -> Figure:
     """1,000 instances of three assets that share nothing, over the whole depth of the picture."""
     slugs = baked.slugs()
-    dressed = [
-        Dressed(Field(baked.nvf, baked.shader, device), baked.looks[slugs[number % len(slugs)]])
+    shaded = [
+        ShadedAsset(DeviceField(baked.nvf, baked.shader, device), baked.looks[slugs[number % len(slugs)]])
         for number in range(3)
     ]
     composer = Composer(device)
-    composer.place(_grid(dressed, 32)[:1000])
+    composer.place(_grid(shaded, 32)[:1000])
     view = _above(32)
     covered = float((composer.render(view).ids >= 0).mean())
     times = timed(lambda: composer.render(view), runs, warm=1)
@@ -71,23 +72,23 @@ def instances1000_seconds(baked: Baked, device: str = "cpu", runs: int = 5) -> F
 
 def instances_memory(baked: Baked, device: str = "cpu") -> Figure:
     """How much 16 instances weigh compared with one."""
-    dressed = Dressed(Field(baked.nvf, baked.shader, device), baked.looks[baked.slugs()[0]])
+    shaded = ShadedAsset(DeviceField(baked.nvf, baked.shader, device), baked.looks[baked.slugs()[0]])
     composer = Composer(device)
-    composer.place([Instance(dressed, np.eye(4))])
+    composer.place([Instance(shaded, np.eye(4))])
     one = composer.nbytes()
-    composer.place(_grid([dressed], 4))
+    composer.place(_grid([shaded], 4))
     many = composer.nbytes()
     return Figure("instances16_memory", many / one, "times one", "at most 1.01", detail=f"{one / 1e6:.1f} MB")
 
 
 def offscreen_cost(baked: Baked, device: str = "cpu", runs: int = 7) -> Figure:
     """A frame of 16 instances with ever more of them behind the camera, compared with none there."""
-    dressed = Dressed(Field(baked.nvf, baked.shader, device), baked.looks[baked.slugs()[0]])
+    shaded = ShadedAsset(DeviceField(baked.nvf, baked.shader, device), baked.looks[baked.slugs()[0]])
     rows: list[tuple[str, ...]] = [("shown", "out of sight", "ms", "CPU ms")]
     first, last = 0.0, 0.0
     for hidden in (0, 100, 1000, 10000):
         composer = Composer(device)
-        composer.place([*_grid([dressed], 4), *_behind(dressed, hidden)])
+        composer.place([*_grid([shaded], 4), *_behind(shaded, hidden)])
         times = timed(lambda composer=composer: composer.render(_above(4)), runs)  # type: ignore[misc]
         last = times.cpu_median
         first = first or last
@@ -98,9 +99,9 @@ def offscreen_cost(baked: Baked, device: str = "cpu", runs: int = 7) -> Figure:
 
 def coverage_cost(baked: Baked, device: str = "cpu", runs: int = 7) -> Figure:
     """A frame of 16 instances from nearer and nearer: time for each covered pixel."""
-    dressed = Dressed(Field(baked.nvf, baked.shader, device), baked.looks[baked.slugs()[0]])
+    shaded = ShadedAsset(DeviceField(baked.nvf, baked.shader, device), baked.looks[baked.slugs()[0]])
     composer = Composer(device)
-    composer.place(_grid([dressed], 4))
+    composer.place(_grid([shaded], 4))
     rows: list[tuple[str, ...]] = [("covered", "ms", "CPU ms", "CPU ns a covered pixel")]
     costs = []
     for away in (4.0, 2.0, 1.0, 0.6):
@@ -116,13 +117,13 @@ def coverage_cost(baked: Baked, device: str = "cpu", runs: int = 7) -> Figure:
 def overlap_cost(baked: Baked, device: str = "cpu", runs: int = 7) -> Figure:
     """A frame of 16 places with ever more instances in each, which interpenetrate: how the time grows
     while hardly more pixels are covered."""
-    dressed = Dressed(Field(baked.nvf, baked.shader, device), baked.looks[baked.slugs()[0]])
+    shaded = ShadedAsset(DeviceField(baked.nvf, baked.shader, device), baked.looks[baked.slugs()[0]])
     view = _above(4)
     rows: list[tuple[str, ...]] = [("at each place", "covered", "ms", "CPU ms", "CPU ns a covered pixel")]
     costs = []
     for together in OVERLAPS:
         composer = Composer(device)
-        composer.place([other for one in _grid([dressed], 4) for other in _beside(one, together)])
+        composer.place([other for one in _grid([shaded], 4) for other in _beside(one, together)])
         covered = float((composer.render(view).ids >= 0).mean())
         times = timed(lambda composer=composer: composer.render(view), runs)  # type: ignore[misc]
         costs.append(times.cpu_median * 1e9 / max(covered * SIDE * SIDE, 1.0))
@@ -136,7 +137,7 @@ def overlap_cost(baked: Baked, device: str = "cpu", runs: int = 7) -> Figure:
 
 def _beside(one: Instance, count: int) -> list[Instance]:
     """So many instances, a little apart and turned around their upright axes."""
-    size = _extent(one.dressed)
+    size = _extent(one.asset)
     found = []
     for number in range(count):
         angle = 2.399963 * number
@@ -144,36 +145,36 @@ def _beside(one: Instance, count: int) -> list[Instance]:
         matrix = one.world_from_local.copy()
         matrix[:3, :3] = matrix[:3, :3] @ turn
         matrix[[0, 2], 3] += 0.05 * size * min(number, 1) * turn[[0, 2], 0]
-        found.append(Instance(one.dressed, matrix))
+        found.append(Instance(one.asset, matrix))
     return found
 
 
-def _grid(dressed: list[Dressed], side: int) -> list[Instance]:
+def _grid(shaded: list[ShadedAsset], side: int) -> list[Instance]:
     """Rows of instances on the ground around the origin, a little apart, of all looks in turn."""
-    size = _extent(dressed[0])
+    size = _extent(shaded[0])
     found = []
     for number in range(side * side):
         row, column = divmod(number, side)
         matrix = np.eye(4)
         matrix[0, 3] = 1.2 * size * (column - (side - 1) / 2)
         matrix[2, 3] = 1.2 * size * (row - (side - 1) / 2)
-        found.append(Instance(dressed[number % len(dressed)], matrix))
+        found.append(Instance(shaded[number % len(shaded)], matrix))
     return found
 
 
-def _behind(dressed: Dressed, count: int) -> list[Instance]:
+def _behind(shaded: ShadedAsset, count: int) -> list[Instance]:
     """Instances above and behind the camera of `_above`."""
-    size = _extent(dressed)
+    size = _extent(shaded)
     found = []
     for number in range(count):
         matrix = np.eye(4)
         matrix[:3, 3] = size * np.array([number % 32 - 16.0, 20.0 + number // 1024, 30.0 + number // 32 % 32])
-        found.append(Instance(dressed, matrix))
+        found.append(Instance(shaded, matrix))
     return found
 
 
-def _extent(dressed: Dressed) -> float:
-    low, high = dressed.field.box
+def _extent(shaded: ShadedAsset) -> float:
+    low, high = shaded.field.box
     return float((high - low).max())
 
 

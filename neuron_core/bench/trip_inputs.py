@@ -15,7 +15,7 @@ from neuron_core.bench.trips import Trips, measured
 from neuron_core.cameras.dome import turntable
 from neuron_core.groundtruth.config import DatasetConfig
 from neuron_core.models.field.config import TrainConfig
-from neuron_core.rendering.baked import Renderer
+from neuron_core.rendering.baked import BakedRenderer
 from neuron_core.tasks.bake.config import BakeConfig
 from neuron_core.tasks.bake.run import run as run_bake
 from neuron_core.tasks.dataset.run import run as run_dataset
@@ -81,7 +81,7 @@ def asset_of(folder: Path) -> Path:
 def baked_frame(folder: Path) -> Trips:
     """A frame of one asset in memory."""
     baked = read_baked(asset_of(folder))
-    renderer = Renderer(baked.nvf, baked.shader, baked.looks[baked.slugs()[0]])
+    renderer = BakedRenderer(baked.nvf, baked.shader, baked.looks[baked.slugs()[0]])
     camera = turntable(1, (0.0, 0.0, 0.0), 3.0, 15.0, width=PLATE, height=PLATE)[0]
     return measured(lambda: renderer.render(camera))
 

@@ -8,7 +8,7 @@ Distortion is OpenCV's (k1 k2 radial, p1 p2 tangential).
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +122,15 @@ def rays(
     return rays_o, rays_d
 
 
+def pinhole(camera: Camera) -> np.ndarray:
+    """What the rays of a lens without distortion follow from, [4, 3] float64 in the world: the eye, the
+    direction through the center of the first pixel, and what a pixel to the right and one down add to it."""
+    axes = camera.c2w[:3, :3].T
+    right, down = axes[0] / camera.fl_x, -axes[1] / camera.fl_y
+    first = -axes[2] + (0.5 - camera.cx) * right + (0.5 - camera.cy) * down
+    return np.stack([camera.position, first, right, down])
+
+
 def project(camera: Camera, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where world points [..., 3] appear: pixels_x, pixels_y and the depth along the view axis.
 
@@ -228,20 +237,15 @@ def _usable_up(back: np.ndarray, up: np.ndarray) -> np.ndarray:
 
 def resized(camera: Camera, width: int, height: int) -> Camera:
     """The same view on an image of another size; each axis is scaled by itself."""
-    scale_x, scale_y = width / camera.width, height / camera.height
-    return Camera(
-        camera.name,
-        width,
-        height,
-        camera.fl_x * scale_x,
-        camera.fl_y * scale_y,
-        camera.cx * scale_x,
-        camera.cy * scale_y,
-        camera.c2w,
-        camera.k1,
-        camera.k2,
-        camera.p1,
-        camera.p2,
+    x, y = width / camera.width, height / camera.height
+    return replace(
+        camera,
+        width=width,
+        height=height,
+        fl_x=camera.fl_x * x,
+        fl_y=camera.fl_y * y,
+        cx=camera.cx * x,
+        cy=camera.cy * y,
     )
 
 

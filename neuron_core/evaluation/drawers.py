@@ -15,8 +15,8 @@ from neuron_core.evaluation.mesh_drawer import MeshDrawer
 from neuron_core.foundation.colors import linear_to_srgb, srgb_to_linear
 from neuron_core.foundation.errors import FileError, NeuronError
 from neuron_core.foundation.progress import Reporter
-from neuron_core.rendering.baked import Renderer
-from neuron_core.rendering.tracing import SOLID, Encoding, Surfaces, Tracer, draw, trace_centers
+from neuron_core.rendering.baked import BakedRenderer
+from neuron_core.rendering.tracing import SOLID, Encoding, Hits, Tracer, draw, trace_centers
 from neuron_core.splats.cloud import Splats, quaternions_of
 from neuron_core.splats.drawing import SplatRenderer
 from neuron_core.splats.files import USD_ENDINGS, read_splats
@@ -134,7 +134,7 @@ class _VolumeTracer:
 
     def __init__(self, grids: list[VdbGrid]) -> None:
         nvf, codes = field_of_grids(grids)
-        self._renderer = Renderer(nvf, NO_SHADER, codes, reflections=False)
+        self._renderer = BakedRenderer(nvf, NO_SHADER, codes, reflections=False)
 
     def colors(self, rays_o: np.ndarray, rays_d: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Premultiplied linear colors [1, R, 3] and opacities [R]."""
@@ -142,7 +142,7 @@ class _VolumeTracer:
         linear = srgb_to_linear(np.clip(seen.codes[:, :3], 0.0, 1.0))
         return (linear * seen.alpha[:, None])[None].astype(np.float32), seen.alpha
 
-    def surfaces(self, rays_o: np.ndarray, rays_d: np.ndarray, width: int) -> Surfaces:
+    def surfaces(self, rays_o: np.ndarray, rays_d: np.ndarray, width: int) -> Hits:
         """What unit rays [R, 3] hit."""
         seen = self._renderer.surfaces(rays_o, rays_d, width)
-        return Surfaces(seen.alpha, seen.depth, seen.normal)
+        return Hits(seen.alpha, seen.depth, seen.normal)

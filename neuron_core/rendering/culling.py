@@ -194,6 +194,40 @@ def in_instances(pairs: Pairs, inverses: np.ndarray, vectors: np.ndarray) -> np.
     return np.asarray(np.einsum("nij,kj->nki", inverses[known, :3, :3], vectors)[which])
 
 
+def reaches(pairs: Pairs, inverses: np.ndarray, view: Any, pinhole: np.ndarray) -> np.ndarray:
+    """The least length [P] that time 1 has along the rays of a pair's tile, in its instance's space."""
+    local = in_instances(pairs, inverses, pinhole)
+    x = 8.0 * (pairs.tiles % view.tiles_x) + 3.5
+    y = 8.0 * (pairs.tiles // view.tiles_x) + 3.5
+    middle = np.linalg.norm(local[:, 1] + x[:, None] * local[:, 2] + y[:, None] * local[:, 3], axis=-1)
+    around = 4.0 * (np.linalg.norm(local[:, 2], axis=-1) + np.linalg.norm(local[:, 3], axis=-1))
+    return np.asarray(np.maximum(middle - around, 0.0))
+
+
+def mesh_times(distances: np.ndarray, view: Any, pinhole: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """The times [T] of the nearest and the farthest mesh in each tile, FAR without one.
+
+    `distances` [H * W] are along unit rays, FAR where a ray hits none.
+    """
+    times = distances.reshape(view.height, view.width)
+    if pinhole is not None:
+        x, y = np.arange(view.width)[:, None], np.arange(view.height)[:, None]
+        across, down = pinhole[1] + x * pinhole[2], y * pinhole[3]
+        squares = (across**2).sum(-1)[None] + (down**2).sum(-1)[:, None] + 2 * down @ across.T
+        times = np.where(times < FAR, times / np.sqrt(squares), FAR)
+    if view.tile_width_log2 != 3:
+        high, wide, tall = 0, -times.size % BEAM, 1
+        times = times.reshape(1, -1)
+    else:
+        high, wide, tall = -view.height % 8, -view.width % 8, 8
+    shape = (view.tiles_y, tall, view.tiles_x, BEAM // tall)
+    ends = []
+    for fill, extreme in ((FAR, np.min), (0.0, np.max)):
+        padded = np.pad(times, ((0, high), (0, wide)), constant_values=fill)
+        ends.append(extreme(padded.reshape(shape), axis=(1, 3)).ravel())
+    return ends[0], ends[1]
+
+
 def crossing(pairs: Pairs, touching: np.ndarray) -> np.ndarray:
     """Which pairs [P] share tile and time with another one whose box touches theirs.
 

@@ -9,12 +9,12 @@ from neuron_core.foundation.clocks import Stopwatch, clock_text
 from neuron_core.foundation.progress import Reporter
 from neuron_core.foundation.wording import counted
 from neuron_core.rendering.picture_folder import PictureFolder
-from neuron_core.rendering.tracing import Geometry, Pictures, Tracer, draw, trace_centers
+from neuron_core.rendering.tracing import Aovs, Pictures, Tracer, draw, trace_centers
 
 GEOMETRY = {"depth", "normal", "id"}  # AOVs that need more than colors and opacities
 DRAWN = 0.97  # of the progress; the rest is an animation
 
-Draw = Callable[[int], tuple[Pictures, Geometry | None]]  # the picture of the camera with that index
+Draw = Callable[[int], tuple[Pictures, Aovs | None]]  # the picture of the camera with that index
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def draw_missing(
 
 def pictures_of(
     tracer: Tracer, camera: Camera, samples: int, aovs: Sequence[str]
-) -> tuple[Pictures, Geometry | None]:
+) -> tuple[Pictures, Aovs | None]:
     """A picture, and the geometry if one of the AOVs needs it."""
     pictures = draw(tracer, camera, samples)
     return pictures, trace_centers(tracer, camera) if GEOMETRY & set(aovs) else None

@@ -1,7 +1,7 @@
 """Ordinary meshes among baked assets: opaque, of one color each, lit simply.
 
-What stands once is put into the world and joined with the rest that does, so that rays meet one tree; a
-mesh that stands more than once is kept once, in its own space.
+A mesh with one instance is put into the world and joined with the others of its kind, so that rays meet one
+tree; a mesh with several is kept once, in its own space.
 """
 
 from collections import Counter
@@ -111,8 +111,8 @@ class Meshes:
         """Of memory on the device, without the tree."""
         return self._solid.placed.nbytes
 
-    def met(self, given: Rays) -> Occluders:
-        """What rays meet: colors times (ambient + headlight * cosine)."""
+    def hits(self, given: Rays) -> Occluders:
+        """What rays hit: colors times (ambient + headlight * cosine)."""
         times, facing = (wp.zeros(given.count, dtype=wp.float32, device=self._device) for _ in range(2))
         normals: Any = wp.zeros(given.count, dtype=wp.vec3f, device=self._device)
         instances, faces = (wp.zeros(given.count, dtype=wp.int32, device=self._device) for _ in range(2))

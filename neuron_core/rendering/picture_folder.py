@@ -21,7 +21,7 @@ from neuron_core.foundation.progress import Reporter
 from neuron_core.images.exr import write_exr
 from neuron_core.images.pictures import decode_image, encode_png, straight, to_bytes
 from neuron_core.images.sheet import write_animation
-from neuron_core.rendering.tracing import Geometry, Pictures
+from neuron_core.rendering.tracing import Aovs, Pictures
 
 CAMERAS = "cameras.json"
 ANIMATION = "turntable"
@@ -75,7 +75,7 @@ class PictureFolder:
         """Whether everything of a frame is there."""
         return self.png(name).is_file() and (not self.aovs or self.exr(name).is_file())
 
-    def write(self, name: str, pictures: Pictures, geometry: Geometry | None, background: str) -> None:
+    def write(self, name: str, pictures: Pictures, geometry: Aovs | None, background: str) -> None:
         """Write one frame, the PNG last."""
         rgba = pictures.linear()[0]
         if self.aovs:
@@ -131,7 +131,7 @@ def _records_in(path: Path) -> Sequence[object]:
     return records if isinstance(records, list) else ()
 
 
-def _channels(rgba: np.ndarray, geometry: Geometry | None, aovs: tuple[str, ...]) -> dict[str, np.ndarray]:
+def _channels(rgba: np.ndarray, geometry: Aovs | None, aovs: tuple[str, ...]) -> dict[str, np.ndarray]:
     channels = {name: rgba[..., index] for index, name in enumerate("RGBA")}
     if geometry is not None and "depth" in aovs:
         channels["depth"] = geometry.depths

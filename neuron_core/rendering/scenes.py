@@ -1,7 +1,7 @@
 """Draw what a stage shows at a time: neural assets among ordinary meshes, from any camera.
 
 A file is read once however many instances there are, and kept for the next snapshot. An asset that
-cannot be drawn is told as a problem with the path of its prim, and the rest is drawn.
+cannot be drawn is reported as a problem with the path of its prim, and the rest is drawn.
 """
 
 import zlib
@@ -13,9 +13,10 @@ import numpy as np
 
 from neuron_core.cameras.camera import Camera, resized
 from neuron_core.foundation.errors import NeuronError
-from neuron_core.rendering.composer import Composed, Composer, Dressed, Field, Instance
+from neuron_core.rendering.composer import Composed, Composer
 from neuron_core.rendering.meshes import MeshInstance, triangles_kept
-from neuron_core.rendering.visibility import Neighbours, Occlusion
+from neuron_core.rendering.occlusion import Occlusion, OcclusionPass
+from neuron_core.rendering.shaded import DeviceField, Instance, ShadedAsset
 from neuron_core.usd.records import AssetNode, MeshNode, Problem, SceneSnapshot
 from neuron_core.voxels.baked import Baked, read_baked
 from neuron_core.voxels.nvf import LookCodes
@@ -35,7 +36,7 @@ class ScenePixels:
     """A picture of a scene, its first row on top."""
 
     rgba: np.ndarray  # [H, W, 4] float32, linear, premultiplied, filtered
-    depth: np.ndarray  # [H, W] float32, distance along the ray through the pixel's centre; 0 is nothing
+    depth: np.ndarray  # [H, W] float32, distance along the ray through the pixel's center; 0 is nothing
     normal: np.ndarray  # [H, W, 3] float32, world, unit or 0
     ids: np.ndarray  # [H, W] int32: `identity` of the prim that is seen, 0 is nothing
 
@@ -66,24 +67,24 @@ class SceneRenderer:
         self._reflections = reflections
         self._make_look = make_look
         self._composer = Composer(device, sharing=sharing)
-        self._neighbours: Neighbours | None = None
-        self._files: dict[Path, tuple[Baked, Field]] = {}
-        self._dressed: dict[tuple[Path, str, str], Dressed] = {}
+        self._occlusion: OcclusionPass | None = None
+        self._files: dict[Path, tuple[Baked, DeviceField]] = {}
+        self._shaded: dict[tuple[Path, str, str], ShadedAsset] = {}
         self.paths: tuple[str, ...] = ()
 
     def load(self, snapshot: SceneSnapshot, occlusion: Occlusion = NOTHING) -> tuple[Problem, ...]:
         """Draw this snapshot from now on. Returns its problems and those of reading its files.
 
-        `occlusion` is the light that things take from each other; only colors know of it.
+        `occlusion` is the light that things block for each other; it darkens colors alone.
         """
         problems = list(snapshot.problems)
-        told = {problem.path for problem in problems if problem.fatal}
+        left_out = {problem.path for problem in problems if problem.fatal}
         instances, paths = [], []
         for node in snapshot.assets:
-            if node.purpose not in DRAWN or node.file is None or node.path in told:
+            if node.purpose not in DRAWN or node.file is None or node.path in left_out:
                 continue
             try:
-                instances.append(Instance(self._dress(node, problems), _checked(node.world_from_asset)))
+                instances.append(Instance(self._asset_of(node, problems), _checked(node.world_from_asset)))
                 paths.append(node.path)
             except NeuronError as error:
                 problems.append(Problem(node.path, error.message, error.hint, error.kind))
@@ -91,7 +92,7 @@ class SceneRenderer:
         self.paths = (*paths, *(mesh.path for mesh in drawn))
         self._numbers = np.array([*(identity(path) for path in self.paths), 0], np.int32)
         self._composer.place(instances, meshes)
-        self._neighbours = Neighbours(instances, meshes, occlusion, self._device) if occlusion else None
+        self._occlusion = OcclusionPass(instances, meshes, occlusion, self._device) if occlusion else None
         self._instances = instances
         self._meshes = meshes
         return tuple(problems)
@@ -106,7 +107,7 @@ class SceneRenderer:
         """Points [N, 3] of the world between which everything that is drawn lies."""
         found = [np.zeros((0, 3))]
         for one in self._instances:
-            corners = np.stack(np.meshgrid(*one.dressed.field.box.T), axis=-1).reshape(-1, 3)
+            corners = np.stack(np.meshgrid(*one.asset.field.box.T), axis=-1).reshape(-1, 3)
             found.append(corners @ one.world_from_local[:3, :3].T + one.world_from_local[:3, 3])
         for mesh in self._meshes:
             found.append(mesh.corners())
@@ -119,11 +120,11 @@ class SceneRenderer:
     def render(self, camera: Camera, samples: int = 2, geometry: bool = True) -> ScenePixels:
         """A picture with `samples` x `samples` rays a pixel, averaged in linear.
 
-        Depth, normal and ids are those of one ray through the centre of each pixel; without
+        Depth, normal and ids are those of one ray through the center of each pixel; without
         `geometry` they are left empty if the colors take more rays.
         """
         shape = (camera.height, camera.width)
-        strips = self._strips(camera, samples, self._neighbours)
+        strips = self._strips(camera, samples, self._occlusion)
         rgba = np.concatenate([_averaged(part, samples) for part in strips])
         if samples > 1 and not geometry:
             nothing = np.zeros((*shape, 3), np.float32)
@@ -134,7 +135,7 @@ class SceneRenderer:
         )
         return ScenePixels(rgba, depth, normal, self._numbers[ids])
 
-    def _strips(self, camera: Camera, samples: int, neighbours: Neighbours | None = None) -> list[Composed]:
+    def _strips(self, camera: Camera, samples: int, occlusion: OcclusionPass | None = None) -> list[Composed]:
         """The picture `samples` times wider and higher, in strips of whole pixels."""
         rows = max(1, MOST_RAYS // (camera.width * samples * samples))
         found = []
@@ -142,14 +143,14 @@ class SceneRenderer:
             strip = _strip(camera, top, min(rows, camera.height - top))
             fine = resized(strip, strip.width * samples, strip.height * samples) if samples > 1 else strip
             picture = self._composer.render(fine)
-            found.append(picture if neighbours is None else neighbours.darkened(picture, fine))
+            found.append(picture if occlusion is None else occlusion.darkened(picture, fine))
         return found
 
-    def _dress(self, node: AssetNode, problems: list[Problem]) -> Dressed:
+    def _asset_of(self, node: AssetNode, problems: list[Problem]) -> ShadedAsset:
         assert node.file is not None
         if node.file not in self._files:
             baked = read_baked(node.file)
-            self._files[node.file] = (baked, Field(baked.nvf, baked.shader, self._device))
+            self._files[node.file] = (baked, DeviceField(baked.nvf, baked.shader, self._device))
         baked, field = self._files[node.file]
         slug = node.look or baked.slugs()[0]
         prompt = node.prompt
@@ -157,13 +158,13 @@ class SceneRenderer:
             problems.append(_not_made(node, slug))
             prompt = ""
         key = (node.file, slug, prompt)
-        if key not in self._dressed:
+        if key not in self._shaded:
             if prompt and self._make_look is not None:
                 look = self._make_look(baked, prompt)
             else:
                 look = baked.looks[baked.look_of(slug)]
-            self._dressed[key] = Dressed(field, look, self._reflections)
-        return self._dressed[key]
+            self._shaded[key] = ShadedAsset(field, look, self._reflections)
+        return self._shaded[key]
 
 
 def _affordable(
@@ -171,6 +172,8 @@ def _affordable(
 ) -> tuple[list[MeshNode], list[MeshInstance]]:
     """Those with an area, as long as they are not too many triangles, those of instances counted once."""
     found = [node for node in nodes if len(node.faces)]
+    if not found:
+        return [], []
     meshes = [MeshInstance(one.positions, one.faces, one.color, one.world_from_mesh) for one in found]
     fit = int((triangles_kept(meshes) <= MOST_TRIANGLES).sum())
     if fit < len(found):

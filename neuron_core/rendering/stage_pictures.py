@@ -13,10 +13,10 @@ from neuron_core.foundation.files import sha256_of
 from neuron_core.foundation.progress import Reporter
 from neuron_core.foundation.values import ValueNotationError, frames, size
 from neuron_core.foundation.wording import counted
-from neuron_core.rendering import shadows
+from neuron_core.rendering import occlusion
+from neuron_core.rendering.occlusion import StageSettings
 from neuron_core.rendering.scenes import ScenePixels, SceneRenderer, identity
-from neuron_core.rendering.shadows import Asked
-from neuron_core.rendering.tracing import Geometry, Pictures
+from neuron_core.rendering.tracing import Aovs, Pictures
 from neuron_core.rendering.views import DEFAULT_SIZE, Viewpoints, viewpoints
 from neuron_core.usd import SceneStage, read_stage
 from neuron_core.usd.records import Problem, SceneError
@@ -39,8 +39,8 @@ class Shot:
 class DrawnStage:
     """A stage that is drawn, with what went wrong so far; each problem is reported once."""
 
-    def __init__(self, path: Path, asked: Asked, make_look: MakeLook, report: Reporter) -> None:
-        shadows.check(asked)
+    def __init__(self, path: Path, asked: StageSettings, make_look: MakeLook, report: Reporter) -> None:
+        occlusion.check_lamp(asked)
         self.stage: SceneStage = read_stage(path, asked.library)
         self.renderer = SceneRenderer(warp_device(asked.device), make_look=make_look)
         self._asked = asked
@@ -53,7 +53,7 @@ class DrawnStage:
         if self._time == when:
             return
         snapshot = self.stage.snapshot(when)
-        problems = self.renderer.load(snapshot, shadows.occlusion_in(self._asked, snapshot))
+        problems = self.renderer.load(snapshot, occlusion.occlusion_of(self._asked, snapshot))
         self._time = when
         for problem in problems:
             if str(problem) not in self.problems:
@@ -71,13 +71,13 @@ class DrawnStage:
         self.load(shot.time)
         return self.renderer.render(shot.camera, samples, geometry)
 
-    def pictures(self, shot: Shot, samples: int, geometry: bool) -> tuple[Pictures, Geometry | None]:
+    def pictures(self, shot: Shot, samples: int, geometry: bool) -> tuple[Pictures, Aovs | None]:
         """The same as what a folder of pictures takes."""
         pixels = self.draw(shot, samples, geometry)
         pictures = Pictures(pixels.rgba[None, ..., :3], pixels.rgba[..., 3], "linear")
         if not geometry:
             return pictures, None
-        return pictures, Geometry(pixels.ids > 0, pixels.depth, pixels.normal, pixels.ids)
+        return pictures, Aovs(pixels.ids > 0, pixels.depth, pixels.normal, pixels.ids)
 
     def digests(self) -> list[str]:
         """Digests of the layers of the stage and of the assets that it shows, sorted."""
@@ -90,13 +90,13 @@ class DrawnStage:
         return {
             "ids": {path: identity(path) for path in self.renderer.paths},
             "problems": self.problems_json(),
-            "approximations": shadows.approximations(self._asked),
+            "approximations": occlusion.approximations(self._asked),
         }
 
     def remarks(self) -> str:
         """The same for a person, to follow what was drawn."""
         wrong = f", {counted(len(self.problems), 'problem')}" if self.problems else ""
-        approximate = shadows.approximations(self._asked)
+        approximate = occlusion.approximations(self._asked)
         return wrong + (f"; approximate: {', '.join(approximate)}" if approximate else "")
 
     def problems_json(self) -> list[dict[str, object]]:
@@ -111,7 +111,7 @@ class DrawnStage:
         listed: list[object] = [cameras.strip(), size_text]
         if shots.views is not None:
             listed = [to_json(camera) for camera in shots.views.cameras]
-        return {"scene": self.digests(), "cameras": listed, **shadows.description(self._asked)}
+        return {"scene": self.digests(), "cameras": listed, **occlusion.description(self._asked)}
 
 
 def refuse_asset_options(prompt: str, detail: str) -> None:

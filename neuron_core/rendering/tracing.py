@@ -11,7 +11,7 @@ import numpy as np
 
 from neuron_core.cameras.camera import Camera, rays
 from neuron_core.foundation.colors import linear_to_srgb, srgb_to_linear
-from neuron_core.rendering.baked import Renderer
+from neuron_core.rendering.baked import BakedRenderer
 from neuron_core.voxels.baked import Baked
 
 MOST_RAYS = 1 << 19  # at once
@@ -20,7 +20,7 @@ SOLID = 0.5  # opacity from which a pixel counts as part of the object
 Encoding = Literal["linear", "srgb"]
 
 
-class Surfaces(NamedTuple):
+class Hits(NamedTuple):
     """What rays hit, under any look."""
 
     alphas: np.ndarray  # [R]
@@ -37,7 +37,7 @@ class Tracer(Protocol):
     def colors(self, rays_o: np.ndarray, rays_d: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Premultiplied colors [L, R, 3] and opacities [R] of unit rays [R, 3], rows of `width`."""
 
-    def surfaces(self, rays_o: np.ndarray, rays_d: np.ndarray, width: int) -> Surfaces:
+    def surfaces(self, rays_o: np.ndarray, rays_d: np.ndarray, width: int) -> Hits:
         """What unit rays [R, 3] hit."""
 
 
@@ -47,7 +47,7 @@ class BakedTracer:
     def __init__(self, baked: Baked, slugs: Sequence[str], device: str = "cpu") -> None:
         self.encoding: Encoding = baked.shader.encoding
         self._looks = [baked.looks[slug] for slug in slugs]
-        self._renderer = Renderer(baked.nvf, baked.shader, self._looks[0], device)
+        self._renderer = BakedRenderer(baked.nvf, baked.shader, self._looks[0], device)
         self._shown = 0
 
     def colors(self, rays_o: np.ndarray, rays_d: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -60,10 +60,10 @@ class BakedTracer:
             rgbs[index], alphas = pixels.rgb, pixels.alpha
         return rgbs, alphas
 
-    def surfaces(self, rays_o: np.ndarray, rays_d: np.ndarray, width: int) -> Surfaces:
+    def surfaces(self, rays_o: np.ndarray, rays_d: np.ndarray, width: int) -> Hits:
         """What unit rays [R, 3] hit."""
         pixels = self._renderer.trace(rays_o, rays_d, width)
-        return Surfaces(pixels.alpha, pixels.depth, pixels.normal)
+        return Hits(pixels.alpha, pixels.depth, pixels.normal)
 
     def _show(self, index: int) -> None:
         if index != self._shown:
@@ -100,7 +100,7 @@ class Pictures:
 
 
 @dataclass(frozen=True, slots=True)
-class Geometry:
+class Aovs:
     """What one exact ray through each pixel centre hits; zero where the object is less than half opaque."""
 
     coverage: np.ndarray  # [H, W] bool
@@ -120,13 +120,13 @@ def draw(tracer: Tracer, camera: Camera, samples: int = 2) -> Pictures:
     return Pictures(np.concatenate(rgbs, axis=1), np.concatenate(alphas), tracer.encoding)
 
 
-def trace_centers(tracer: Tracer, camera: Camera) -> Geometry:
+def trace_centers(tracer: Tracer, camera: Camera) -> Aovs:
     """Depth, normal and coverage, never filtered."""
     found = [tracer.surfaces(*strip, camera.width) for strip in _strips(camera, 1)]
     alphas, depths, normals = (np.concatenate(parts) for parts in zip(*found, strict=True))
     coverage = alphas > SOLID
     shape = (camera.height, camera.width)
-    return Geometry(
+    return Aovs(
         coverage.reshape(shape),
         np.where(coverage, depths, 0.0).astype(np.float32).reshape(shape),
         np.where(coverage[:, None], normals, 0.0).astype(np.float32).reshape(*shape, 3),

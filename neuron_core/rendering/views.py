@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neuron_core.cameras.camera import Camera, CameraError, load_cameras, resized
+from neuron_core.cameras.camera import Camera, CameraError, load_cameras
 from neuron_core.cameras.dome import turntable
 from neuron_core.cameras.paths import CameraPath, Key
 from neuron_core.cameras.transforms import is_transforms, read_transforms
@@ -166,20 +166,14 @@ def _no_cameras(text: str) -> NeuronError:
 def fitted(camera: Camera, width: int, height: int) -> Camera:
     """The camera on an image of another size that shows at least what it showed; pixels keep their shape."""
     scale = min(width / camera.width, height / camera.height)
-    scaled = resized(camera, width, height)
-    return Camera(
-        camera.name,
-        width,
-        height,
-        camera.fl_x * scale,
-        camera.fl_y * scale,
-        width / 2 + (camera.cx - camera.width / 2) * scale,
-        height / 2 + (camera.cy - camera.height / 2) * scale,
-        scaled.c2w,
-        camera.k1,
-        camera.k2,
-        camera.p1,
-        camera.p2,
+    return replace(
+        camera,
+        width=width,
+        height=height,
+        fl_x=camera.fl_x * scale,
+        fl_y=camera.fl_y * scale,
+        cx=width / 2 + (camera.cx - camera.width / 2) * scale,
+        cy=height / 2 + (camera.cy - camera.height / 2) * scale,
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from neuron_core.foundation import interrupts
 from neuron_core.foundation.colors import linear_to_srgb, srgb_to_linear
-from neuron_core.rendering.baked import Renderer
+from neuron_core.rendering.baked import BakedRenderer
 from neuron_core.splats import harmonics
 from neuron_core.splats.cloud import Encoding, Splats, rotation_matrices
 
@@ -23,7 +23,7 @@ def encoded(linear: np.ndarray, encoding: Encoding) -> np.ndarray:
 
 def colored(
     splats: Splats,
-    renderer: Renderer,
+    renderer: BakedRenderer,
     voxel_size: float,
     encoding: Encoding,
     degree: int = 3,
@@ -50,7 +50,7 @@ def colored(
 
 
 def _looked_at(
-    part: Splats, renderer: Renderer, sphere: np.ndarray, distance: float, reach: float
+    part: Splats, renderer: BakedRenderer, sphere: np.ndarray, distance: float, reach: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Linear colors [N, D, 3] and how much each counts [N, D]; directions from behind count nothing, nor
     do those in which a ray from that distance meets nothing within `reach` of the splat."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from neuron_core.cameras.camera import Camera
 from neuron_core.foundation import interrupts
-from neuron_core.rendering.baked import Renderer
+from neuron_core.rendering.baked import BakedRenderer
 from neuron_core.splats.cloud import Encoding, SplatError, Splats
 from neuron_core.splats.coloring import colored
 from neuron_core.splats.placing import place, sunk, surface_points, viewing_dome
@@ -46,7 +46,7 @@ def fit_splats(
 
     Raises SplatError if the field shows nothing to place splats on.
     """
-    renderer = Renderer(baked.nvf, baked.shader, baked.looks[slug], device)
+    renderer = BakedRenderer(baked.nvf, baked.shader, baked.looks[slug], device)
     aabb, voxel = np.array(baked.manifest.aabb), baked.nvf.voxel_size
     tell(0.0, "place", "looking for the surface")
     points = surface_points(renderer, aabb, voxel, size=_side(settings.most_splats))
@@ -74,7 +74,7 @@ def _pixel(camera: Camera, aabb: np.ndarray) -> float:
 
 
 def _refined(
-    splats: Splats, renderer: Renderer, cameras: Sequence[Camera], settings: FitSettings, tell: Tell
+    splats: Splats, renderer: BakedRenderer, cameras: Sequence[Camera], settings: FitSettings, tell: Tell
 ) -> Splats:
     targets = []
     for index, camera in enumerate(cameras):

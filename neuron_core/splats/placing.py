@@ -11,7 +11,7 @@ from neuron_core.cameras.camera import Camera, pixel_centers, rays
 from neuron_core.cameras.dome import fibonacci_dome, field_of_view, framing_distance
 from neuron_core.foundation import interrupts
 from neuron_core.foundation.colors import linear_to_srgb
-from neuron_core.rendering.baked import Renderer
+from neuron_core.rendering.baked import BakedRenderer
 from neuron_core.splats.cloud import Splats, quaternions_of, rotation_matrices
 from neuron_core.splats.harmonics import CONSTANT
 
@@ -61,7 +61,7 @@ def viewing_dome(
 
 
 def surface_points(
-    renderer: Renderer, aabb: np.ndarray, voxel_size: float, cameras: int = 192, size: int = 160
+    renderer: BakedRenderer, aabb: np.ndarray, voxel_size: float, cameras: int = 192, size: int = 160
 ) -> SurfacePoints:
     """What rays from all around meet first."""
     found: list[tuple[np.ndarray, ...]] = []
@@ -82,7 +82,7 @@ def surface_points(
 
 
 def _confirmed(
-    renderer: Renderer, positions: np.ndarray, normals: np.ndarray, voxel_size: float
+    renderer: BakedRenderer, positions: np.ndarray, normals: np.ndarray, voxel_size: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where rays against the normals meet the surface, and whether that is where the points are.
 
@@ -108,7 +108,7 @@ def place(points: SurfacePoints, count: int) -> Splats:
     return _clustered(points, _cells(points, high, fine), high * np.where(fine, FINE, 1.0))
 
 
-def sunk(splats: Splats, renderer: Renderer, pixel: float) -> Splats:
+def sunk(splats: Splats, renderer: BakedRenderer, pixel: float) -> Splats:
     """The splats a little below the surface, where viewers widen them by about half a `pixel` (metres).
 
     What is widened would else stand out all around: many splats that are seen from the side add up to

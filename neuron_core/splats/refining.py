@@ -14,7 +14,7 @@ from neuron_core.cameras.camera import Camera, subpixels
 from neuron_core.foundation import interrupts
 from neuron_core.foundation.colors import linear_to_srgb, over_white
 from neuron_core.kernels.splats import raster as kernel
-from neuron_core.rendering.baked import Renderer
+from neuron_core.rendering.baked import BakedRenderer
 from neuron_core.splats.cloud import Encoding, Splats, from_shapes, normalised, rotation_matrices, to_shapes
 from neuron_core.splats.drawing import lens_of
 
@@ -50,7 +50,7 @@ class Target:
     alphas: np.ndarray  # [H, W]
 
 
-def target_of(renderer: Renderer, camera: Camera) -> Target:
+def target_of(renderer: BakedRenderer, camera: Camera) -> Target:
     """The field's own picture, four rays a pixel averaged in linear."""
     rays_o, rays_d = (_by_rows(array, camera) for array in subpixels(camera, SAMPLES))
     pixels = renderer.trace(rays_o, rays_d, camera.width * SAMPLES)

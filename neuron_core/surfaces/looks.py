@@ -12,7 +12,7 @@ from neuron_core.materials.library import load_materials
 from neuron_core.materials.openpbr import INPUTS
 from neuron_core.materials.procedural import evaluate
 from neuron_core.materials.record import Material, MaterialError
-from neuron_core.rendering.baked import Renderer
+from neuron_core.rendering.baked import BakedRenderer
 from neuron_core.volumes.volume import average_colors
 from neuron_core.voxels.baked import Baked
 
@@ -38,7 +38,7 @@ class Looker:
 
     def __init__(self, baked: Baked, slug: str, device: str = "cpu") -> None:
         self._baked = baked
-        self._renderer = Renderer(baked.nvf, baked.shader, baked.looks[slug], device, reflections=False)
+        self._renderer = BakedRenderer(baked.nvf, baked.shader, baked.looks[slug], device, reflections=False)
 
     def look(self, points: np.ndarray, normals: np.ndarray) -> Looked:
         """What is at `points` [N, 3], looked at against unit `normals` [N, 3]."""

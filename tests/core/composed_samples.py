@@ -4,7 +4,8 @@ import numpy as np
 
 from neuron_core.cameras.camera import Camera, look_at
 from neuron_core.kernels.training.hashgrid import HashGridSpec
-from neuron_core.rendering.composer import Composed, Composer, Dressed, Field, Instance
+from neuron_core.rendering.composer import Composed, Composer
+from neuron_core.rendering.shaded import DeviceField, Instance, ShadedAsset
 from neuron_core.voxels.nvf import LookCodes, Nvf, allocate, encode_codes, find_active, sample_positions
 from neuron_core.voxels.shading import Shader
 
@@ -74,9 +75,9 @@ def waves(nvf: Nvf, seed: int = 2, amount: float = 1.0) -> LookCodes:
     return encode_codes(found.astype(np.float32))
 
 
-def dressed(nvf: Nvf, seed: int = 2, mirror: float = -8.0) -> Dressed:
+def shaded(nvf: Nvf, seed: int = 2, mirror: float = -8.0) -> ShadedAsset:
     """A field with a look and the shader of a seed."""
-    return Dressed(Field(nvf, shader(seed, mirror)), waves(nvf, seed))
+    return ShadedAsset(DeviceField(nvf, shader(seed, mirror)), waves(nvf, seed))
 
 
 def camera(eye: tuple[float, float, float] = (0.9, 0.7, 1.9), side: int = 72) -> Camera:
@@ -84,7 +85,7 @@ def camera(eye: tuple[float, float, float] = (0.9, 0.7, 1.9), side: int = 72) ->
     return Camera("view", side, side, 1.6 * side, 1.6 * side, side / 2, side / 2, look_at(eye, (0, 0, 0)))
 
 
-def drawn(*instances: tuple[Dressed, np.ndarray], view: Camera | None = None) -> Composed:
+def drawn(*instances: tuple[ShadedAsset, np.ndarray], view: Camera | None = None) -> Composed:
     """What instances at their places look like."""
     composer = Composer()
     composer.place([Instance(one, np.asarray(matrix, np.float64)) for one, matrix in instances])

@@ -14,7 +14,7 @@ from neuron_core.models.field.model import Field, Structure
 from neuron_core.models.field.spec import FieldSpec
 from neuron_core.models.field.stored import field_from, to_tensors
 from neuron_core.models.field.voxelise import codes_of, voxelise
-from neuron_core.rendering.baked import Renderer
+from neuron_core.rendering.baked import BakedRenderer
 from neuron_core.voxels.nvf import VoxelError, encode_codes, sample_positions
 from tests.core.small_fields import small_field
 from tests.core.small_shaders import perfect_mirror, small_shader
@@ -53,7 +53,7 @@ def test_a_baked_ball_has_the_silhouette_and_depth_of_the_ball(ball):
     x, y = np.meshgrid(side, side)
     origins = center + np.stack([x, y, np.full_like(x, 2.0)], axis=-1).reshape(-1, 3)
     rays_d = np.broadcast_to(np.float32([0, 0, -1]), origins.shape).copy()
-    pixels = Renderer(nvf, small_shader(), codes).trace(origins, rays_d)
+    pixels = BakedRenderer(nvf, small_shader(), codes).trace(origins, rays_d)
     distance = np.hypot(x, y).reshape(-1)
     assert (pixels.alpha[distance < RADIUS - 0.2 * nvf.voxel_size] > 0.5).all()
     assert (pixels.alpha[distance > RADIUS + 0.3 * nvf.voxel_size] < 0.5).all()
@@ -90,12 +90,12 @@ def test_mirrors_show_what_a_reflected_ray_meets(ball):
     other_normal = (to_other + t * reflected) / 0.15
     shader = perfect_mirror()
     none = np.zeros((1, 8), np.float32)
-    seen = Renderer(nvf, shader, codes).trace(rays_o, rays_d)
+    seen = BakedRenderer(nvf, shader, codes).trace(rays_o, rays_d)
     reflection = shader.evaluate(none, other_normal[None], reflected[None])
     own = shader.evaluate(none, normal[None], rays_d)
     assert np.abs(reflection - own).max() > 0.05
     np.testing.assert_allclose(seen.rgb, reflection, atol=0.01)
-    without = Renderer(nvf, shader, codes, reflections=False).trace(rays_o, rays_d)
+    without = BakedRenderer(nvf, shader, codes, reflections=False).trace(rays_o, rays_d)
     np.testing.assert_allclose(without.rgb, own, atol=0.01)
 
 
@@ -214,7 +214,7 @@ def test_rays_from_inside_a_hollow_part_of_the_world_do_not_hang(ball):
     nvf = voxelise(ball, box(ball), 24)
     codes = encode_codes(np.zeros((len(nvf.active), 8), np.float32))
     pose = look_at((0.1, 0.0, -0.2), (0.1, 0.0, -1.0))
-    pixels = Renderer(nvf, small_shader(), codes).trace(
+    pixels = BakedRenderer(nvf, small_shader(), codes).trace(
         pose[None, :3, 3].astype(np.float32), -pose[None, :3, 2].astype(np.float32)
     )
     assert np.isfinite(pixels.rgb).all()

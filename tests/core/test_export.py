@@ -5,7 +5,7 @@ import pytest
 
 from neuron_core.foundation.errors import ConfigMismatchError, FileError, NeuronError
 from neuron_core.foundation.progress import Silent
-from neuron_core.rendering.baked import Renderer
+from neuron_core.rendering.baked import BakedRenderer
 from neuron_core.splats.drawing import SplatRenderer
 from neuron_core.splats.files import read_splats
 from neuron_core.splats.fitting import FitSettings, fit_splats
@@ -25,7 +25,7 @@ def asset(tmp_path_factory):
 
 def likeness(asset, splats) -> float:
     baked = read_baked(asset)
-    renderer = Renderer(baked.nvf, baked.shader, baked.looks[baked.slugs()[0]])
+    renderer = BakedRenderer(baked.nvf, baked.shader, baked.looks[baked.slugs()[0]])
     found = []
     for camera in viewing_dome(BOX, 2, 64, -10.0, 60.0, seed=11):
         target = target_of(renderer, camera)

@@ -14,7 +14,7 @@ import neuron_core.kernels
 from neuron_core.cameras.camera import Camera, look_at
 from neuron_core.kernels.baked import drawing, instances
 from neuron_core.kernels.training import hashgrid
-from neuron_core.rendering.baked import Renderer
+from neuron_core.rendering.baked import BakedRenderer
 from tests.core.small_shaders import small_shader
 from tests.core.test_rendering_baked import CENTER, ball, rays_of, smooth_codes
 
@@ -54,7 +54,7 @@ def test_a_module_compiles_for_cuda(name: str, tmp_path: Path) -> None:
 def test_pictures_are_the_same_on_cuda() -> None:
     nvf = ball(32)
     on_cpu, on_cuda = (
-        Renderer(nvf, small_shader(), smooth_codes(nvf), device) for device in ("cpu", "cuda:0")
+        BakedRenderer(nvf, small_shader(), smooth_codes(nvf), device) for device in ("cpu", "cuda:0")
     )
     pose = look_at((0.9, 0.7, 1.6), tuple(map(float, CENTER)))
     camera = Camera("c", 70, 50, 60.0, 60.0, 35.0, 25.0, pose)

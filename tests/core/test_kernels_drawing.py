@@ -7,7 +7,7 @@ import pytest
 
 from neuron_core.cameras.camera import Camera, look_at, pixel_centers, rays
 from neuron_core.kernels.baked.network import octahedron, pack
-from neuron_core.rendering.baked import FAST, Frame, Renderer
+from neuron_core.rendering.baked import FAST, BakedFrame, BakedRenderer
 from neuron_core.voxels.nvf import VoxelError
 from neuron_core.voxels.shading import Shader
 from tests.core.small_shaders import perfect_mirror, small_shader
@@ -19,14 +19,14 @@ def camera(width: int = 50, height: int = 36, eye: tuple[float, float, float] = 
     return Camera("c", width, height, 60.0, 58.0, width / 2 + 1.5, height / 2 - 0.5, pose)
 
 
-def copied(frame: Frame) -> Frame:
-    return Frame(frame.rgba.copy(), frame.depth.copy(), frame.normal.copy())
+def copied(frame: BakedFrame) -> BakedFrame:
+    return BakedFrame(frame.rgba.copy(), frame.depth.copy(), frame.normal.copy())
 
 
 @pytest.mark.parametrize("hidden", [16, 32, 11])
 def test_pixels_are_the_shader_of_what_rays_meet(hidden: int) -> None:
     nvf, shader = ball(32), small_shader(3, hidden)
-    renderer = Renderer(nvf, shader, smooth_codes(nvf))
+    renderer = BakedRenderer(nvf, shader, smooth_codes(nvf))
     rays_o, rays_d = rays_of(40)
     met, pixels = renderer.surfaces(rays_o, rays_d, 40), renderer.trace(rays_o, rays_d, 40)
     seen = met.alpha > 1e-3
@@ -42,8 +42,8 @@ def test_a_mirror_alone_in_the_world_shows_its_own_color() -> None:
     rays_of_picture = rays_of(32)
     mirror, dull = perfect_mirror(), perfect_mirror()
     dull.biases["mirror"][0] = -30.0
-    reflecting = Renderer(nvf, mirror, smooth_codes(nvf)).trace(*rays_of_picture)
-    plain = Renderer(nvf, dull, smooth_codes(nvf)).trace(*rays_of_picture)
+    reflecting = BakedRenderer(nvf, mirror, smooth_codes(nvf)).trace(*rays_of_picture)
+    plain = BakedRenderer(nvf, dull, smooth_codes(nvf)).trace(*rays_of_picture)
     solid = (plain.alpha > 0.99) & ((plain.normal * rays_of_picture[1]).sum(axis=-1) < -0.3)
     np.testing.assert_allclose(reflecting.rgb[solid], plain.rgb[solid], atol=2e-3)
 
@@ -51,7 +51,7 @@ def test_a_mirror_alone_in_the_world_shows_its_own_color() -> None:
 @pytest.mark.parametrize("size", [(50, 36), (8, 8), (3, 5), (1, 1), (65, 9)])
 def test_a_camera_sees_what_its_rays_do(size: tuple[int, int]) -> None:
     nvf = ball(32)
-    renderer = Renderer(nvf, small_shader(), smooth_codes(nvf))
+    renderer = BakedRenderer(nvf, small_shader(), smooth_codes(nvf))
     seen = camera(*size)
     frame = renderer.render(seen)
     rays_o, rays_d = (array.reshape(-1, 3) for array in rays(seen, *pixel_centers(seen)))
@@ -64,7 +64,7 @@ def test_a_camera_sees_what_its_rays_do(size: tuple[int, int]) -> None:
 
 def test_lens_distortion_is_followed_ray_by_ray() -> None:
     nvf = ball(16)
-    renderer = Renderer(nvf, small_shader(), smooth_codes(nvf))
+    renderer = BakedRenderer(nvf, small_shader(), smooth_codes(nvf))
     bent = replace(camera(), k1=0.1, p1=0.02)
     rays_o, rays_d = (array.reshape(-1, 3) for array in rays(bent, *pixel_centers(bent)))
     frame = copied(renderer.render(bent))
@@ -74,7 +74,7 @@ def test_lens_distortion_is_followed_ray_by_ray() -> None:
 
 def test_nothing_of_an_older_frame_stays() -> None:
     nvf = ball(32)
-    renderer = Renderer(nvf, small_shader(), smooth_codes(nvf))
+    renderer = BakedRenderer(nvf, small_shader(), smooth_codes(nvf))
     wanted = copied(renderer.render(camera(eye=(-1.2, 0.1, 1.9))))
     renderer.render(camera())
     renderer.render(camera(eye=(0.0, 0.0, 9.0)))
@@ -87,7 +87,7 @@ def test_nothing_of_an_older_frame_stays() -> None:
 
 def test_frames_of_a_size_share_their_arrays() -> None:
     nvf = ball(16)
-    renderer = Renderer(nvf, small_shader(), smooth_codes(nvf), step=FAST)
+    renderer = BakedRenderer(nvf, small_shader(), smooth_codes(nvf), step=FAST)
     first = renderer.render(camera()).rgba
     assert renderer.render(camera(eye=(0.0, 0.3, 2.0))).rgba is first
     assert renderer.render(camera(40, 40)).rgba.shape == (40, 40, 4)
@@ -95,7 +95,7 @@ def test_frames_of_a_size_share_their_arrays() -> None:
 
 def test_long_steps_and_short_ones_see_almost_the_same() -> None:
     nvf = ball(32)
-    fine, fast = (Renderer(nvf, small_shader(), smooth_codes(nvf), step=step) for step in (0.25, FAST))
+    fine, fast = (BakedRenderer(nvf, small_shader(), smooth_codes(nvf), step=step) for step in (0.25, FAST))
     one, other = fine.render(camera()), fast.render(camera())
     assert np.abs(one.rgba[..., 3] - other.rgba[..., 3]).mean() < 2e-3
     both = (one.rgba[..., 3] > 0.9) & (other.rgba[..., 3] > 0.9)
@@ -114,7 +114,7 @@ def test_the_map_of_directions_is_the_sphere_and_meets_at_its_border() -> None:
 def test_a_device_that_is_not_there_is_refused_and_not_replaced() -> None:
     nvf = ball(16)
     with pytest.raises(VoxelError, match="no device 'cuda:99'"):
-        Renderer(nvf, small_shader(), smooth_codes(nvf), "cuda:99")
+        BakedRenderer(nvf, small_shader(), smooth_codes(nvf), "cuda:99")
 
 
 def test_layers_that_do_not_fit_are_refused() -> None:
@@ -127,7 +127,7 @@ def test_any_reflected_direction_is_looked_up_right() -> None:
     """A field of a single flat wall would test one direction; a ball seen from all sides tests all."""
     nvf = ball(32)
     shader: Shader = small_shader(7)
-    renderer = Renderer(nvf, shader, smooth_codes(nvf))
+    renderer = BakedRenderer(nvf, shader, smooth_codes(nvf))
     for eye in ((1.8, 0.0, 0.0), (0.0, 1.8, 0.01), (0.01, -1.8, 0.0), (-1.0, -1.0, -1.0)):
         rays_o, rays_d = rays_of(24, eye)
         met, pixels = renderer.surfaces(rays_o, rays_d), renderer.trace(rays_o, rays_d)
@@ -138,7 +138,9 @@ def test_any_reflected_direction_is_looked_up_right() -> None:
 
 def test_shared_reflections_are_those_of_a_neighbor() -> None:
     nvf, mirror = ball(32), perfect_mirror()
-    own, shared = (Renderer(nvf, mirror, smooth_codes(nvf), sharing=sharing) for sharing in (False, True))
+    own, shared = (
+        BakedRenderer(nvf, mirror, smooth_codes(nvf), sharing=sharing) for sharing in (False, True)
+    )
     one, other = own.render(camera()), shared.render(camera())
     assert np.array_equal(one.rgba[..., 3], other.rgba[..., 3]) and np.array_equal(one.depth, other.depth)
     assert np.abs(one.rgba - other.rgba).max() < 0.3 and np.abs(one.rgba - other.rgba).mean() < 2e-3

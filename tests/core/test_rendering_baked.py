@@ -8,7 +8,7 @@ import pytest
 from neuron_core.kernels.baked import bricks
 from neuron_core.kernels.baked import marching as nvf_kernels
 from neuron_core.kernels.baked.bricks import distances_to
-from neuron_core.rendering.baked import Renderer
+from neuron_core.rendering.baked import BakedRenderer
 from neuron_core.voxels.nvf import (
     LookCodes,
     Nvf,
@@ -37,7 +37,7 @@ class Shown:
     normal: np.ndarray
 
 
-def shown(renderer: Renderer, rays_o: np.ndarray, rays_d: np.ndarray, width: int = 0) -> Shown:
+def shown(renderer: BakedRenderer, rays_o: np.ndarray, rays_d: np.ndarray, width: int = 0) -> Shown:
     met = renderer.surfaces(rays_o, rays_d, width)
     seen = met.alpha > 1e-3
     assert np.allclose(np.linalg.norm(met.normal[seen], axis=-1), 1, atol=1e-3)
@@ -95,7 +95,7 @@ def rays_of(side: int, eye: tuple[float, float, float] = (0.9, 0.7, 1.6), aim: f
 
 
 def rendered(nvf: Nvf, rays_o: np.ndarray, rays_d: np.ndarray, width: int = 0) -> Shown:
-    return shown(Renderer(nvf, small_shader(), smooth_codes(nvf)), rays_o, rays_d, width)
+    return shown(BakedRenderer(nvf, small_shader(), smooth_codes(nvf)), rays_o, rays_d, width)
 
 
 def exact_ball(rays_o: np.ndarray, rays_d: np.ndarray, voxel: float) -> tuple[np.ndarray, np.ndarray]:
@@ -171,7 +171,7 @@ def test_the_marcher_agrees_with_a_slow_and_finer_one() -> None:
     nvf = ball(32, per_voxel=2.0)
     codes = smooth_codes(nvf)
     rays_o, rays_d = rays_of(24)
-    pixels = shown(Renderer(nvf, small_shader(), codes), rays_o, rays_d)
+    pixels = shown(BakedRenderer(nvf, small_shader(), codes), rays_o, rays_d)
     for ray in range(7, len(rays_o), 41):
         alpha, depth, seen = slow_march(nvf, codes, rays_o[ray], rays_d[ray], 0.2)
         assert pixels.alpha[ray] == pytest.approx(alpha, abs=0.02)
@@ -264,7 +264,7 @@ def test_an_impossible_ray_does_not_disturb_its_neighbors() -> None:
 def test_neither_cutting_nor_skipping_changes_a_bit(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     nvf = ball(32)
     rays_o, rays_d = rays_of(50)
-    renderer = Renderer(nvf, small_shader(), smooth_codes(nvf))
+    renderer = BakedRenderer(nvf, small_shader(), smooth_codes(nvf))
     whole = shown(renderer, rays_o, rays_d, width)
     rays = range(0, len(rays_o), 13)
     alone = [shown(renderer, rays_o[ray : ray + 1], rays_d[ray : ray + 1]) for ray in rays]
@@ -298,7 +298,7 @@ def test_another_look_changes_colors_only() -> None:
     nvf = ball(32)
     rays = rays_of(32)
     first, second = smooth_codes(nvf), encode_codes(np.ones((len(nvf.active), 8), np.float32) * 0.25)
-    renderer = Renderer(nvf, small_shader(), first)
+    renderer = BakedRenderer(nvf, small_shader(), first)
     before = shown(renderer, *rays)
     renderer.set_look(second)
     after = shown(renderer, *rays)
@@ -314,12 +314,12 @@ def test_another_look_changes_colors_only() -> None:
 def test_codes_of_another_field_are_refused() -> None:
     nvf = ball(16)
     with pytest.raises(VoxelError, match="samples"):
-        Renderer(nvf, small_shader(), encode_codes(np.zeros((5, 8), np.float32)))
+        BakedRenderer(nvf, small_shader(), encode_codes(np.zeros((5, 8), np.float32)))
 
 
 def test_results_are_not_overwritten_by_the_next_frame() -> None:
     nvf = ball(16)
-    renderer = Renderer(nvf, small_shader(), smooth_codes(nvf))
+    renderer = BakedRenderer(nvf, small_shader(), smooth_codes(nvf))
     first = renderer.trace(*rays_of(16))
     kept = [first.rgb.copy(), first.alpha.copy(), first.depth.copy(), first.normal.copy()]
     renderer.trace(*rays_of(16, eye=(-1.5, 0.2, 0.1)))

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from neuron_core.cameras.camera import Camera, look_at, pixel_centers, rays
+from neuron_core.cameras.camera import Camera, look_at, pinhole, pixel_centers, rays
 from neuron_core.kernels.baked.rays import rays_of_arrays
-from neuron_core.rendering.composer import pinhole_of
 from neuron_core.rendering.culling import (
     Pairs,
     corners_of,
@@ -58,7 +57,7 @@ def test_no_box_that_a_ray_meets_is_left_out(seed, kind):
     near, far = met(boxes, matrices)
     scale = np.ones((CAMERA.height, CAMERA.width))
     if kind == "camera":
-        world = pinhole_of(CAMERA)
+        world = pinhole(CAMERA)
         shown = in_sight(corners, view, world)
         pairs = pairs_of_camera(corners[shown], view, world, everything)
         pairs = Pairs(pairs.tiles, shown[pairs.instances], pairs.starts, pairs.ends)
@@ -83,7 +82,7 @@ def test_boxes_out_of_sight_are_left_out():
     matrices = np.stack([placed((0, 0, 5.0)), placed((9.0, 0, 0)), placed((0.1, 0, 0))])
     view, _ = given()
     corners = corners_of(boxes, matrices)
-    world = pinhole_of(CAMERA)
+    world = pinhole(CAMERA)
     assert in_sight(corners, view, world).tolist() == [2]
     pairs = pairs_of_camera(corners, view, world, range(view.tiles_y))
     assert set(pairs.instances) == {2} and len(pairs) <= 9
@@ -92,7 +91,7 @@ def test_boxes_out_of_sight_are_left_out():
 def test_empty_boxes_show_nowhere():
     view, arrays = given()
     corners = corners_of(np.zeros((1, 2, 3)), np.eye(4)[None])
-    assert len(pairs_of_camera(corners, view, pinhole_of(CAMERA), range(view.tiles_y))) == 0
+    assert len(pairs_of_camera(corners, view, pinhole(CAMERA), range(view.tiles_y))) == 0
     assert len(pairs_of_rays(corners, view, arrays, range(view.tiles_y))) == 0
 
 

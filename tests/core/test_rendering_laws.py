@@ -9,18 +9,19 @@ from neuron_core.cameras.camera import Camera, pixel_centers, rays
 from neuron_core.foundation.colors import srgb_to_linear
 from neuron_core.kernels.baked import marching as kernels
 from neuron_core.rendering import composer
-from neuron_core.rendering.baked import Renderer
-from neuron_core.rendering.composer import Composer, Instance
+from neuron_core.rendering.baked import BakedRenderer
+from neuron_core.rendering.composer import Composer
 from neuron_core.rendering.culling import intersecting
 from neuron_core.rendering.meshes import AMBIENT, HEADLIGHT, MeshInstance
+from neuron_core.rendering.shaded import DeviceField, Instance, ShadedAsset
 from neuron_core.voxels.nvf import LookCodes, Nvf, find_active
 from tests.core.composed_samples import (
     BOX,
     camera,
     decibels,
     drawn,
-    dressed,
     placed,
+    shaded,
     shader,
     smoke,
     soft_ball,
@@ -40,12 +41,12 @@ PLACES = {
 
 @pytest.fixture(scope="module")
 def ball():
-    return dressed(solid_ball(), mirror=1.0)
+    return shaded(solid_ball(), mirror=1.0)
 
 
 @pytest.fixture(scope="module")
 def cloud():
-    return dressed(smoke(soft_ball()), seed=3)
+    return shaded(smoke(soft_ball()), seed=3)
 
 
 @pytest.mark.parametrize("side", [72, 75])
@@ -53,7 +54,7 @@ def cloud():
 def test_one_asset_at_identity_is_the_asset_alone(name, side, request):
     one = request.getfixturevalue(name)
     nvf, seed, mirror = (solid_ball(), 2, 1.0) if name == "ball" else (smoke(soft_ball()), 3, -8.0)
-    alone = Renderer(nvf, shader(seed, mirror), waves(nvf, seed)).render(camera(side=side))
+    alone = BakedRenderer(nvf, shader(seed, mirror), waves(nvf, seed)).render(camera(side=side))
     scene = drawn((one, np.eye(4)), view=camera(side=side))
     assert alone.rgba[..., 3].max() > 0.5
     np.testing.assert_allclose(scene.rgba, alone.rgba, atol=1e-5)
@@ -149,7 +150,7 @@ def test_two_halves_are_the_whole(axis):
     nvf = solid_ball()
     look = waves(nvf)
     parts = [half(nvf, look, axis, side) for side in (0, 1)]
-    whole = composer.Dressed(composer.Field(nvf, shader()), look)
+    whole = ShadedAsset(DeviceField(nvf, shader()), look)
     together = drawn(*((part, PLACES["turned"]) for part in parts))
     assert decibels(together.rgba, drawn((whole, PLACES["turned"])).rgba) >= 45
 
@@ -161,12 +162,12 @@ def test_two_halves_of_smoke_of_one_color_are_the_whole(axis):
     nvf.normals[:] = np.array([0.0, 0.6, 0.8])
     look = waves(nvf, amount=0.0)
     parts = [half(nvf, look, axis, side) for side in (0, 1)]
-    whole = composer.Dressed(composer.Field(nvf, shader()), look)
+    whole = ShadedAsset(DeviceField(nvf, shader()), look)
     together = drawn(*((part, PLACES["turned"]) for part in parts))
     assert decibels(together.rgba, drawn((whole, PLACES["turned"])).rgba) >= 45
 
 
-def half(nvf: Nvf, look: LookCodes, axis: int, side: int) -> composer.Dressed:
+def half(nvf: Nvf, look: LookCodes, axis: int, side: int) -> ShadedAsset:
     """The bricks on one side of the middle, with the codes of the whole."""
     middle = nvf.top.shape[axis] // 2
     kept = np.moveaxis(nvf.top.copy(), axis, 0)
@@ -183,13 +184,13 @@ def half(nvf: Nvf, look: LookCodes, axis: int, side: int) -> composer.Dressed:
     pool[nvf.active] = look.codes
     codes = pool.reshape(-1, 729, 8)[bricks].reshape(-1, 8)[active]
     part = Nvf(nvf.aabb, nvf.voxel_size, renumbered, density, normals, active)
-    return composer.Dressed(composer.Field(part, shader()), LookCodes(codes, look.low, look.high))
+    return ShadedAsset(DeviceField(part, shader()), LookCodes(codes, look.low, look.high))
 
 
 def test_two_copies_of_half_the_density_are_one():
     nvf = smoke(soft_ball())
     thin = Nvf(nvf.aabb, nvf.voxel_size, nvf.top, nvf.density / 2, nvf.normals, nvf.active)
-    one, two = dressed(nvf), dressed(thin)
+    one, two = shaded(nvf), shaded(thin)
     both = drawn((two, PLACES["turned"]), (two, PLACES["turned"]))
     assert decibels(both.rgba, drawn((one, PLACES["turned"])).rgba) >= 60
 
@@ -200,7 +201,7 @@ def test_any_number_of_copies_of_a_share_of_the_density_are_the_whole(count):
     nvf.normals[:] = np.array([0.0, 0.6, 0.8])  # of one color: what each copy shows is shaded once
     thin = Nvf(nvf.aabb, nvf.voxel_size, nvf.top, nvf.density / count, nvf.normals, nvf.active)
     one, whole = (
-        composer.Dressed(composer.Field(field, shader()), waves(field, amount=0.0)) for field in (thin, nvf)
+        ShadedAsset(DeviceField(field, shader()), waves(field, amount=0.0)) for field in (thin, nvf)
     )
     many, once = drawn(*[(one, np.eye(4))] * count), drawn((whole, np.eye(4)))
     assert decibels(many.rgba[..., 3], once.rgba[..., 3]) >= 60
@@ -210,7 +211,7 @@ def test_any_number_of_copies_of_a_share_of_the_density_are_the_whole(count):
 
 @pytest.mark.parametrize("count", [65, 150])
 def test_any_number_of_veils_one_after_another_let_through_the_product(count):
-    veil = dressed(smoke(lambda places: np.full(places.shape[:-1], 30.0 / count), 16))
+    veil = shaded(smoke(lambda places: np.full(places.shape[:-1], 30.0 / count), 16))
     view = camera((0.0, 0.0, 400.0), side=16)
     view = replace(view, fl_x=view.fl_x * 250, fl_y=view.fl_y * 250)
     places = [placed((0.0, 0.0, 1.5 * number)) for number in range(-count // 2, count - count // 2)]
@@ -267,7 +268,7 @@ def test_interpenetrating_fields_are_what_a_brute_force_march_of_both_sees():
     places = [placed((-0.1, 0, 0), turn=0.3), placed((0.12, 0.05, 0.05), (1.2, 0.9, 1.0), turn=-0.9)]
     view = camera(side=28)
     scene = drawn(
-        (dressed(smoke(one, 48), seed=2), places[0]), (dressed(smoke(two, 48), seed=5), places[1]), view=view
+        (shaded(smoke(one, 48), seed=2), places[0]), (shaded(smoke(two, 48), seed=5), places[1]), view=view
     )
     truth = brute_force([(one, places[0], 2), (two, places[1], 5)], view)
     assert truth[..., 3].max() > 0.8 and truth[..., :3].max() > 0.2
@@ -309,7 +310,7 @@ def wall(z: float, color: tuple[float, float, float] = (0.5, 0.25, 0.125)) -> Me
     return MeshInstance(np.array(corners), np.array([[0, 1, 2], [0, 2, 3]], np.int32), color, np.eye(4))
 
 
-def with_wall(one: composer.Dressed, z: float) -> composer.Composed:
+def with_wall(one: ShadedAsset, z: float) -> composer.Composed:
     composer = Composer()
     composer.place([Instance(one, np.eye(4))], [wall(z)])
     return composer.render(camera())
@@ -371,7 +372,7 @@ def test_boxes_intersect_as_their_points_say():
 def test_looks_of_photographs_are_decoded_before_they_are_composed():
     nvf = solid_ball()
     linear, encoded = (
-        composer.Dressed(composer.Field(nvf, replace(shader(), encoding=encoding)), waves(nvf))
+        ShadedAsset(DeviceField(nvf, replace(shader(), encoding=encoding)), waves(nvf))
         for encoding in ("linear", "srgb")
     )
     plain, decoded = drawn((linear, np.eye(4))), drawn((encoded, np.eye(4)))

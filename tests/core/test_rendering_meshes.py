@@ -7,12 +7,13 @@ import pytest
 
 from neuron_core.cameras.camera import Camera, look_at
 from neuron_core.rendering import scenes
-from neuron_core.rendering.composer import Composed, Composer, Instance
+from neuron_core.rendering.composer import Composed, Composer
 from neuron_core.rendering.meshes import FLATTEST, MeshInstance, kept_once
+from neuron_core.rendering.occlusion import Occlusion, OcclusionPass
 from neuron_core.rendering.scenes import SceneRenderer, identity
-from neuron_core.rendering.visibility import Neighbours, Occlusion
+from neuron_core.rendering.shaded import Instance
 from neuron_core.usd import read_stage
-from tests.core.composed_samples import dressed, placed, smoke, soft_ball
+from tests.core.composed_samples import placed, shaded, smoke, soft_ball
 
 FACES = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]], np.int32)
 TETRAHEDRON = np.array([[-0.3, -0.2, -0.2], [0.3, -0.2, -0.2], [0.0, -0.2, 0.4], [0.0, 0.5, 0.0]])
@@ -61,7 +62,7 @@ def test_an_instance_looks_as_a_copy_in_its_place_does(name):
 
 
 def test_instances_stand_among_meshes_that_stand_alone_and_among_assets():
-    cloud = (Instance(dressed(smoke(soft_ball(), 16)), np.eye(4)),)
+    cloud = (Instance(shaded(smoke(soft_ball(), 16)), np.eye(4)),)
     alone = [replace(one, color=(0.9, 0.1, 0.1)) for one in copies(standing(placed((0.1, 0.3, 0.2))))]
     meshes = [*standing(PLACES["turned"]), *alone, *standing(PLACES["sheared"])]
     shared, apart = drawn(meshes, cloud), drawn(copies(meshes), cloud)
@@ -102,7 +103,9 @@ def test_shadows_of_instances_are_those_of_copies():
     meshes = [*standing(PLACES["turned"], PLACES["stretched"]), ground]
     wanted = Occlusion(ambient=True, contact=True, reach=1.0)
     plain = drawn(meshes)
-    shared, apart = (Neighbours([], one, wanted).darkened(plain, view()) for one in (meshes, copies(meshes)))
+    shared, apart = (
+        OcclusionPass([], one, wanted).darkened(plain, view()) for one in (meshes, copies(meshes))
+    )
     lost = (plain.rgba - apart.rgba)[..., 0]
     assert lost.max() > 0.2
     assert np.abs(shared.rgba - apart.rgba).mean() < 1e-3 * lost.max()

@@ -18,7 +18,7 @@ from neuron_core.images.pictures import decode_image
 from neuron_core.models.field.prompted import look_maker
 from neuron_core.prompts import EncoderId
 from neuron_core.rendering import scenes
-from neuron_core.rendering.baked import Renderer
+from neuron_core.rendering.baked import BakedRenderer
 from neuron_core.rendering.scenes import SceneRenderer, identity
 from neuron_core.rendering.tracing import BakedTracer, draw
 from neuron_core.tasks.anchor.config import AnchorConfig
@@ -62,7 +62,7 @@ def test_one_asset_in_a_stage_is_the_asset_alone(folder):
     assert renderer.load(stage.snapshot()) == ()
     pixels = renderer.render(view(), samples=2)
     baked = read_baked(folder / "ball.neuron")
-    alone = Renderer(baked.nvf, baked.shader, baked.looks[baked.slugs()[0]])
+    alone = BakedRenderer(baked.nvf, baked.shader, baked.looks[baked.slugs()[0]])
     fine = alone.render(resized(view(), 80, 80)).rgba.reshape(40, 2, 40, 2, 4).mean(axis=(1, 3))
     np.testing.assert_allclose(pixels.rgba, fine, atol=1e-5)
     # The same pixels by rays that the host makes, which are rounded differently.

@@ -7,6 +7,7 @@ is a ray's place in the order of tiles, 64 to a tile; slots beyond the border of
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import warp as wp
 
 from neuron_core.kernels.arrays import view as as_warp
@@ -26,6 +27,12 @@ class Pinhole:
     first: Triple  # direction through the centre of the upper left pixel
     right: Triple  # what one pixel to the right adds to it
     down: Triple
+
+    @staticmethod
+    def of(width: int, height: int, rows: np.ndarray) -> "Pinhole":
+        """From `rows` [4, 3]: the eye, and the directions in their order."""
+        eye, first, right, down = ((float(x), float(y), float(z)) for x, y, z in rows)
+        return Pinhole(width, height, eye, first, right, down)
 
 
 @wp.struct

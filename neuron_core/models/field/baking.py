@@ -18,7 +18,7 @@ from neuron_core.models.field.model import Field
 from neuron_core.models.field.spec import ARCHITECTURE
 from neuron_core.models.field.voxelise import codes_of, voxelise
 from neuron_core.prompts import EncoderId
-from neuron_core.rendering.baked import Renderer
+from neuron_core.rendering.baked import BakedRenderer
 from neuron_core.voxels.nvf import LookCodes, Nvf, encode_codes, to_tensors
 from neuron_core.voxels.shading import shader_from_tensors
 
@@ -87,7 +87,7 @@ def draw_preview(nvf: Nvf, codes: LookCodes, tensors: Tensors, field: Field) -> 
         np.ascontiguousarray(np.broadcast_to(rays, (PREVIEW_SIDE, PREVIEW_SIDE, 4, 3)).reshape(-1, 3))
         for rays in subpixels(camera, 2)
     )
-    pixels = Renderer(nvf, shader, codes).trace(rays_o, rays_d)
+    pixels = BakedRenderer(nvf, shader, codes).trace(rays_o, rays_d)
     shape = (PREVIEW_SIDE, PREVIEW_SIDE, 4)
     rgb, alpha = pixels.rgb.reshape(*shape, 3).mean(axis=2), pixels.alpha.reshape(shape).mean(axis=2)
     return encode_png(to_bytes(encode_pixels(rgb, alpha, field.spec.encoding)))

@@ -12,7 +12,7 @@ from neuron_core.models.field.ranges import ray_range
 from neuron_core.models.field.render import FieldRenderer
 from neuron_core.models.field.stored import load_field
 from neuron_core.prompts import encode_recorded
-from neuron_core.rendering.tracing import Encoding, Surfaces
+from neuron_core.rendering.tracing import Encoding, Hits
 
 
 class FieldTracer:
@@ -33,11 +33,11 @@ class FieldTracer:
         pixels = self._renderer.render(origins, directions, self._prompts, self._blend)
         return pixels.rgbs.cpu().numpy(), pixels.opacities.cpu().numpy()
 
-    def surfaces(self, rays_o: np.ndarray, rays_d: np.ndarray, width: int) -> Surfaces:
+    def surfaces(self, rays_o: np.ndarray, rays_d: np.ndarray, width: int) -> Hits:
         """What unit rays [R, 3] hit."""
         pixels = self._renderer.render(self._moved(rays_o), self._moved(rays_d), self._prompts[:1])
         values = (pixels.opacities, pixels.depths, pixels.normals)
-        return Surfaces(*(value.cpu().numpy() for value in values))
+        return Hits(*(value.cpu().numpy() for value in values))
 
     def _moved(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)

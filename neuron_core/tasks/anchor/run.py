@@ -4,7 +4,7 @@ from pathlib import Path
 
 from neuron_core.foundation.progress import Reporter
 from neuron_core.models.field.prompted import look_maker
-from neuron_core.rendering import shadows
+from neuron_core.rendering import occlusion
 from neuron_core.rendering.anchor_folder import INDEX, AnchorFolder
 from neuron_core.rendering.anchors import anchors_of, draw_missing
 from neuron_core.rendering.stage_pictures import DrawnStage, require_camera
@@ -17,7 +17,7 @@ def run(config: AnchorConfig, report: Reporter) -> dict[str, object]:
     stage = DrawnStage(Path(config.scene), config, look_maker(config.encoder_weights, report), report)
     prim = require_camera(stage.stage, config.camera)
     anchors = anchors_of(stage.stage, prim, config.frames, config.size, config.samples)
-    description = {**anchors.description(stage, config.size), **shadows.description(config)}
+    description = {**anchors.description(stage, config.size), **occlusion.description(config)}
     folder = AnchorFolder(Path(config.out), description, anchors.names)
     with folder.claim(config.overwrite) as claim:
         records, written = draw_missing(stage, anchors, folder, report)
@@ -30,6 +30,6 @@ def run(config: AnchorConfig, report: Reporter) -> dict[str, object]:
         "rendered": written,
         "skipped": len(names) - written,
         "problems": stage.problems_json(),
-        "approximations": shadows.approximations(config),
+        "approximations": occlusion.approximations(config),
         "summary": f"{folder.path}: {len(names)} anchors of {prim}, {written} written.",
     }

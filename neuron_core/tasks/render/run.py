@@ -10,7 +10,7 @@ from neuron_core.foundation.progress import Reporter
 from neuron_core.rendering.asset_pictures import Subject, read_subject, refuse_stage_options
 from neuron_core.rendering.frames import GEOMETRY, draw_missing, pictures_of
 from neuron_core.rendering.picture_folder import PictureFolder
-from neuron_core.rendering.tracing import BakedTracer, Geometry, Pictures, Tracer
+from neuron_core.rendering.tracing import Aovs, BakedTracer, Pictures, Tracer
 from neuron_core.rendering.views import viewpoints
 from neuron_core.tasks.render.config import RenderConfig
 
@@ -39,7 +39,7 @@ def _run_asset(config: RenderConfig, report: Reporter) -> dict[str, object]:
     folder = _folder(config, {**drawn, "cameras": cameras}, views.cameras)
     tracer = cache(lambda: _tracer(config, subject, report))  # made when a frame is missing
 
-    def draw(index: int) -> tuple[Pictures, Geometry | None]:
+    def draw(index: int) -> tuple[Pictures, Aovs | None]:
         return pictures_of(tracer(), chosen[index], config.samples, folder.aovs)
 
     with folder.claim(config.overwrite):
@@ -68,7 +68,7 @@ def _run_stage(config: RenderConfig, report: Reporter) -> dict[str, object]:
     cameras = [shot.camera for shot in shots.chosen]
     geometry = bool(GEOMETRY & set(folder.aovs))
 
-    def draw(index: int) -> tuple[Pictures, Geometry | None]:
+    def draw(index: int) -> tuple[Pictures, Aovs | None]:
         return stage.pictures(shots.chosen[index], config.samples, geometry)
 
     with folder.claim(config.overwrite):

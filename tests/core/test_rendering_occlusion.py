@@ -10,13 +10,14 @@ from neuron_core.cameras.camera import Camera, look_at
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.progress import Silent
 from neuron_core.images.pictures import decode_image
-from neuron_core.rendering.composer import Composer, Instance
+from neuron_core.rendering.composer import Composer
 from neuron_core.rendering.meshes import MeshInstance
-from neuron_core.rendering.visibility import KEY, Neighbours, Occlusion
+from neuron_core.rendering.occlusion import KEY, Occlusion, OcclusionPass
+from neuron_core.rendering.shaded import Instance
 from neuron_core.tasks.render.config import RenderConfig
 from neuron_core.tasks.render.run import run
 from tests.core.baked_samples import write_ball
-from tests.core.composed_samples import dressed, placed, smoke, soft_ball, solid_ball
+from tests.core.composed_samples import placed, shaded, smoke, soft_ball, solid_ball
 from tests.core.stage_samples import SQUARE, asset_prim, camera_prim, moved, write_stage
 
 BOTH = Occlusion(ambient=True, contact=True, lamp=(0.0, 1.0, 0.0), reach=2.0)
@@ -40,7 +41,7 @@ def shares(instances: list[Instance], meshes: list[MeshInstance], wanted: Occlus
     composer = Composer()
     composer.place(instances, meshes)
     plain = composer.render(view)
-    dark = Neighbours(instances, meshes, wanted).darkened(plain, view)
+    dark = OcclusionPass(instances, meshes, wanted).darkened(plain, view)
     assert np.array_equal(dark.rgba[..., 3], plain.rgba[..., 3])
     for name in ("depth", "normal", "ids"):
         assert np.array_equal(getattr(dark, name), getattr(plain, name))
@@ -49,7 +50,7 @@ def shares(instances: list[Instance], meshes: list[MeshInstance], wanted: Occlus
 
 
 def test_what_stands_alone_keeps_all_its_light():
-    ball = [Instance(dressed(solid_ball()), placed(turn=0.7))]
+    ball = [Instance(shaded(solid_ball()), placed(turn=0.7))]
     for instances, meshes in ((ball, []), ([], [floor(0.0)])):
         left, plain = shares(instances, meshes, BOTH, above())
         assert (plain.ids >= 0).any()
@@ -60,7 +61,7 @@ def test_a_floor_loses_the_light_that_a_ball_above_it_covers():
     """A sphere of the radius r at the height h covers (r / h) squared of the light of a hemisphere that
     comes by the cosine to the point below its middle."""
     height = 1.5
-    ball = dressed(solid_ball(48))
+    ball = shaded(solid_ball(48))
     matrix = placed((0.0, height, 0.0), (1.0, 1.15, 0.85))  # round
     scene, ground = [Instance(ball, matrix)], [floor(0.0)]
     view = above(0.5, 32, 0.1)  # below the ball
@@ -75,7 +76,7 @@ def test_a_floor_loses_the_light_that_a_ball_above_it_covers():
 
 
 def test_a_lamp_throws_the_shadow_of_what_stands_between():
-    cloud = dressed(smoke(lambda places: np.full(places.shape[:-1], 2.0), 16))
+    cloud = shaded(smoke(lambda places: np.full(places.shape[:-1], 2.0), 16))
     scene, ground = [Instance(cloud, placed((0.0, 1.0, 0.0)))], [floor(0.0)]
     wanted = Occlusion(contact=True, lamp=(0.0, 3.0, 0.0), reach=3.0)
     view = above(0.3, 5, 0.1)  # below the cloud, a cube of a metre
@@ -86,7 +87,7 @@ def test_a_lamp_throws_the_shadow_of_what_stands_between():
 
 
 def test_scaling_the_whole_scene_and_its_reach_keeps_the_shadows():
-    cloud = dressed(smoke(soft_ball(), 16))
+    cloud = shaded(smoke(soft_ball(), 16))
     pictures = []
     for scale in (1.0, 40.0):
         scene = [Instance(cloud, placed((0.1 * scale, scale, 0.0), (scale,) * 3, turn=0.4))]
@@ -101,7 +102,7 @@ def test_scaling_the_whole_scene_and_its_reach_keeps_the_shadows():
 
 
 def test_assets_take_light_from_each_other_but_none_from_themselves():
-    ball = dressed(solid_ball())
+    ball = shaded(solid_ball())
     view = above(3.0, 33)
     low, high = Instance(ball, np.eye(4)), Instance(ball, placed((0.35, 0.7, 0.0), (0.5, 0.5, 0.5)))
     left, plain = shares([low, high], [], BOTH, view)
@@ -142,8 +143,8 @@ def test_shadows_of_a_stage_are_asked_for_told_and_part_of_what_a_folder_holds(s
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        ({"lamp": "up"}, "no direction"),
-        ({"lamp": "0,0,0"}, "no direction"),
+        ({"lamp": "up"}, "not a direction"),
+        ({"lamp": "0,0,0"}, "not a direction"),
         ({"occlusion_reach": -1.0}, "-1"),
     ],
 )
