@@ -6,14 +6,14 @@ whole batch, and each keeps its share.
 """
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 Algorithm = Literal["adam", "adamw", "rmsprop"]
@@ -71,6 +71,20 @@ class Optimized:
     clip_norm: float | None = None  # largest norm of all its gradients together
 
 
+def as_it_is(rows: Tensor) -> Tensor:
+    """The rows."""
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What the modules answered in a turn, for whoever compares it with another model's answers."""
+
+    items: Int[Tensor, " B"]  # rows of the training data that the turn is about
+    outputs: Mapping[str, Tensor]  # [B, ...] by name, with their gradients
+    arrange: Callable[[Tensor], Tensor] = as_it_is  # crops and mirrors whole rows [B, ...] as `outputs` are
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """A loss to descend with one optimizer.
@@ -84,6 +98,7 @@ class Turn:
     terms: Mapping[str, Float[Tensor, ""]]
     metrics: Metrics = field(default_factory=dict)  # detached; tensors stay on the device until a report
     update: bool = True
+    predicted: Predicted | None = None  # where a teacher may be asked about it
 
     @property
     def loss(self) -> Float[Tensor, ""]:
