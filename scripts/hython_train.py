@@ -12,7 +12,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(PROJECT), str(PROJECT / "python3.11libs")]
 
-from neuron_houdini import batch  # noqa: E402
+from neuron_houdini.nodes.rops import batch  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(batch.main("train", sys.argv[1:]))

@@ -28,7 +28,9 @@ import numpy as np  # noqa: E402
 from houdini_assets import binary, tree  # noqa: E402
 from houdini_assets.description import NodeType  # noqa: E402
 from houdini_assets.nodes import NODES  # noqa: E402
-from neuron_houdini import batch, engine, jobs, shelf  # noqa: E402
+from neuron_houdini.engine import environment, jobs, process  # noqa: E402
+from neuron_houdini.nodes.rops import batch  # noqa: E402
+from neuron_houdini.shelf import tools as shelf  # noqa: E402
 
 LIMIT = 15 * 60  # seconds; no check begins later
 NETWORKS = {"Driver": "/out", "Lop": "/stage"}
@@ -102,7 +104,7 @@ def check_package(work: Work) -> str:
 
 def check_engine(work: Work) -> str:
     """The engine is there and has the version of the nodes."""
-    return f"{engine.ready()}, version {engine.check_version(engine.find_python())}"
+    return f"{process.ready()}, version {process.check_version(environment.find_python())}"
 
 
 # --- every node type ---
@@ -199,7 +201,7 @@ def press(node: hou.OpNode, button: str) -> None:
         raise Problem(f"{button} started no job")
     job.join()
     if job.error is not None:
-        raise Problem(str(job.error))
+        raise Problem(job.error.text)
 
 
 def cooked(node: hou.OpNode) -> hou.OpNode:

@@ -17,6 +17,11 @@ class NeuronError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def text(self) -> str:
+        """Message and hint in one text, as dialogs show it."""
+        return f"{self.message} {self.hint}".strip()
+
 
 class FileError(NeuronError):
     """A file or folder that is missing, unreadable, damaged or cannot be written."""

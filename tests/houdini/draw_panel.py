@@ -40,7 +40,7 @@ def main(library: Path, run: Path, folder: Path) -> None:
     application.setPalette(dark())
     sys.modules["hou"] = module = published_hou.Module((21, 0, 631))
     published_scene.enter(module)
-    from neuron_houdini import engine, jobs, setup
+    from neuron_houdini.engine import interpreters, jobs, process, setup
     from neuron_houdini.panel import setup_dialog, window
 
     panel = window.Panel()
@@ -58,12 +58,12 @@ def main(library: Path, run: Path, folder: Path) -> None:
     ):
         job = jobs.Background(title, run / "previews" if title.startswith("train") else None)
         job.fraction, job.text, job._started = fraction, text, time.monotonic() - 4000 * fraction
-        job.result = engine.Answer({}) if fraction == 1 else None
+        job.result = process.Answer({}) if fraction == 1 else None
         jobs._jobs[len(jobs._jobs)] = job
     panel.tabs.setCurrentIndex(1)
     panel.resize(720, 700)
     save(panel, folder / "panel-jobs.jpg")
-    setup.find_pythons = lambda: [setup.Python(Path("/usr/bin/python3.11"), (3, 11))]
+    interpreters.find_pythons = lambda: [interpreters.Python(Path("/usr/bin/python3.11"), (3, 11))]
     setup.state_of = lambda _: "missing"
     dialog = setup_dialog.SetupDialog()
     dialog.folder.set_text("/studio/neuron/.venv")

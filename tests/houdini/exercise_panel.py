@@ -72,7 +72,7 @@ def _role(name: str) -> int:
 
 
 def _jobs(panel: object, folder: Path, seen: dict[str, object], application: object) -> None:
-    from neuron_houdini import engine, jobs
+    from neuron_houdini.engine import jobs, process
     from neuron_houdini.panel.binding import QtGui
 
     pictures = folder / "previews"
@@ -81,7 +81,7 @@ def _jobs(panel: object, folder: Path, seen: dict[str, object], application: obj
     image.fill(QtGui.QColor("#2f6f8f"))
     image.save(str(pictures / "step_000500.png"))
     done, running = jobs.Background("done"), jobs.Background("train", pictures)
-    done.result, running.fraction = engine.Answer({}), 0.5
+    done.result, running.fraction = process.Answer({}), 0.5
     jobs._jobs.update({1: done, 2: running})
     panel.tabs.setCurrentIndex(1)  # type: ignore[attr-defined]
     _wait(application)
@@ -93,10 +93,10 @@ def _jobs(panel: object, folder: Path, seen: dict[str, object], application: obj
 
 
 def _dialog(seen: dict[str, object], application: object) -> None:
-    from neuron_houdini import setup
+    from neuron_houdini.engine import interpreters
     from neuron_houdini.panel import setup_dialog
 
-    setup.find_pythons = lambda: [setup.Python(Path(sys.executable), (3, 11))]
+    interpreters.find_pythons = lambda: [interpreters.Python(Path(sys.executable), (3, 11))]
     dialog = setup_dialog.show()
     dialog.folder.set_text("/studio/engine")
     dialog.cpu.setChecked(True)

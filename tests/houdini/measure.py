@@ -98,8 +98,9 @@ def main() -> None:
     scene = published_scene.enter(module, desktop=False)
     show("start-up", start_up())
     wall = time.perf_counter()
-    from neuron_houdini import asset, shelf
-    from neuron_houdini.ply import read_splats
+    from neuron_houdini.nodes import asset_file
+    from neuron_houdini.nodes.sops.ply import read_splats
+    from neuron_houdini.shelf import tools as shelf
 
     print(f"{'first import of node code':46} {1000 * (time.perf_counter() - wall):9.1f} ms")
     from neuron_core.assets import neuron_file
@@ -109,11 +110,11 @@ def main() -> None:
 
     def menu() -> None:
         neuron_file._kept_header.cache_clear()
-        assert asset.look_menu(node)
+        assert asset_file.look_menu(node)
 
     size = (folder / "large.neuron").stat().st_size / 1e6
     show(f"menu of looks, file of {size:.0f} MB, not read before", best(menu))
-    show("menu of looks, read before", best(lambda: asset.look_menu(node)))
+    show("menu of looks, read before", best(lambda: asset_file.look_menu(node)))
     sys.path.insert(0, str(PROJECT / "scripts"))
     import verify_in_houdini
 

@@ -82,11 +82,11 @@ TAKERS = {
     "evalParmTuple": 0,
     "parm": 0,
     "parmTuple": 0,
-    "_text": 1,
+    "text": 1,
     "_three": 1,
-    "folder_of": 1,
-    "_copy_value": 2,
-    "_copy_text": 1,
+    "output_file": 1,
+    "copy_value": 2,
+    "copy_text": 1,
 }
 LISTS = ("OPTIONS", "SHARED")  # how lists of names of parameters are called
 
@@ -102,7 +102,7 @@ def asked_parameters(module):
                 found.add(node.args[at].value)
             if name == "setParms" and isinstance(node.args[0], ast.Dict):
                 found |= {key.value for key in node.args[0].keys if isinstance(key, ast.Constant)}
-            if name == "_switches":
+            if name == "switches":
                 found |= {item.value for item in node.args[1].elts}
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "").endswith(LISTS):
             found |= set(node.value.func.value.value.split())
@@ -120,7 +120,7 @@ def test_parameters_that_code_asks_for_are_in_a_dialog_script():
 
 def test_parameters_are_found_wherever_they_are_named():
     source = (
-        "a.evalParm('x'); _text(n, 'y'); n.setParms({'z': 1}); B_OPTIONS = 'u v'.split(); _switches(n, ['w'])"
+        "a.evalParm('x'); text(n, 'y'); n.setParms({'z': 1}); B_OPTIONS = 'u v'.split(); switches(n, ['w'])"
     )
     assert asked_parameters(ast.parse(source)) == set("xyzuvw")
 

@@ -28,7 +28,7 @@ def host_stage(unit=1.0, up="Y"):
 
 
 def cooked(points, stage=None, **values):
-    from neuron_houdini import assemble
+    from neuron_houdini.nodes.lops import assemble
 
     inner, hda = node_of("assemble"), node_of("assemble", primpath="/World/many", **values)
     if points is not None:

@@ -185,7 +185,7 @@ def test_callbacks_and_menus_call_functions_that_the_package_has(node):
     called |= {parm.menu.function for parm in node.parms() if parm.menu and parm.menu.function}
     assert called <= set(functions)
     sources = {
-        alias.asname: defined_in(alias.name)
+        alias.asname: f"{item.module}.{alias.name}"
         for item in module.body
         if isinstance(item, ast.ImportFrom)
         for alias in item.names
@@ -193,13 +193,14 @@ def test_callbacks_and_menus_call_functions_that_the_package_has(node):
     for function in functions.values():
         assert len(function.body) == 1, "sections hold one line"
         for attribute in ast.walk(function):
-            if isinstance(attribute, ast.Attribute) and ast.unparse(attribute.value) in sources:
-                assert attribute.attr in sources[ast.unparse(attribute.value)], attribute.attr
+            if isinstance(attribute, ast.Call):
+                name, *path = ast.unparse(attribute.func).split(".")
+                assert path[-1] in defined_in(".".join([sources[name], *path[:-1]])), attribute
 
 
 def defined_in(module):
     """The functions of a module of the package."""
-    path = PROJECT / "python3.11libs" / "neuron_houdini" / f"{module}.py"
+    path = PROJECT.joinpath("python3.11libs", *module.split(".")).with_suffix(".py")
     return {item.name for item in ast.parse(path.read_text()).body if isinstance(item, ast.FunctionDef)}
 
 

@@ -28,19 +28,20 @@ def scene(hou, monkeypatch, tmp_path):
 
 @pytest.fixture
 def batch(scene, monkeypatch):
-    from neuron_houdini import batch, engine
+    from neuron_houdini.engine import environment
+    from neuron_houdini.nodes.rops import batch
 
-    monkeypatch.setattr(engine, "find_python", lambda: Path(sys.executable))
+    monkeypatch.setattr(environment, "find_python", lambda: Path(sys.executable))
     return batch
 
 
 @pytest.fixture
 def ran(batch, monkeypatch):
     """The commands that the engine would have been given."""
-    from neuron_houdini import engine
+    from neuron_houdini.engine import process
 
     commands: list[list[str]] = []
-    monkeypatch.setattr(engine, "run", lambda words, *_: commands.append(words) or engine.Answer({}))
+    monkeypatch.setattr(process, "run", lambda words, *_: commands.append(words) or process.Answer({}))
     return commands
 
 

@@ -98,10 +98,11 @@ def calls(tmp_path, name="log"):
 @pytest.fixture
 def dataset(hou, tmp_path, monkeypatch):
     """A node, the module, and a function that lists what the engine was told."""
-    from neuron_houdini import karma_dataset
+    from neuron_houdini.engine import environment
+    from neuron_houdini.nodes.rops import karma_dataset
 
     program = engine_program(tmp_path)
-    monkeypatch.setattr(karma_dataset.engine, "find_python", lambda: program)
+    monkeypatch.setattr(environment, "find_python", lambda: program)
     values = {
         **SMALL,
         "out": str(tmp_path / "Größe data"),
@@ -110,6 +111,13 @@ def dataset(hou, tmp_path, monkeypatch):
         "husk": husk_program(tmp_path),
     }
     return node_of("dataset", **values), karma_dataset, lambda: calls(tmp_path, "told")
+
+
+def rendered(node):
+    """Press Render."""
+    from neuron_houdini.nodes.rops import dataset
+
+    dataset.render_frame(node)
 
 
 def options_of(words):
@@ -176,19 +184,19 @@ def test_every_layer_shows_its_material(dataset):
 
 
 def test_rendering_calls_husk_for_what_is_missing_and_then_the_engine(dataset, hou, tmp_path):
-    from neuron_houdini import drivers
+    from neuron_houdini.nodes.rops import dataset as rop
 
     node, module, told = dataset
-    drivers.dataset(node)
+    rop.render_frame(node)
     assert len(calls(tmp_path)) == 3
     config = parse(find_task("karma"), told()[0][1:])
     assert config.out == module._folder(node)
-    drivers.dataset(node)
+    rop.render_frame(node)
     assert len(calls(tmp_path)) == 3 and len(told()) == 2, "all is there"
     raw = module._folder(node) / "karma" / "raw"
     for frame in (2, 4, 5):
         (raw / f"blue-plastic.{frame:04d}.exr").unlink()
-    drivers.dataset(node)
+    rop.render_frame(node)
     later = [options_of(["husk", *words])[0] for words in calls(tmp_path)[3:]]
     assert [(found["--frame"], found["--frame-count"]) for found in later] == [(["2"], ["1"]), (["4"], ["2"])]
 
@@ -213,7 +221,7 @@ def test_a_picture_that_husk_died_in_is_not_taken_for_whole(dataset, hou, tmp_pa
     node, module, told = dataset
     node._values["husk"] = husk_program(tmp_path, end=3)
     with pytest.raises(hou.NodeError, match="out of memory"):
-        module.render(node, lambda fraction: None)
+        rendered(node)
     raw = module._folder(node) / "karma" / "raw"
     assert sorted(path.name for path in raw.iterdir()) == ["gbuffer.0001.exr", "gbuffer.0002.exr"]
     assert not told()
@@ -233,14 +241,14 @@ def test_a_light_of_ones_own_is_on_the_stage_and_one_that_is_not_there_an_error(
     for wrong in ("studio:3", "none.exr"):
         node._values["light"] = wrong
         with pytest.raises(hou.NodeError, match="no light"):
-            module.render(node, lambda fraction: None)
+            rendered(node)
 
 
 def test_a_missing_husk_is_a_node_error(dataset, hou, tmp_path):
     node, module, _ = dataset
     node._values["husk"] = str(tmp_path / "no husk")
     with pytest.raises(hou.NodeError, match="no husk"):
-        module.render(node, lambda fraction: None)
+        rendered(node)
 
 
 def test_escape_stops_husk(dataset, hou):
@@ -258,7 +266,7 @@ def test_pictures_of_something_else_are_not_mixed_in(dataset, hou, tmp_path):
     module.render(node, lambda fraction: None)
     node._values["karma_samples"] = 7
     with pytest.raises(hou.NodeError, match="something else"):
-        module.render(node, lambda fraction: None)
+        rendered(node)
     assert read_request(module._folder(node)).renderer.settings == {"samples": 128, "light": "studio"}
     node._values["overwrite"] = 1
     module.render(node, lambda fraction: None)
@@ -273,7 +281,7 @@ def test_apprentice_has_a_mask_and_a_largest_size(dataset, hou, monkeypatch):
     assert 0 < left < right == 24 and 0 < top < bottom == 24
     node._values["resolution"] = 721
     with pytest.raises(hou.NodeError, match="1280 x 720"):
-        module.render(node, lambda fraction: None)
+        rendered(node)
 
 
 def ended(job):
@@ -283,10 +291,11 @@ def ended(job):
 
 
 def test_karma_runs_in_the_background_as_in_the_foreground(dataset, tmp_path):
-    from neuron_houdini import drivers, jobs
+    from neuron_houdini.engine import jobs
+    from neuron_houdini.nodes.rops import dataset as rop
 
     node, module, told = dataset
-    drivers.start(node, "dataset")
+    rop.background(node)
     job = ended(jobs.of(node.sessionId()))
     assert job.error is None and job.fraction == 1.0
     assert "husk gbuffer" in job.log and len(calls(tmp_path)) == 3
@@ -294,44 +303,47 @@ def test_karma_runs_in_the_background_as_in_the_foreground(dataset, tmp_path):
 
 
 def test_a_rendering_in_the_background_is_stopped_and_goes_on(dataset, tmp_path):
-    from neuron_houdini import drivers, jobs
+    from neuron_houdini.engine import jobs
+    from neuron_houdini.nodes import background
+    from neuron_houdini.nodes.rops import dataset as rop
 
     node, module, told = dataset
     node._values["husk"] = waiting = husk_program(tmp_path, end=-1)
     Path(waiting).write_text(
         Path(waiting).read_text().replace("print(", "import time; time.sleep(9); print(")
     )
-    drivers.start(node, "dataset")
+    rop.background(node)
     job = jobs.of(node.sessionId())
     wait_until(lambda: calls(tmp_path))
     with pytest.raises(module.hou.NodeError, match="still running"):
-        drivers.dataset(node)
-    drivers.cancel(node)
+        rop.render_frame(node)
+    background.cancel(node)
     assert ended(job).stopped and not told() and len(calls(tmp_path)) == 1
     node._values["husk"] = husk_program(tmp_path)
-    drivers.start(node, "dataset")
+    rop.background(node)
     assert ended(jobs.of(node.sessionId())).error is None and told()
 
 
 def test_without_an_engine_nothing_is_rendered(dataset, hou, tmp_path, monkeypatch):
-    from neuron_houdini import drivers, engine, jobs
+    from neuron_houdini.engine import environment, jobs, process
+    from neuron_houdini.nodes.rops import dataset as rop
 
     node, module, _ = dataset
 
     def missing() -> Path:
-        raise engine.EngineError("environment", "There is no engine.", engine.SET_UP)
+        raise process.EngineError("environment", "There is no engine.", environment.SET_UP)
 
-    monkeypatch.setattr(engine, "find_python", missing)
+    monkeypatch.setattr(environment, "find_python", missing)
     with pytest.raises(hou.NodeError, match="Set Up Engine"):
-        drivers.dataset(node)
-    drivers.start(node, "dataset")
+        rop.render_frame(node)
+    rop.background(node)
     assert ended(jobs.of(node.sessionId())).error.kind == "environment" and not calls(tmp_path)
 
 
 def test_karma_comes_first_and_the_engine_second(hou):
-    from neuron_houdini import drivers
+    from neuron_houdini.nodes.rops import dataset as rop
 
-    assert drivers.is_karma(node_of("dataset"))
+    assert rop.is_karma(node_of("dataset"))
     (parm,) = (parm for node in NODES for parm in node.parms() if parm.name == "renderer")
     assert [token for token, _ in parm.menu.items] == ["karma", "engine"]
     assert parm.menu.items[1][1] == "Use Engine Renderer"
@@ -339,7 +351,7 @@ def test_karma_comes_first_and_the_engine_second(hou):
 
 def lop_stage(tmp_path, unit, up):
     """A stage of somebody's own: a box off the origin, with cameras of the shader ball LOP around it."""
-    from neuron_houdini import shaderball
+    from neuron_houdini.nodes.lops import shaderball
 
     stage = Usd.Stage.CreateInMemory()
     UsdGeom.SetStageMetersPerUnit(stage, unit)
@@ -386,7 +398,7 @@ def test_a_stage_without_training_cameras_is_a_node_error(dataset, hou):
     node._nodes["/stage/x"] = lop
     node._values |= {"loppath": "/stage/x", "prim": "/World/box"}
     with pytest.raises(hou.NodeError, match="begins with train"):
-        module.render(node, lambda fraction: None)
+        rendered(node)
     node._values["loppath"] = "/stage/gone"
     with pytest.raises(hou.NodeError, match="no LOP node"):
-        module.render(node, lambda fraction: None)
+        rendered(node)

@@ -35,7 +35,7 @@ def Cube "Box"
 
 
 def cooked(tmp_path, stage=None, **values):
-    from neuron_houdini import shaderball
+    from neuron_houdini.nodes.lops import shaderball
 
     inner = node_of("shaderball")
     hda = node_of("shaderball", **{**SMALL, "folder": str(tmp_path / "light"), **values})
@@ -141,7 +141,7 @@ def test_what_varies_is_on_the_vertices_and_read_by_the_surface(hou, tmp_path):
 
 @pytest.mark.parametrize(("unit", "up"), [(1.0, "Y"), (0.01, "Z")])
 def test_patterns_are_the_same_wherever_the_object_stands(hou, tmp_path, unit, up):
-    from neuron_houdini.shaderball import object_from_stage
+    from neuron_houdini.nodes.lops.shaderball import object_from_stage
 
     stage = Usd.Stage.CreateInMemory()
     UsdGeom.SetStageMetersPerUnit(stage, unit)
@@ -174,7 +174,7 @@ def test_parts_that_take_no_material_are_grey(hou, tmp_path):
 
 
 def test_menus_name_the_materials_of_the_library(hou):
-    from neuron_houdini import shaderball
+    from neuron_houdini.nodes.lops import shaderball
 
     names = [name for name in builtin_materials() for _ in range(2)]
     assert shaderball.material_menu(node_of("shaderball")) == names

@@ -1,5 +1,6 @@
 """Node code against the published `hou`, on real stages and on arrays."""
 
+import importlib
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -18,47 +19,48 @@ from tests.houdini.published_hou import node_of
 DRIVERS = ("dataset", "train", "render", "publish")
 
 
+def commands_of(node):
+    """What a driver tells the engine, command by command."""
+    module = importlib.import_module(f"neuron_houdini.nodes.rops.{node._kind}")
+    return module.commands(node)
+
+
 @pytest.mark.parametrize("task", DRIVERS)
 def test_the_engine_takes_what_a_new_node_asks_for(hou, task):
-    from neuron_houdini.drivers import commands_of
-
-    for words in commands_of(node_of(task), task):
+    for words in commands_of(node_of(task)):
         found = find_task(words[0])
         assert found is not None
         parse(found, words[1:])
 
 
 def test_a_new_dataset_node_asks_for_the_dataset_of_the_command_line(hou):
-    from neuron_houdini.drivers import commands_of
-
-    (words,) = commands_of(node_of("dataset", out="here"), "dataset")
+    (words,) = commands_of(node_of("dataset", out="here"))
     task = find_task("dataset")
     assert parse(task, words[1:]) == parse(task, ["here"])
 
 
 def test_parameters_of_training_arrive(hou):
-    from neuron_houdini.drivers import commands_of
-
     node = node_of("train", run="a run", steps=7, seed=3, prompt="gold, worn; red paint ;", overwrite=1)
-    first, second = (parse(find_task(words[0]), words[1:]) for words in commands_of(node, "train"))
+    first, second = (parse(find_task(words[0]), words[1:]) for words in commands_of(node))
     assert (first.steps, first.seed, first.overwrite, str(first.out)) == (7, 3, True, "a run")
     assert second.prompt == ("gold, worn", "red paint")
     assert {"dataset", "preset"} <= {field.name for field in fields(first)}
 
 
 def test_a_missing_file_becomes_a_node_error_with_its_hint(hou, monkeypatch, tmp_path):
-    from neuron_houdini import drivers, engine
+    from neuron_houdini.engine import environment
+    from neuron_houdini.nodes.rops import publish as rop
 
-    monkeypatch.setattr(engine, "find_python", lambda: Path(sys.executable))
+    monkeypatch.setattr(environment, "find_python", lambda: Path(sys.executable))
     node = node_of("publish", asset=str(tmp_path / "nö such.neuron"), library=str(tmp_path / "library"))
     node._values |= {"splats": 0, "points": 0}
     with pytest.raises(hou.NodeError, match="nö such.neuron"):
-        drivers.publish(node)
+        rop.render_frame(node)
 
 
 def cooked(hou, **values):
     """The stage that the asset LOP authors into an empty one."""
-    from neuron_houdini import asset
+    from neuron_houdini.nodes.lops import asset
 
     plain = {"primpath": "/World/ball", "instance": 1}
     inner, hda = node_of("asset"), node_of("asset", **{**plain, **values})
@@ -169,11 +171,9 @@ def test_what_is_asked_for_is_shown_in_any_version(hou, tmp_path):
 
 @pytest.mark.parametrize(("splats", "points"), [(1, 1), (1, 0), (0, 1), (0, 0)])
 def test_publishing_makes_what_houdini_draws_and_attaches_it(hou, tmp_path, splats, points):
-    from neuron_houdini.drivers import commands_of
-
     folder = tmp_path / "für Houdini"
     node = node_of("publish", asset="a b.neuron", folder=str(folder), splats=splats, points=points, steps=7)
-    *exports, last = commands_of(node, "publish")
+    *exports, last = commands_of(node)
     made = [parse(find_task("export"), words[1:]) for words in exports]
     assert [config.form for config in made] == ["splats"] * splats + ["points"] * points
     assert all(config.overwrite and config.source == Path("a b.neuron") for config in made)
@@ -205,13 +205,14 @@ def test_a_pose_or_purpose_that_cannot_be_is_a_node_error(hou, tmp_path, values,
 
 
 def test_looks_of_the_menu_are_those_of_the_file(hou, tmp_path):
-    from neuron_houdini import asset
+    from neuron_houdini.nodes import asset_file
 
     manifest = write_ball(tmp_path / "ball.neuron")
     node = node_of("asset", file=str(tmp_path / "ball.neuron"))
-    assert asset.look_menu(node) == [text for look in manifest.looks for text in (look.slug, look.prompt)]
-    assert asset.look_menu(node_of("asset")) == []
-    assert asset.look_menu(node_of("asset", file=str(tmp_path / "none.neuron"))) == []
+    expected = [text for look in manifest.looks for text in (look.slug, look.prompt)]
+    assert asset_file.look_menu(node) == expected
+    assert asset_file.look_menu(node_of("asset")) == []
+    assert asset_file.look_menu(node_of("asset", file=str(tmp_path / "none.neuron"))) == []
 
 
 def test_an_asset_without_a_file_says_so_and_authors_nothing(hou):
@@ -242,7 +243,7 @@ def splat_rows(count=5, names=NAMES):
 
 
 def loaded(hou, path, **values):
-    from neuron_houdini import splats
+    from neuron_houdini.nodes.sops import splats
 
     node = node_of("splats", file=str(path), **values)
     splats.cook(node)
@@ -289,7 +290,7 @@ def test_harmonics_go_from_channels_to_coefficients(hou, tmp_path, rest):
 
 
 def test_turning_twice_changes_nothing(hou, tmp_path):
-    from neuron_houdini import ply
+    from neuron_houdini.nodes.sops import ply
 
     names = [*NAMES, *(f"f_rest_{index}" for index in range(45))]
     write_ply(tmp_path / "a.ply", splat_rows(names=names), names)

@@ -93,10 +93,10 @@ def shown(panel):
 
 
 def test_the_file_of_the_panel_names_what_there_is(scene):
-    from neuron_houdini import shelf
+    from neuron_houdini.panel import opening
 
     interface = ElementTree.parse(PROJECT / "python_panels" / "neuron.pypanel").getroot().find("interface")
-    assert interface.get("name") == shelf.PANEL
+    assert interface.get("name") == opening.PANEL
     assert (PROJECT / interface.get("icon").removeprefix("$NEURON/")).is_file()
     (function,) = ast.parse(interface.find("script").text).body
     assert function.name == "onCreateInterface"
@@ -265,7 +265,7 @@ def stand_in(folder):
 
 
 def test_jobs_are_followed_and_cancelled_alone(panel, tmp_path):
-    from neuron_houdini import jobs
+    from neuron_houdini.engine import jobs
 
     python = stand_in(tmp_path)
     for key in (1, 2):
@@ -287,7 +287,7 @@ def test_jobs_are_followed_and_cancelled_alone(panel, tmp_path):
 
 def test_the_newest_picture_of_a_job_is_shown_while_it_runs(panel, tmp_path):
     """As the validation pictures of training are."""
-    from neuron_houdini import jobs
+    from neuron_houdini.engine import jobs
 
     folder = tmp_path / "previews of größe"
     job = jobs.Job("train", [[str(tmp_path / "go1")]], stand_in(tmp_path), pictures=folder)
@@ -318,7 +318,7 @@ def test_the_newest_picture_of_a_job_is_shown_while_it_runs(panel, tmp_path):
 @pytest.fixture
 def dialog(scene, tmp_path, monkeypatch):
     """The window, whose script waits for a file and then says what pip would."""
-    from neuron_houdini import setup
+    from neuron_houdini.engine import interpreters, setup
 
     script = tmp_path / "set_up.py"
     script.write_text(
@@ -328,8 +328,8 @@ def dialog(scene, tmp_path, monkeypatch):
     )
     (tmp_path / "_environment.py").write_text((PROJECT / "scripts" / "_environment.py").read_text())
     monkeypatch.setattr(setup, "SCRIPT", script)
-    own = setup.Python(Path(sys.executable), (3, 11))
-    monkeypatch.setattr(setup, "find_pythons", lambda: [own])
+    own = interpreters.Python(Path(sys.executable), (3, 11))
+    monkeypatch.setattr(interpreters, "find_pythons", lambda: [own])
     from neuron_houdini.panel import setup_dialog
 
     window = setup_dialog.show()
@@ -386,10 +386,10 @@ def test_a_folder_that_cannot_be_taken_is_told(dialog, tmp_path):
 
 
 def test_where_the_variable_names_the_engine_the_folder_is_fixed(scene, monkeypatch, tmp_path):
-    from neuron_houdini import setup
+    from neuron_houdini.engine import interpreters
     from neuron_houdini.panel import setup_dialog
 
-    monkeypatch.setattr(setup, "find_pythons", lambda: [])
+    monkeypatch.setattr(interpreters, "find_pythons", lambda: [])
     monkeypatch.setenv("NEURON_ENV", str(tmp_path / "studio"))
     window = setup_dialog.show()
     assert window.folder.text() == str(tmp_path / "studio") and not window.folder.isEnabled()

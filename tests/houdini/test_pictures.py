@@ -41,7 +41,7 @@ def driver(scene, name):
 @pytest.mark.parametrize("digits", [1, 4])
 @pytest.mark.parametrize("numbers", [[0], [7, 3], [1, 2, 9]])
 def test_numbered_pictures_are_one_path_that_gives_each_of_them_back(hou, digits, numbers):
-    from neuron_houdini.pictures import sequence
+    from neuron_houdini.nodes.pictures import sequence
 
     paths = [f"/a b/shot_1.{number:0{digits}d}.exr" for number in numbers]
     told = sequence(paths)
@@ -60,7 +60,7 @@ def test_numbered_pictures_are_one_path_that_gives_each_of_them_back(hou, digits
     ],
 )
 def test_what_is_no_sequence_is_the_first_picture(hou, paths, told):
-    from neuron_houdini.pictures import sequence
+    from neuron_houdini.nodes.pictures import sequence
 
     assert sequence(paths) == told
 
@@ -68,12 +68,12 @@ def test_what_is_no_sequence_is_the_first_picture(hou, paths, told):
 @pytest.mark.parametrize("way", ["foreground", "background"])
 @pytest.mark.parametrize("exr", [[], ["/o/turn_000.exr", "/o/turn_001.exr"]])
 def test_a_run_leaves_its_pictures_on_the_node(scene, tmp_path, monkeypatch, way, exr):
-    from neuron_houdini import engine, jobs
+    from neuron_houdini.engine import environment, jobs
 
     answer = {"frames": ["/o/turn_000.png", "/o/turn_001.png"], "exr": exr}
     text = ENGINE.format(python=sys.executable, version=neuron_core.__version__, answer=answer)
     python = program(tmp_path / "engine", text)
-    monkeypatch.setattr(engine, "find_python", lambda: python)
+    monkeypatch.setattr(environment, "find_python", lambda: python)
     node = driver(scene, "render")
     if way == "foreground":
         node.render()
@@ -100,7 +100,7 @@ def test_mplay_opens_what_is_there(scene, tmp_path, monkeypatch, name, folder):
     assert "MPlay does not start" in scene.told.pop()
     log = tmp_path / "shown"
     program(tmp_path / "Houdini 21/bin/mplay", PLAYER.format(python=sys.executable, log=str(log)))
-    from neuron_houdini import pictures
+    from neuron_houdini.nodes import pictures
 
     started = []
     real = pictures.subprocess.Popen

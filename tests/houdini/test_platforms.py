@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from types import SimpleNamespace
 
 import pytest
+from neuron_houdini.engine import environment, husk, process
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -18,18 +19,11 @@ def system(path, separator, **variables):
     return SimpleNamespace(path=path, pathsep=separator, sep=path.sep, environ=variables, name="")
 
 
-@pytest.fixture
-def engine(hou):
-    from neuron_houdini import engine
-
-    return engine
-
-
-def test_the_interpreter_of_an_environment_is_where_venv_puts_it(engine):
-    assert str(engine.python_of(PureWindowsPath("C:/Neuron Ü/.venv"), "nt")) == (
+def test_the_interpreter_of_an_environment_is_where_venv_puts_it():
+    assert str(environment.python_of(PureWindowsPath("C:/Neuron Ü/.venv"), "nt")) == (
         "C:\\Neuron Ü\\.venv\\Scripts\\python.exe"
     )
-    assert str(engine.python_of(PurePosixPath("/a b/.venv"), "posix")) == "/a b/.venv/bin/python"
+    assert str(environment.python_of(PurePosixPath("/a b/.venv"), "posix")) == "/a b/.venv/bin/python"
 
 
 @pytest.mark.parametrize(
@@ -40,8 +34,8 @@ def test_the_interpreter_of_an_environment_is_where_venv_puts_it(engine):
         "c:/program files/side effects software/houdini 21.0.631/",
     ],
 )
-def test_nothing_of_houdini_reaches_the_engine_on_windows(engine, monkeypatch, home):
-    monkeypatch.setattr(engine, "os", system(ntpath, ";"))
+def test_nothing_of_houdini_reaches_the_engine_on_windows(monkeypatch, home):
+    monkeypatch.setattr(environment, "os", system(ntpath, ";"))
     long = "C:\\Program Files\\Side Effects Software\\Houdini 21.0.631"
     own = home if "~" in home else long
     given = {
@@ -50,14 +44,14 @@ def test_nothing_of_houdini_reaches_the_engine_on_windows(engine, monkeypatch, h
         "PYTHONHOME": f"{home}/python311",
         "PATH": f'{own}\\bin;"{own}\\BIN";C:\\Windows\\system32;{long}2\\bin;;C:\\Python311\\Scripts\\',
     }
-    cleaned = engine.clean_environment(given)
+    cleaned = environment.clean_environment(given)
     assert set(cleaned) == {"PATH", "PYTHONNOUSERSITE", "PYTHONUTF8"}
     kept = [entry for entry in cleaned["PATH"].split(";") if entry]
     assert kept == ["C:\\Windows\\system32", f"{long}2\\bin", "C:\\Python311\\Scripts\\"]
 
 
-def test_nothing_of_houdini_reaches_the_engine_on_a_mac(engine, monkeypatch):
-    monkeypatch.setattr(engine, "os", system(posixpath, ":"))
+def test_nothing_of_houdini_reaches_the_engine_on_a_mac(monkeypatch):
+    monkeypatch.setattr(environment, "os", system(posixpath, ":"))
     framework = "/Applications/Houdini/Houdini21.0.631/Frameworks/Houdini.framework/Versions/21.0"
     given = {
         "HFS": f"{framework}/Resources",
@@ -65,17 +59,17 @@ def test_nothing_of_houdini_reaches_the_engine_on_a_mac(engine, monkeypatch):
         "DYLD_LIBRARY_PATH": f"{framework}/Libraries:/opt/other",
         "DYLD_INSERT_LIBRARIES": f"{framework}/Libraries/libjemalloc.dylib",
     }
-    cleaned = engine.clean_environment(given)
+    cleaned = environment.clean_environment(given)
     assert cleaned["PATH"] == "/usr/bin" and cleaned["DYLD_LIBRARY_PATH"] == "/opt/other"
     assert "DYLD_INSERT_LIBRARIES" not in cleaned
 
 
-def test_a_link_to_houdini_is_houdini(engine, tmp_path):
+def test_a_link_to_houdini_is_houdini(tmp_path):
     """As /opt/hfs21.0 is one to the newest build."""
     (tmp_path / "hfs21.0.631" / "bin").mkdir(parents=True)
     (tmp_path / "hfs21.0").symlink_to("hfs21.0.631")
     path = os.pathsep.join([str(tmp_path / "hfs21.0" / "bin"), "/usr/bin"])
-    cleaned = engine.clean_environment({"HFS": str(tmp_path / "hfs21.0.631"), "PATH": path})
+    cleaned = environment.clean_environment({"HFS": str(tmp_path / "hfs21.0.631"), "PATH": path})
     assert cleaned["PATH"] == "/usr/bin"
 
 
@@ -116,9 +110,7 @@ def test_the_package_leaves_separators_to_houdini():
     assert not any(":" in text for text in flat if isinstance(text, str))
 
 
-def test_husk_is_given_forward_slashes_and_one_word_a_path(hou):
-    from neuron_houdini import husk
-
+def test_husk_is_given_forward_slashes_and_one_word_a_path():
     folder = PureWindowsPath("C:\\Größe & Form\\mein ball")
     output = f"{folder.as_posix()}/karma/raw/gold.$F4.exr"
     item = husk.Item("gold", 1, 2, folder / "karma" / "gold.usda", output)
@@ -129,11 +121,11 @@ def test_husk_is_given_forward_slashes_and_one_word_a_path(hou):
     assert f'"{output}"' in line and '"C:/HFS 21/bin/husk"' in line
 
 
-def test_programs_open_no_console_on_windows(engine):
+def test_programs_open_no_console_on_windows():
     """Every process is started with the flag; elsewhere the flag is nothing."""
-    assert engine.NO_WINDOW == 0
-    package = PROJECT / "python3.11libs" / "neuron_houdini"
-    for name in ("engine", "husk", "setup"):
+    assert process.NO_WINDOW == 0
+    package = PROJECT / "python3.11libs" / "neuron_houdini" / "engine"
+    for name in ("process", "husk", "setup", "interpreters"):
         text = (package / f"{name}.py").read_text()
         starts = text.count("subprocess.Popen(\n") + text.count("subprocess.run(\n")
         assert starts == text.count("creationflags=") >= 1, name

@@ -41,7 +41,7 @@ class cuda:
 @pytest.fixture
 def setup(hou, tmp_path, monkeypatch):
     """The module, with preferences of its own and no choice made."""
-    from neuron_houdini import setup
+    from neuron_houdini.engine import setup
 
     monkeypatch.setenv("HOUDINI_USER_PREF_DIR", str(tmp_path / "houdini21.0"))
     monkeypatch.delenv("NEURON_ENV", raising=False)
@@ -78,7 +78,7 @@ def finished(job):
 
 
 def test_an_engine_is_made_from_wheels_by_the_attempt_after_one_that_lacked_a_wheel(setup, tiny, tmp_path):
-    from neuron_houdini import engine
+    from neuron_houdini.engine import environment
 
     folder, away = tmp_path / "an engine", tmp_path / "numpy-1-py3-none-any.whl"
     assert setup.state_of(folder) == "missing"
@@ -91,7 +91,7 @@ def test_an_engine_is_made_from_wheels_by_the_attempt_after_one_that_lacked_a_wh
     assert again.error is None, list(again.log)
     assert not any("Making a Python environment" in line for line in again.log)
     assert again.fraction == 1.0 and any("2.15.0+stub" in line for line in again.log)
-    assert engine.find_python() == engine.python_of(folder) and setup.state_of(folder) == "ready"
+    assert environment.find_python() == environment.python_of(folder) and setup.state_of(folder) == "ready"
     (setup.SCRIPT.parents[1] / "constraints.txt").write_text("numpy==1\n")
     assert setup.state_of(folder) == "outdated"
 
@@ -152,15 +152,15 @@ def test_another_version_is_no_success(setup, tmp_path, monkeypatch):
     python.write_text(f'#!{sys.executable}\nprint(\'{{"event": "result", "version": "0.0.0"}}\')\n')
     python.chmod(0o755)
     job = finished(stand_in(setup, tmp_path, "", monkeypatch))
-    from neuron_houdini import engine
+    from neuron_houdini.engine import environment
 
     assert job.error.kind == "version"
-    assert engine.environment_folder() != tmp_path / "engine"
+    assert environment.environment_folder() != tmp_path / "engine"
 
 
 @pytest.mark.parametrize("what", ["python", "wheels", "folder"])
 def test_what_cannot_work_is_refused_before_anything_is_written(setup, tmp_path, what):
-    from neuron_houdini import engine
+    from neuron_houdini.engine import process
 
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "picture.exr").write_text("")
@@ -169,20 +169,20 @@ def test_what_cannot_work_is_refused_before_anything_is_written(setup, tmp_path,
         "wheels": setup.Plan(Path(sys.executable), tmp_path / "engine", wheelhouse=tmp_path / "full"),
         "folder": setup.Plan(Path(sys.executable), tmp_path / "full"),
     }
-    with pytest.raises(engine.EngineError) as caught:
+    with pytest.raises(process.EngineError) as caught:
         setup.check(plans[what])
     assert caught.value.hint and not (tmp_path / "engine").exists()
 
 
 def test_an_engine_that_is_in_use_is_not_deleted(setup, tmp_path, monkeypatch):
-    from neuron_houdini import engine, jobs
+    from neuron_houdini.engine import jobs, process
 
     job = jobs.Background("train")  # not over
     monkeypatch.setattr(jobs, "all_jobs", lambda: [job])
     plan = setup.Plan(Path(sys.executable), tmp_path / "engine", anew=True)
-    with pytest.raises(engine.EngineError, match="Jobs run"):
+    with pytest.raises(process.EngineError, match="Jobs run"):
         setup.check(plan)
-    job.result = engine.Answer({})
+    job.result = process.Answer({})
     setup.check(plan)
 
 
@@ -200,6 +200,8 @@ def test_the_set_up_runs_without_what_belongs_to_houdini(setup, tmp_path):
 
 
 def test_pythons_are_found_on_the_path_and_houdinis_own_comes_last(setup, tmp_path):
+    from neuron_houdini.engine import interpreters
+
     home = tmp_path / "hfs"
     own, other = home / "python" / "bin" / "python3.11", tmp_path / "bin" / "python3.13"
     old = tmp_path / "bin" / "python3"
@@ -207,7 +209,7 @@ def test_pythons_are_found_on_the_path_and_houdinis_own_comes_last(setup, tmp_pa
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"#!/bin/sh\necho {version}\n")
         path.chmod(0o755)
-    found = setup.find_pythons(
+    found = interpreters.find_pythons(
         {"HFS": str(home), "PATH": os.pathsep.join([str(home / "bin"), str(other.parent)])}
     )
     assert [(python.path, python.of_houdini) for python in found] == [(other, False), (own, True)]
@@ -215,21 +217,23 @@ def test_pythons_are_found_on_the_path_and_houdinis_own_comes_last(setup, tmp_pa
 
 
 def test_programs_are_found_in_what_the_launcher_of_windows_prints(setup):
+    from neuron_houdini.engine import interpreters
+
     text = (
         " -V:3.12 *        C:\\Users\\Jörg Maier\\Python312\\python.exe\n"
         " -3.9-64          D:\\py\\python.exe \n"
         " -V:ContinuumAnalytics\n"
     )
-    found = [str(path) for path in setup.listed_by_launcher(text)]
+    found = [str(path) for path in interpreters.listed_by_launcher(text)]
     assert found == ["C:\\Users\\Jörg Maier\\Python312\\python.exe", "D:\\py\\python.exe"]
-    assert setup.listed_by_launcher("No installed Pythons found!") == []
+    assert interpreters.listed_by_launcher("No installed Pythons found!") == []
 
 
 def test_without_any_python_a_sentence_says_what_to_do(setup):
-    from neuron_houdini import engine
+    from neuron_houdini.engine import interpreters, process
 
-    assert setup.find_pythons({"PATH": ""}) == []
-    with pytest.raises(engine.EngineError, match="no Python"):
+    assert interpreters.find_pythons({"PATH": ""}) == []
+    with pytest.raises(process.EngineError, match="no Python"):
         setup.default_plan([])
 
 

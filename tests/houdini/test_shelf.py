@@ -1,6 +1,7 @@
 """The shelf: its file, its icons, and what each tool leaves in an empty scene."""
 
 import ast
+import importlib
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -37,9 +38,9 @@ def scene(hou):
 
 @pytest.fixture
 def shelf(scene):
-    from neuron_houdini import shelf
+    from neuron_houdini.shelf import tools
 
-    return shelf
+    return tools
 
 
 def scripts():
@@ -69,14 +70,14 @@ def test_every_tool_is_on_the_shelf_once_and_has_a_label_a_help_and_an_icon():
         assert ElementTree.parse(icon).getroot().tag.endswith("svg")
 
 
-def test_scripts_are_one_line_and_call_a_function_of_the_shelf(shelf):
+def test_scripts_are_one_line_and_call_a_function_of_the_package(scene):
     assert len(scripts()) == len(list(SHELF.iter("tool"))) + len(list(MENU.iter("scriptItem")))
     for text in scripts():
         first, second = ast.parse(text).body
-        assert ast.unparse(first) == "from neuron_houdini import shelf" and "\n" not in text
-        call = second.value
-        assert ast.unparse(call.func.value) == "shelf" and not call.args
-        assert callable(getattr(shelf, call.func.attr))
+        assert first.module in ("neuron_houdini.shelf", "neuron_houdini.panel") and "\n" not in text
+        module, call = first.names[0].name, second.value
+        assert ast.unparse(call.func.value) == module and not call.args
+        assert callable(getattr(importlib.import_module(f"{first.module}.{module}"), call.func.attr))
 
 
 def leaves(scene, shelf, name, **answers):
@@ -195,7 +196,7 @@ def test_the_place_of_an_asset_is_one_that_usd_takes(scene, shelf, file):
 
 
 def test_a_placed_asset_cooks_into_the_prim_that_it_names(hou, scene, shelf, tmp_path):
-    from neuron_houdini import asset
+    from neuron_houdini.nodes.lops import asset
 
     write_ball(tmp_path / "ball.neuron")
     node = shelf.place_asset(str(tmp_path / "ball.neuron"))
@@ -219,13 +220,13 @@ def test_anchor_frames_of_an_empty_scene_have_a_camera_before_the_asset(scene, s
 
 
 def test_frames_of_anchors_are_ones_that_the_engine_takes(hou, scene, shelf, tmp_path):
-    from neuron_houdini import drivers
+    from neuron_houdini.nodes.rops import render as rop
 
     lop = shelf.place_asset("ball.neuron")
     lop._stage = Usd.Stage.CreateInMemory()
     node = leaves(scene, shelf, "anchor_frames")
     node.setParms({"out": str(tmp_path)})
-    (words,) = drivers.commands_of(node, "render")
+    (words,) = rop.commands(node)
     config = parse(find_task(words[0]), words[1:])
     assert words[0] == "anchor" and anchor_frames(SceneStage(lop._stage, tmp_path), config.frames) == [
         1,
@@ -234,20 +235,23 @@ def test_frames_of_anchors_are_ones_that_the_engine_takes(hou, scene, shelf, tmp
     ]
 
 
-def test_the_panel_opens_once(scene, shelf):
-    shelf.panel()
-    assert scene.tabs[-1].activeInterface().name() == shelf.PANEL
+def test_the_panel_opens_once(scene):
+    from neuron_houdini.panel import opening
+
+    opening.open_panel()
+    assert scene.tabs[-1].activeInterface().name() == opening.PANEL
     count = len(scene.tabs)
-    shelf.panel()
+    opening.open_panel()
     assert len(scene.tabs) == count and scene.tabs[-1].made == ["current"]
 
 
 def test_without_a_desktop_tools_make_nodes_and_windows_are_refused(hou):
     scene = published_scene.enter(hou, desktop=False)
-    from neuron_houdini import shelf
+    from neuron_houdini.panel import opening
+    from neuron_houdini.shelf import tools
 
-    assert all(getattr(shelf, name)() is not None for name in MAKERS)
+    assert all(getattr(tools, name)() is not None for name in MAKERS)
     assert scene.told == []
-    for name in ("set_up", "panel"):
+    for name in ("open_set_up", "open_panel"):
         with pytest.raises(hou.OperationFailed):
-            getattr(shelf, name)()
+            getattr(opening, name)()

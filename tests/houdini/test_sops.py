@@ -24,7 +24,7 @@ def asset(tmp_path_factory):
 @pytest.fixture
 def started(hou, monkeypatch):
     """Commands that would be started, in place of jobs."""
-    from neuron_houdini import background
+    from neuron_houdini.nodes import background
 
     found = []
 
@@ -42,7 +42,7 @@ def points(positions):
 
 
 def test_points_get_the_values_of_the_grid(hou, asset, tmp_path):
-    from neuron_houdini import sample as sop
+    from neuron_houdini.nodes.sops import sample as sop
 
     grid = tmp_path / "grid.npz"
     run(GridConfig(asset, grid), Silent())
@@ -60,7 +60,7 @@ def test_points_get_the_values_of_the_grid(hou, asset, tmp_path):
 
 
 def test_only_what_is_switched_on_is_set(hou, asset, tmp_path):
-    from neuron_houdini import sample as sop
+    from neuron_houdini.nodes.sops import sample as sop
 
     run(GridConfig(asset, tmp_path / "grid.npz"), Silent())
     node = points(np.zeros((3, 3)))
@@ -70,14 +70,14 @@ def test_only_what_is_switched_on_is_set(hou, asset, tmp_path):
 
 
 def test_a_grid_is_read_once(hou, asset, tmp_path, monkeypatch):
-    from neuron_houdini import sample as sop
+    from neuron_houdini.nodes.sops import sample as sop
 
     run(GridConfig(asset, tmp_path / "grid.npz"), Silent())
     assert sop.read_cached(tmp_path / "grid.npz") is sop.read_cached(tmp_path / "grid.npz")
 
 
 def test_without_a_grid_points_pass_unchanged_with_a_message(hou, tmp_path):
-    from neuron_houdini import sample as sop
+    from neuron_houdini.nodes.sops import sample as sop
 
     node = points(np.zeros((3, 3)))
     node._values["out"] = str(tmp_path / "none.npz")
@@ -86,7 +86,7 @@ def test_without_a_grid_points_pass_unchanged_with_a_message(hou, tmp_path):
 
 
 def test_a_grid_of_another_asset_is_told(hou, asset, tmp_path):
-    from neuron_houdini import sample as sop
+    from neuron_houdini.nodes.sops import sample as sop
 
     run(GridConfig(asset, tmp_path / "grid.npz"), Silent())
     other = write_ball(tmp_path / "other.neuron", ("worn-copper",))
@@ -97,7 +97,7 @@ def test_a_grid_of_another_asset_is_told(hou, asset, tmp_path):
 
 
 def test_a_damaged_grid_is_a_node_error(hou, tmp_path):
-    from neuron_houdini import sample as sop
+    from neuron_houdini.nodes.sops import sample as sop
 
     (tmp_path / "grid.npz").write_text("hello")
     node = points(np.zeros((3, 3)))
@@ -113,7 +113,7 @@ BUTTONS = [("sample", "fetch", "grid.npz"), ("volume", "write", "ball.vdb")]
 def test_buttons_ask_the_engine_for_what_it_can_do(hou, asset, tmp_path, started, name, button, out):
     import importlib
 
-    module = importlib.import_module(f"neuron_houdini.{name}")
+    module = importlib.import_module(f"neuron_houdini.nodes.sops.{name}")
     node = node_of(name, file=str(asset), out=str(tmp_path / "made here" / out), look="polished_gold")
     getattr(module, button)(node)
     (job,) = started
@@ -126,14 +126,14 @@ def test_buttons_ask_the_engine_for_what_it_can_do(hou, asset, tmp_path, started
 def test_buttons_without_an_asset_say_so_and_start_nothing(hou, started, tmp_path, name, button, out):
     import importlib
 
-    module = importlib.import_module(f"neuron_houdini.{name}")
+    module = importlib.import_module(f"neuron_houdini.nodes.sops.{name}")
     with pytest.raises(hou.NodeError, match="no asset"):
         getattr(module, button)(node_of(name, out=str(tmp_path / out)))
     assert not started
 
 
 def test_a_volume_is_loaded_and_an_old_one_told(hou, asset, tmp_path):
-    from neuron_houdini import volume
+    from neuron_houdini.nodes.sops import volume
 
     path = tmp_path / "a.vdb"
     node = node_of("volume", file=str(asset), out=str(path))
@@ -149,7 +149,7 @@ def test_a_volume_is_loaded_and_an_old_one_told(hou, asset, tmp_path):
 
 
 def test_a_file_that_is_no_volume_is_a_node_error(hou, tmp_path):
-    from neuron_houdini import volume
+    from neuron_houdini.nodes.sops import volume
 
     (tmp_path / "a.vdb").write_text("hello")
     with pytest.raises(hou.NodeError, match="no volume"):
@@ -157,7 +157,7 @@ def test_a_file_that_is_no_volume_is_a_node_error(hou, tmp_path):
 
 
 def test_splats_of_other_kinds_are_converted_by_the_engine(hou, tmp_path, started):
-    from neuron_houdini import splats
+    from neuron_houdini.nodes.sops import splats
 
     node = node_of("splats", file=str(tmp_path / "a.spz"), converted=str(tmp_path / "c" / "a.ply"))
     splats.cook(node)
@@ -169,7 +169,7 @@ def test_splats_of_other_kinds_are_converted_by_the_engine(hou, tmp_path, starte
 
 
 def test_converted_splats_are_those_of_the_file(hou, tmp_path):
-    from neuron_houdini import splats
+    from neuron_houdini.nodes.sops import splats
 
     from neuron_core.splats.cloud import Splats
     from neuron_core.splats.files import write_splats

@@ -30,10 +30,9 @@ def scene(hou):
 @pytest.fixture
 def engine(scene, monkeypatch):
     """The real engine: that of this Python."""
-    from neuron_houdini import engine
+    from neuron_houdini.engine import environment
 
-    monkeypatch.setattr(engine, "find_python", lambda: Path(sys.executable))
-    return engine
+    monkeypatch.setattr(environment, "find_python", lambda: Path(sys.executable))
 
 
 def driver(scene, name, **values):
@@ -44,7 +43,7 @@ def driver(scene, name, **values):
 
 def started(node):
     """Press Run in Background."""
-    from neuron_houdini import jobs
+    from neuron_houdini.engine import jobs
 
     node.parm("background").pressButton()
     return jobs.of(node.sessionId())
@@ -138,7 +137,7 @@ BAD = {
 @pytest.fixture(params=BAD)
 def bad(request, scene, tmp_path, monkeypatch):
     """An engine that fails, and what has to be said."""
-    from neuron_houdini import engine
+    from neuron_houdini.engine import environment
 
     code, said = BAD[request.param]
     if code is None:
@@ -147,7 +146,7 @@ def bad(request, scene, tmp_path, monkeypatch):
     path = stand_in(tmp_path, code)
     if not code:
         path.write_text("#!/does/not/exist\n")
-    monkeypatch.setattr(engine, "find_python", lambda: path)
+    monkeypatch.setattr(environment, "find_python", lambda: path)
     return said
 
 
@@ -169,10 +168,10 @@ def test_an_engine_that_fails_in_the_background_is_told_once(scene, bad, tmp_pat
 
 
 def test_a_node_that_is_deleted_leaves_its_job_to_the_panel(scene, tmp_path, monkeypatch):
-    from neuron_houdini import engine, jobs
+    from neuron_houdini.engine import environment, jobs
 
     python = stand_in(tmp_path, VERSION + 'time.sleep(0.2); print(\'{"event": "result"}\')')
-    monkeypatch.setattr(engine, "find_python", lambda: python)
+    monkeypatch.setattr(environment, "find_python", lambda: python)
     node = driver(scene, "train")
     job = started(node)
     node.destroy()
@@ -184,7 +183,8 @@ def test_a_node_that_is_deleted_leaves_its_job_to_the_panel(scene, tmp_path, mon
 
 def test_escape_ends_the_engine_and_the_render(hou, scene, tmp_path, monkeypatch):
     """Houdini raises in the update of progress; nothing of ours takes that for an error of the node."""
-    from neuron_houdini import drivers, engine
+    from neuron_houdini.engine import environment
+    from neuron_houdini.nodes.rops import train
 
     class OperationInterrupted(published_hou.Error):
         pass
@@ -199,18 +199,18 @@ signal.signal(signal.SIGTERM, stop)
 print('{{"event": "progress", "fraction": 0.5, "stage": "x", "message": ""}}', flush=True)
 time.sleep(60)"""
     python = stand_in(tmp_path, VERSION + code)
-    monkeypatch.setattr(engine, "find_python", lambda: python)
+    monkeypatch.setattr(environment, "find_python", lambda: python)
     monkeypatch.setattr(published_hou.InterruptableOperation, "updateProgress", interrupted)
     with pytest.raises(OperationInterrupted):
-        drivers.train(driver(scene, "train"))
+        train.render_frame(driver(scene, "train"))
     assert told.exists(), "the engine was asked to stop, and was waited for"
 
 
 def test_a_node_renders_one_thing_at_a_time(scene, tmp_path, monkeypatch):
-    from neuron_houdini import engine
+    from neuron_houdini.engine import environment
 
     python = stand_in(tmp_path, VERSION + "time.sleep(60)")
-    monkeypatch.setattr(engine, "find_python", lambda: python)
+    monkeypatch.setattr(environment, "find_python", lambda: python)
     node = driver(scene, "train")
     job = started(node)
     node.parm("background").pressButton()
@@ -224,7 +224,7 @@ def test_a_node_renders_one_thing_at_a_time(scene, tmp_path, monkeypatch):
 
 
 def test_an_error_of_ours_ends_a_job_too(scene, monkeypatch):
-    from neuron_houdini import jobs
+    from neuron_houdini.engine import jobs
 
     class Wrong(jobs.Background):
         def _work(self):
@@ -250,7 +250,7 @@ COOKS = {
 @pytest.mark.parametrize("name", COOKS)
 def test_a_cook_starts_no_process_and_no_job(scene, tmp_path, monkeypatch, name):
     """What the engine has to make is made on a button; a cook says what is missing."""
-    from neuron_houdini import jobs
+    from neuron_houdini.engine import jobs
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a cook started something")

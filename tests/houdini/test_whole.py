@@ -1,5 +1,6 @@
 """From nothing to a drawn stage: node code drives the real engine in a process of its own."""
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -24,10 +25,10 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def driven(hou, monkeypatch):
     """The drivers, with this Python as the engine's."""
-    from neuron_houdini import drivers, engine
+    from neuron_houdini.engine import environment
 
-    monkeypatch.setattr(engine, "find_python", lambda: Path(sys.executable))
-    return drivers
+    monkeypatch.setattr(environment, "find_python", lambda: Path(sys.executable))
+    return lambda node: importlib.import_module(f"neuron_houdini.nodes.rops.{node._kind}").render_frame(node)
 
 
 def pictures(folder):
@@ -38,7 +39,7 @@ def pictures(folder):
 
 def stage_of_nodes(asset, hou):
     """The stage of an asset LOP on a stage with a camera."""
-    from neuron_houdini import asset as lop
+    from neuron_houdini.nodes.lops import asset as lop
 
     inner = node_of("asset")
     hda = node_of("asset", file=str(asset), primpath="/World/ball", look=LOOK, t=(0.2, 0.0, 0.0))
@@ -70,14 +71,14 @@ def test_nodes_make_what_the_command_line_makes(driven, hou, tmp_path):
     dataset, run, asset = folder / "dataset", folder / "run", folder / "asset.neuron"
     small = {"views": 4, "val_views": 0, "test_views": 1, "resolution": 16, "spp": 4}
     box = str(box_file(tmp_path))
-    driven.dataset(
+    driven(
         node_of(
             "dataset", out=str(dataset), renderer="engine", geometry=box, materials="polished-gold", **small
         )
     )
     assert (dataset / "dataset.json").is_file()
     training = {"dataset": str(dataset), "run": str(run), "asset": str(asset), "preset": "cpu-demo"}
-    driven.train(node_of("train", steps=10, validate_every=0, resolution=24, **training))
+    driven(node_of("train", steps=10, validate_every=0, resolution=24, **training))
     assert asset.is_file()
     compare_pictures(driven, hou, asset, folder)
 
@@ -104,10 +105,10 @@ def compare_pictures(driven, hou, asset, folder):
     ours = node_of("render", source="lop", loppath="/stage/asset", out=str(folder / "a"), aov="depth")
     ours._values |= {"cameras": "/World/camera", "size": "48x32"}
     ours._nodes["/stage/asset"] = lop
-    driven.render(ours)
+    driven(ours)
     theirs = node_of("render", asset=str(stage_of_commands(asset, folder / "shot.usda")), aov="depth")
     theirs._values |= {"cameras": "/World/camera", "size": "48x32", "out": str(folder / "b")}
-    driven.render(theirs)
+    driven(theirs)
     one, other = pictures(folder / "a"), pictures(folder / "b")
     assert set(one) == set(other) and one
     for name, values in one.items():
@@ -121,7 +122,7 @@ def test_anchor_frames_of_a_stage_are_drawn_and_named(driven, hou, tmp_path):
     node = node_of("render", what="anchors", source="lop", loppath="/stage/asset", out=str(out))
     node._values |= {"frames": "1, 3", "size": "24x16", "device": "cpu"}
     node._nodes["/stage/asset"] = stage_of_nodes(asset, hou)
-    driven.render(node)
+    driven(node)
     assert node.evalParm("picture") == f"{out.as_posix()}/anchor_$F4.exr"
     assert all((out / f"anchor_{frame:04d}.exr").is_file() for frame in (1, 3))
     layers = read_exr(out / "anchor_0001.exr")

@@ -148,7 +148,7 @@ class Browser(QtWidgets.QWidget):
         try:
             entries = library.entries_of(Path(self.folder.text()))
         except NeuronError as error:
-            self._say(f"{error.message} {error.hint}")
+            self._say(error.text)
         self.entries.show(entries)
         self._select_first()
 

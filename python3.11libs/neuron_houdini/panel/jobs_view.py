@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from neuron_houdini import jobs, pictures
+from neuron_houdini.engine import jobs
+from neuron_houdini.nodes import pictures
 from neuron_houdini.panel.binding import QtCore, QtGui, QtWidgets
 from neuron_houdini.panel.widgets import button, ticking
 
@@ -44,7 +45,7 @@ class JobRow(QtWidgets.QFrame):
         self.title.setText(f"{job.title}  ({_clock(job.seconds)})")
         self.bar.setValue(round(1000 * job.fraction))
         self.stop.setEnabled(not job.over)
-        self.text.setText(str(job.error) if job.error is not None else job.text)
+        self.text.setText(job.error.text if job.error is not None else job.text)
         self._show_newest()
 
     def _show_newest(self) -> None:

@@ -1,6 +1,5 @@
 """What the panel shows of a library: records and headers, no weights. Knows neither Qt nor Houdini."""
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from neuron_core.foundation.strict_json import parse
 from neuron_core.library.index import read_library
 from neuron_core.library.version import Version
 from neuron_core.usd.published import INDEX, LibraryError
-from neuron_houdini import engine
+from neuron_houdini.engine import preferences
 
 CHOICE = "panel.json"  # among the preferences: the library that was shown last
 VARIABLE = "NEURON_LIBRARY"
@@ -106,7 +105,9 @@ def figures_of(entry: Entry) -> list[tuple[str, str]]:
     rows = [("Version", f"{version.label} of {entry.count}" if entry.count > 1 else version.label)]
     try:
         size, manifest = entry.file.stat().st_size, header_of(entry.file).manifest
-    except (OSError, NeuronError) as error:
+    except NeuronError as error:
+        return [*rows, ("File", f"cannot be read: {error.text}")]
+    except OSError as error:
         return [*rows, ("File", f"cannot be read: {error}")]
     rows += [
         ("File", f"{entry.file.name}, {size / 1e6:.1f} MB"),
@@ -150,21 +151,9 @@ def last_library(scene: Path) -> Path:
     given = os.environ.get(VARIABLE, "").strip()
     if given:
         return Path(given).expanduser()
-    home = engine.preferences()
-    try:
-        content = json.loads((home / CHOICE).read_text(encoding="utf-8")) if home else {}
-        chosen = content.get("library") if isinstance(content, dict) else None
-    except (OSError, ValueError):
-        chosen = None
-    return Path(chosen) if isinstance(chosen, str) and chosen else scene / "neuron" / "library"
+    return preferences.recall(CHOICE, "library") or scene / "neuron" / "library"
 
 
 def remember_library(library: Path) -> None:
     """Show this one first from now on. Outside of Houdini, nothing."""
-    home = engine.preferences()
-    if home is None:
-        return
-    home.mkdir(parents=True, exist_ok=True)
-    temporary = home / (CHOICE + ".part")
-    temporary.write_text(json.dumps({"library": str(library)}), encoding="utf-8")
-    temporary.replace(home / CHOICE)
+    preferences.remember(CHOICE, "library", library)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import hou
 
-from neuron_houdini import engine, jobs, setup
+from neuron_houdini.engine import environment, interpreters, jobs, setup
+from neuron_houdini.errors import EngineError
 from neuron_houdini.panel.binding import QtCore, QtWidgets
 from neuron_houdini.panel.widgets import PathField, button, row, ticking
 
@@ -41,11 +42,13 @@ class SetupDialog(QtWidgets.QDialog):
         super().__init__(parent, QtCore.Qt.WindowType.Window)
         self.setWindowTitle("Set Up Neuron Engine")
         self.job: setup.Installation | None = setup.current()
-        self._pythons: list[setup.Python] | None = None
+        self._pythons: list[interpreters.Python] | None = None
         self._filled = False
         self._lines = 0
         self.python = QtWidgets.QComboBox()
-        self.other_python = PathField("Python", folder=False, hint="another program of Python 3.11 to 3.14")
+        self.other_python = PathField(
+            "Python", folder=False, hint=f"another program of {interpreters.SUPPORTED}"
+        )
         self.folder = PathField("Folder of the engine")
         self.gpu = QtWidgets.QRadioButton("NVIDIA GPU (CUDA)")
         self.cpu = QtWidgets.QRadioButton("CPU only")
@@ -92,29 +95,29 @@ class SetupDialog(QtWidgets.QDialog):
     def _fill(self) -> None:
         self.python.addItem("Looking for Pythons ...")
         self.python.setEnabled(False)
-        self.folder.set_text(str(engine.environment_folder()))
+        self.folder.set_text(str(environment.environment_folder()))
         fixed = bool(os.environ.get("NEURON_ENV", "").strip())
         self.folder.setEnabled(not fixed)
         self.folder.setToolTip("NEURON_ENV names it" if fixed else "")
         (self.gpu if setup.has_gpu() else self.cpu).setChecked(True)
 
     def _look_for_pythons(self) -> None:
-        self._pythons = setup.find_pythons()  # a thread: it starts each of them
+        self._pythons = interpreters.find_pythons()  # a thread: it starts each of them
 
-    def _list_pythons(self, found: list[setup.Python]) -> None:
+    def _list_pythons(self, found: list[interpreters.Python]) -> None:
         self._filled = True
         self.python.clear()
         for python in found:
             self.python.addItem(python.label, str(python.path))
         self.python.setEnabled(bool(found))
         if not found:
-            self.python.addItem("No Python 3.11 to 3.14 on PATH: choose its program below")
+            self.python.addItem(f"No {interpreters.SUPPORTED} on PATH: choose its program below")
 
     def plan(self) -> setup.Plan:
         """What the fields say. Raises EngineError where no Python is chosen."""
         python = self.other_python.text() or str(self.python.currentData() or "")
         if not python:
-            raise engine.EngineError("python", "No Python is chosen.", "Choose the program of one.")
+            raise EngineError("python", "No Python is chosen.", "Choose the program of one.")
         wheels = self.wheels.text()
         return setup.Plan(
             python=Path(python),
@@ -130,8 +133,8 @@ class SetupDialog(QtWidgets.QDialog):
         try:
             job = setup.Installation(self.plan())
             jobs.submit(setup.JOB, job)
-        except engine.EngineError as error:
-            self.state.setText(str(error))
+        except EngineError as error:
+            self.state.setText(error.text)
             return
         self.job, self._lines = job, 0
         self.log.clear()
@@ -172,5 +175,5 @@ class SetupDialog(QtWidgets.QDialog):
 
 def _sentence(job: setup.Installation) -> str:
     if job.error is not None:
-        return str(job.error)
+        return job.error.text
     return f"{STATES['ready']} ({job.plan.folder})" if job.over else job.text

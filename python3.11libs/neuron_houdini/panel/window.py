@@ -6,12 +6,15 @@ from pathlib import Path
 
 import hou
 
-from neuron_houdini import background, engine, jobs, setup, shelf
-from neuron_houdini.panel import library
+from neuron_houdini.engine import environment, jobs, setup
+from neuron_houdini.errors import HoudiniError
+from neuron_houdini.nodes import messages
+from neuron_houdini.panel import library, setup_dialog
 from neuron_houdini.panel.binding import QtWidgets
 from neuron_houdini.panel.browser import Browser
 from neuron_houdini.panel.jobs_view import JobsView
 from neuron_houdini.panel.widgets import button, row, ticking
+from neuron_houdini.shelf import tools
 
 
 def create() -> QtWidgets.QWidget:
@@ -35,7 +38,7 @@ class Panel(QtWidgets.QWidget):
         layout = QtWidgets.QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.addWidget(self.tabs, 1)
-        layout.addWidget(row(self.engine, button("Set Up Engine...", shelf.set_up), stretch=0))
+        layout.addWidget(row(self.engine, button("Set Up Engine...", setup_dialog.show), stretch=0))
         self.refresh()
         ticking(self, self.refresh)
 
@@ -43,9 +46,9 @@ class Panel(QtWidgets.QWidget):
         """Count jobs that run, and say where the engine is."""
         count = sum(not job.over for job in jobs.all_jobs())
         self.tabs.setTabText(1, f"Jobs ({count})" if count else "Jobs")
-        folder = engine.environment_folder()
+        folder = environment.environment_folder()
         attempt = setup.current()
-        where = (folder, engine.python_of(folder).exists(), attempt is not None and attempt.over)
+        where = (folder, environment.python_of(folder).exists(), attempt is not None and attempt.over)
         if where != self._where:
             self._where = where
             state = setup.state_of(folder)
@@ -60,6 +63,6 @@ class Panel(QtWidgets.QWidget):
 def place(path: str) -> None:
     """Put an asset into the stage; what goes wrong is shown."""
     try:
-        shelf.place_asset(path)
-    except shelf.ToolError as error:
-        background.tell(str(error))
+        tools.place_asset(path)
+    except HoudiniError as error:
+        messages.show(error)

@@ -1,0 +1,1 @@
+"""One module a node type, in `lops`, `sops` and `rops`; beside them what several types need."""

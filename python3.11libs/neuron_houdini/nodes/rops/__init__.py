@@ -1,0 +1,1 @@
+"""The drivers of /out: parameters to commands of the engine."""
