@@ -79,8 +79,14 @@ TASKS: tuple[Task, ...] = (
         ),
         optional=("dataset",),
     ),
-    _task(
-        "export", "ExportConfig", ("source", "out"), "write an asset as splats, a volume, a mesh or points"
+    replace(
+        _task(
+            "export",
+            "ExportConfig",
+            ("source", "out"),
+            "write an asset as splats, a volume, a mesh or points",
+        ),
+        config="neuron_core.delivery.config:ExportConfig",
     ),
     _task("grid", "GridConfig", ("asset", "out"), "sample an asset into arrays that numpy reads"),
     _task(

@@ -29,6 +29,7 @@ Content = Mapping[str, object]
 
 CLEARING = "clearing"  # the only key of a record while the old content is deleted
 FINISHED = "finished"
+FINGERPRINT = "fingerprint"
 SHOWN = 4  # differences in a message
 _SHORTEST_DIGEST = 32
 _REPLACE = "Pick another {place}, or replace it with --overwrite."
@@ -148,7 +149,7 @@ class Output:
         """The record with settings, fingerprint and `result`."""
         plain = _plain(self.depends_on)
         settings = {self.form.config: plain} if self.form.config else plain
-        return {**settings, "fingerprint": self.fingerprint, **result}
+        return {**settings, FINGERPRINT: self.fingerprint, **result}
 
     @property
     def _unfinished(self) -> str:
@@ -171,7 +172,7 @@ class Output:
 
     def is_of(self, found: Content) -> bool:
         """Whether a record is of these settings."""
-        return is_same_fingerprint(found.get("fingerprint"), self.fingerprint)
+        return is_same_fingerprint(found.get(FINGERPRINT), self.fingerprint)
 
     def refusal(self, found: Content) -> ConfigMismatchError:
         """The error that a record of other settings calls for."""
@@ -282,15 +283,19 @@ def claim_file(
 ) -> Literal["fresh", "done"]:
     """Whether the file at `path` has to be written, or is already what is wanted.
 
-    `read` returns the settings that the file was made with. Raises ConfigMismatchError, with what
-    differs, if those are not the `wanted` ones and the file is not to be overwritten.
+    `read` returns the settings that the file was made with. Where a file keeps a `fingerprint` of more
+    than those, that decides. Raises ConfigMismatchError, with what differs, if the file is another one
+    and not to be overwritten.
     """
     if overwrite or not path.exists():
         return "fresh"
     found = read(path)
-    if not differences(wanted, found):
+    settings = {name: value for name, value in wanted.items() if name != FINGERPRINT}
+    whole = FINGERPRINT in wanted
+    same = is_same_fingerprint(found.get(FINGERPRINT), wanted[FINGERPRINT]) if whole else False
+    if same or not (whole or differences(settings, found)):
         return "done"
-    raise mismatch(path, kind, wanted, found)
+    raise mismatch(path, kind, settings, found)
 
 
 def require_free(paths: Iterable[Path], overwrite: bool) -> None:
@@ -311,13 +316,15 @@ def require_writable(path: Path) -> None:
 def all_or_none(paths: Iterable[Path]) -> Iterator[None]:
     """Files that only make sense together: if the block fails, those that were not there before go."""
     fresh = [path for path in paths if not path.exists()]
+    folders = {path.parent for path in fresh if not path.parent.exists()}
     try:
         yield
     except BaseException:
         for path in fresh:
             path.unlink(missing_ok=True)
-            if path.parent.is_dir() and not any(path.parent.iterdir()):
-                path.parent.rmdir()
+        for folder in folders:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
         raise
 
 

@@ -3,6 +3,7 @@
 Needs numpy only. Positions are in the asset's own frame: metres, Y up.
 """
 
+import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from neuron_core.foundation.errors import FileError, NeuronError
+from neuron_core.foundation.files import write_bytes
 
 FORMAT = 1
 MOST_CELLS = 1 << 30
@@ -61,6 +63,39 @@ class Values:
     normal: np.ndarray  # [P, 3] unit or 0
     color: np.ndarray  # [P, 3]
     code: np.ndarray  # [P, 8]
+
+
+def write_grid(
+    path: Path,
+    *,
+    digest: str,
+    look: str,
+    step: int,
+    origin: np.ndarray,
+    spacing: float,
+    voxels: np.ndarray,
+    density: np.ndarray,
+    normal: np.ndarray,
+    color: np.ndarray,
+    code: np.ndarray,
+) -> None:
+    """Write what `Grid` holds, whole or not at all; all but places and densities as half floats."""
+    stream = io.BytesIO()
+    np.savez_compressed(
+        stream,
+        format=np.array(FORMAT),
+        digest=np.array(digest),
+        look=np.array(look),
+        step=np.array(step),
+        origin=np.asarray(origin, np.float64),
+        spacing=np.array(spacing),
+        voxels=voxels.astype(np.int16),
+        density=density.astype(np.float32),
+        normal=normal.astype(np.float16),
+        color=color.astype(np.float16),
+        code=code.astype(np.float16),
+    )
+    write_bytes(path, stream.getvalue())
 
 
 def read_grid(path: Path) -> Grid:

@@ -18,13 +18,13 @@ from pxr import Usd, UsdGeom
 from readers_env import python_readers, readers_folder, splat_transform
 
 from neuron_core.cameras.camera import Camera
+from neuron_core.delivery.config import ExportConfig
 from neuron_core.foundation.progress import Silent
 from neuron_core.groundtruth.mitsuba.variants import choose_variant
 from neuron_core.splats.cloud import Splats, from_shapes, rotation_matrices
 from neuron_core.splats.drawing import SplatRenderer
 from neuron_core.splats.files import read_splats, write_splats
 from neuron_core.splats.moving import turned_upside_down
-from neuron_core.tasks.export.config import ExportConfig
 from neuron_core.tasks.export.run import run as export
 from neuron_core.volumes.vdb import VdbGrid, write_vdb
 from neuron_core.volumes.vdb_reading import read_vdb

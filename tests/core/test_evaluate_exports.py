@@ -7,6 +7,7 @@ import pytest
 
 from neuron_core.cli.arguments import ArgumentsError, parse
 from neuron_core.cli.registry import TASKS
+from neuron_core.delivery.config import ExportConfig
 from neuron_core.evaluation.drawers import open_export
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.progress import Silent
@@ -16,7 +17,6 @@ from neuron_core.splats.moving import transformed
 from neuron_core.splats.placing import viewing_dome
 from neuron_core.tasks.evaluate.config import EvaluateConfig
 from neuron_core.tasks.evaluate.run import run
-from neuron_core.tasks.export.config import ExportConfig
 from neuron_core.tasks.export.run import run as export
 from neuron_core.tasks.inspect.config import InspectConfig
 from neuron_core.tasks.inspect.run import run as inspect

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from neuron_core.delivery.config import ExportConfig
 from neuron_core.foundation.errors import ConfigMismatchError, FileError, NeuronError
 from neuron_core.foundation.progress import Silent
 from neuron_core.rendering.baked import BakedRenderer
@@ -12,7 +13,6 @@ from neuron_core.splats.fitting import FitSettings, fit_splats
 from neuron_core.splats.moving import turned_upside_down
 from neuron_core.splats.placing import viewing_dome
 from neuron_core.splats.refining import Target, slope, target_of
-from neuron_core.tasks.export.config import ExportConfig
 from neuron_core.tasks.export.run import run
 from neuron_core.voxels.baked import read_baked
 from tests.core.baked_samples import BOX, write_ball

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from neuron_core.assets import read_asset, write_asset
+from neuron_core.delivery.assets import FORMS
+from neuron_core.delivery.config import ExportConfig
 from neuron_core.foundation.errors import ConfigMismatchError, FileError, NeuronError
 from neuron_core.foundation.progress import Silent
 from neuron_core.splats.cloud import SplatError
 from neuron_core.splats.files import read_splats, write_splats
 from neuron_core.splats.spz import packed
-from neuron_core.tasks.export.config import ExportConfig
-from neuron_core.tasks.export.run import FORMS, run
+from neuron_core.tasks.export.run import run
 from neuron_core.volumes.nvdb import write_nvdb
 from neuron_core.volumes.vdb import MOST_VOXELS, VdbGrid, write_vdb
 from neuron_core.voxels.nvf import VoxelError

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from pxr import Gf, Usd, UsdGeom
 
+from neuron_core.delivery.config import ExportConfig
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.progress import Silent
 from neuron_core.splats.drawing import SplatRenderer
 from neuron_core.splats.files import read_splats
 from neuron_core.splats.moving import transformed
 from neuron_core.splats.placing import viewing_dome
-from neuron_core.tasks.export.config import ExportConfig
 from neuron_core.tasks.export.run import run
 from tests.core.baked_samples import write_ball
 from tests.core.stage_samples import asset_prim, moved, write_stage

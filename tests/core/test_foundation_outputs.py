@@ -389,6 +389,17 @@ def test_a_file_is_written_done_or_refused(tmp_path: Path):
     assert "another file" in caught.value.hint
 
 
+def test_a_fingerprint_decides_where_a_file_has_one(tmp_path: Path):
+    path = tmp_path / "oak.json"
+    write_json(path, {"step": 1, "fingerprint": "a" * 32})
+    same = {"step": 2, "fingerprint": "a" * 32}
+    assert claim_file(path, False, "another asset", same, made_with) == "done"
+    with pytest.raises(ConfigMismatchError, match="oak.json holds another asset: step 1 instead of 2[.]"):
+        claim_file(path, False, "another asset", {"step": 2, "fingerprint": "b" * 32}, made_with)
+    with pytest.raises(ConfigMismatchError, match="oak.json holds another asset[.]"):
+        claim_file(path, False, "another asset", {"step": 1, "fingerprint": "b" * 32}, made_with)
+
+
 def test_files_that_are_there_are_refused_unless_given_up(tmp_path: Path):
     fill(tmp_path, "b")
     require_free([tmp_path / "a"], overwrite=False)
@@ -413,6 +424,10 @@ def test_files_that_belong_together_go_together(tmp_path: Path):
         raise Killed
     assert files_in(tmp_path) == {"old"}
     assert not (tmp_path / "assets").exists()
+    (tmp_path / "assets").mkdir()
+    with pytest.raises(Killed), all_or_none([tmp_path / "assets/new"]):
+        raise Killed
+    assert (tmp_path / "assets").is_dir(), "it was there before"
     with all_or_none([tmp_path / "assets/new"]):
         fill(tmp_path, "assets/new")
     assert files_in(tmp_path) == {"old", "assets/new"}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from pxr import Usd, UsdGeom, UsdShade, UsdValidation
 
+from neuron_core.delivery.config import ExportConfig
 from neuron_core.foundation.colors import srgb_to_linear
 from neuron_core.foundation.errors import FileError
 from neuron_core.foundation.progress import Silent
@@ -17,7 +18,6 @@ from neuron_core.surfaces.looks import Looker, filled, record_of, recorded
 from neuron_core.surfaces.mesh import Mesh, SurfaceError, decimated, filled_grid, parts, surface_of
 from neuron_core.surfaces.points import in_dense, points_on
 from neuron_core.surfaces.usd import textures_of, write_mesh
-from neuron_core.tasks.export.config import ExportConfig
 from neuron_core.tasks.export.run import run
 from neuron_core.voxels.baked import read_baked
 from neuron_core.voxels.nvf import Nvf, find_active

@@ -8,10 +8,10 @@ import pytest
 import warp as wp
 from pxr import Usd, UsdValidation, UsdVol
 
+from neuron_core.delivery.config import ExportConfig
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.progress import Silent
 from neuron_core.kernels.grids.nanovdb import values_at
-from neuron_core.tasks.export.config import ExportConfig
 from neuron_core.tasks.export.run import run
 from neuron_core.tasks.inspect.config import InspectConfig
 from neuron_core.tasks.inspect.run import run as inspect

@@ -171,10 +171,10 @@ def test_splats_of_other_kinds_are_converted_by_the_engine(hou, tmp_path, starte
 def test_converted_splats_are_those_of_the_file(hou, tmp_path):
     from neuron_houdini.nodes.sops import splats
 
+    from neuron_core.delivery.config import ExportConfig
     from neuron_core.splats.cloud import Splats
     from neuron_core.splats.files import write_splats
     from neuron_core.splats.houdini import point_attributes
-    from neuron_core.tasks.export.config import ExportConfig
     from neuron_core.tasks.export.run import run as export
 
     random = np.random.default_rng(0)

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from pxr import UsdGeom
 
-from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
+from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.files import write_json
 from neuron_core.foundation.interrupts import stop_if_requested
+from neuron_core.foundation.outputs import require_free
 from neuron_core.foundation.progress import Reporter
 from neuron_core.foundation.values import frames
 from neuron_core.tasks.scene import listing, notation
@@ -40,7 +41,7 @@ class InvalidSceneError(NeuronError):
 
 def run_new(config: SceneNewConfig, report: Reporter) -> dict[str, object]:
     """Write an empty shot."""
-    _check_new(config.stage, config.overwrite)
+    require_free([config.stage], config.overwrite)
     wanted = frames(config.frames) if config.frames else None
     shot = NewShot(
         config.units,
@@ -53,11 +54,6 @@ def run_new(config: SceneNewConfig, report: Reporter) -> dict[str, object]:
     report.progress(1.0, "scene", str(config.stage))
     camera = "" if config.no_camera else new_shot.CAMERA
     return {"stage": str(config.stage), "camera": camera, "summary": f"{config.stage}: an empty shot."}
-
-
-def _check_new(path: Path, overwrite: bool) -> None:
-    if path.exists() and not overwrite:
-        raise ConfigMismatchError(f"{path} is there already.", "Pick another file, or add --overwrite.")
 
 
 def run_add(config: SceneAddConfig, report: Reporter) -> dict[str, object]:
@@ -160,7 +156,7 @@ def run_flatten(config: SceneFlattenConfig, report: Reporter) -> dict[str, objec
     """Write a stage as one layer."""
     if config.out.exists() and config.out.resolve() == config.stage.resolve():
         raise SceneError(f"{config.out} is the stage itself.", "Write to another file.")
-    _check_new(config.out, config.overwrite)
+    require_free([config.out], config.overwrite)
     flatten(read_stage(config.stage), config.out)
     report.progress(1.0, "scene", str(config.out))
     return {"stage": str(config.out), "summary": f"{config.out}: {config.stage} as one layer."}

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from pxr import Gf, Tf, Usd, UsdGeom
 
-from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
+from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.files import replacing
 from neuron_core.foundation.interrupts import stop_if_requested
+from neuron_core.foundation.outputs import all_or_none, require_free
 from neuron_core.foundation.progress import Part, Reporter
 from neuron_core.splats.cloud import Splats, joined
 from neuron_core.splats.files import USD_ENDINGS
@@ -106,23 +107,12 @@ def write_instances(
     sources = list(dict.fromkeys(source for source, _ in placements))
     names = _names(sources)
     files = {source: folder / f"{names[source]}.usdc" for source in sources}
-    taken = [file for file in files.values() if file.exists() and not overwrite]
-    if taken:
-        raise ConfigMismatchError(f"{taken[0]} is already there.", "Replace it with --overwrite.")
-    fresh: list[Path] = []
-    try:
+    require_free(files.values(), overwrite)
+    with all_or_none(files.values()):
         for index, (source, file) in enumerate(files.items()):
             stop_if_requested()
-            existed = file.exists()
             write(source, file, Part(report, index / len(files), (index + 1) / len(files)))
-            fresh += [] if existed else [file]
         _write_stage(path, placements, files)
-    except BaseException:
-        for file in fresh:
-            file.unlink(missing_ok=True)
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-        raise
     return {"instances": len(placements), "files": [str(file) for file in files.values()]}
 
 
