@@ -8,16 +8,12 @@ import numpy as np
 from neuron_core.bench.figure import Figure, timed
 from neuron_core.bench.inputs import Inputs
 from neuron_core.foundation.clocks import Stopwatch
-from neuron_core.rendering.baked import BakedRenderer
-from neuron_core.splats.cloud import Splats
-from neuron_core.splats.drawing import SplatRenderer
-from neuron_core.splats.fitting import FitSettings, fit_splats
-from neuron_core.splats.placing import viewing_dome
-from neuron_core.splats.refining import slope, target_of
+from neuron_core.foundation.progress import Silent
+from neuron_core.models.splats.family import likeness, prepare_splats, refined
+from neuron_core.splats.fitting import FitSettings
 from neuron_core.volumes.vdb import VdbGrid, write_vdb
 
 PREFERRED = "white_ceramic"  # harmonics can show it; gold's reflections they cannot
-VIEWS, SIDE, LOWEST, HIGHEST, SEED = 8, 256, -20.0, 80.0, 1009  # of views that nothing was fitted to
 VOXELS = 4_500_000
 VOXEL_SIZE = 0.01
 
@@ -27,28 +23,20 @@ def splat_fit_s(inputs: Inputs) -> Figure:
     baked = inputs.baked
     slug = PREFERRED if PREFERRED in baked.slugs() else baked.slugs()[0]
     settings = FitSettings(2000, 3, steps=20, views=6) if inputs.quick else FitSettings()
-    watch = Stopwatch()
-    splats = fit_splats(baked, slug, settings, inputs.device)
+    side, watch = settings.view_size, Stopwatch()
+    with TemporaryDirectory() as folder:
+        data = prepare_splats(baked, slug, settings, inputs.device, Silent())
+        splats = refined(data, Path(folder), Silent())
     seconds, cpu = watch.seconds, watch.cpu_seconds
-    renderer = BakedRenderer(baked.nvf, baked.shader, baked.looks[slug], inputs.device)
     return Figure(
         "splat_fit_s",
         seconds,
         "s",
         "<= 180, at 35 dB or more",
-        detail=f"{_likeness(splats, renderer, np.array(baked.manifest.aabb)):.2f} dB against the field's own "
-        f"pictures from {VIEWS} unseen views of {SIDE} x {SIDE}; {slug}, {len(splats):,} splats of degree "
-        f"{splats.degree}, {settings.steps} steps, {cpu:.0f} CPU s",
+        detail=f"{likeness(splats, data.unseen):.2f} dB against the field's own "
+        f"pictures from {len(data.unseen)} unseen views of {side} x {side}; {slug}, {len(splats):,} splats "
+        f"of degree {splats.degree}, {settings.steps} steps, {cpu:.0f} CPU s",
     )
-
-
-def _likeness(splats: Splats, renderer: BakedRenderer, aabb: np.ndarray) -> float:
-    """The mean PSNR in dB, one sample a pixel as viewers draw splats."""
-    drawer, found = SplatRenderer(splats), []
-    for camera in viewing_dome(aabb, VIEWS, SIDE, LOWEST, HIGHEST, SEED, margin=1.0):
-        _, error = slope(drawer.draw(camera), target_of(renderer, camera), splats.encoding)
-        found.append(-10 * np.log10(max(error, 1e-10)))
-    return float(np.mean(found))
 
 
 def vdb_write_s(inputs: Inputs) -> Figure:

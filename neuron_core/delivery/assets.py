@@ -7,9 +7,10 @@ from neuron_core.delivery.config import ExportConfig
 from neuron_core.delivery.splats import SplatFile, converted, deliver_splats, encoding_for
 from neuron_core.foundation.devices import warp_device
 from neuron_core.foundation.errors import NeuronError
-from neuron_core.foundation.progress import Reporter
+from neuron_core.foundation.progress import Part, Reporter
 from neuron_core.splats.cloud import Splats
 from neuron_core.splats.files import READABLE, USD_ENDINGS
+from neuron_core.splats.fitting import Fit, FitSettings
 from neuron_core.voxels.baked import Baked, read_baked
 
 FORMS = {  # by ending, the default first
@@ -34,17 +35,20 @@ def form_of(out: Path, wanted: str) -> str:
     return form
 
 
-def deliver(config: ExportConfig, form: str, report: Reporter) -> dict[str, object]:
-    """Write the files of a source of any kind; what was written, and `said` for a person."""
+def deliver(config: ExportConfig, form: str, fit: Fit, report: Reporter) -> dict[str, object]:
+    """Write the files of a source of any kind; what was written, and `said` for a person.
+
+    `fit` makes splats of a baked look.
+    """
     source, out = Path(config.source), Path(config.out)
     ending = source.suffix.lower()
     if ending == ".neuron":
-        return deliver_look(config, form, source, config.prompt, out, config.levels, report)
+        return deliver_look(config, form, source, config.prompt, out, config.levels, fit, report)
     if ending in USD_ENDINGS:
         from neuron_core.delivery.stages import is_scene
 
         if is_scene(source):
-            return _deliver_stage(config, form, report)
+            return _deliver_stage(config, form, fit, report)
     if form not in SPLATS:
         raise AssetError(f"{source} is no .neuron file.", f"A {form} is made from a baked asset.")
     if ending not in READABLE:
@@ -54,11 +58,18 @@ def deliver(config: ExportConfig, form: str, report: Reporter) -> dict[str, obje
 
 
 def deliver_look(
-    config: ExportConfig, form: str, source: Path, look: str, out: Path, levels: int, report: Reporter
+    config: ExportConfig,
+    form: str,
+    source: Path,
+    look: str,
+    out: Path,
+    levels: int,
+    fit: Fit,
+    report: Reporter,
 ) -> dict[str, object]:
     """One look of an asset, by its name or prompt. Each form imports only what it needs."""
     if form in SPLATS:
-        splats, slug = _fitted(config, source, look, config.max_splats, report)
+        splats, slug = _fitted(config, source, look, config.max_splats, fit, report)
         return {**_save(config, out, splats, levels), "look": slug}
     baked, slug = _read(source, look)
     if form == "volume":
@@ -74,7 +85,7 @@ def deliver_look(
     return deliver_mesh(out, baked, slug, settings, device, report)
 
 
-def _deliver_stage(config: ExportConfig, form: str, report: Reporter) -> dict[str, object]:
+def _deliver_stage(config: ExportConfig, form: str, fit: Fit, report: Reporter) -> dict[str, object]:
     """Every asset that a stage places: one cloud of splats, or a file for each."""
     from neuron_core.delivery.stages import Source, flat_splats, placed, write_instances
 
@@ -82,7 +93,7 @@ def _deliver_stage(config: ExportConfig, form: str, report: Reporter) -> dict[st
     if config.scene == "instances":
 
         def write(source: Source, file: Path, share: Reporter) -> None:
-            deliver_look(config, form, source.file, source.look, file, 1, share)
+            deliver_look(config, form, source.file, source.look, file, 1, fit, share)
 
         body = write_instances(Path(config.out), placements, write, report, config.overwrite)
         said = f"{len(placements)} instances of {len({source for source, _ in placements})} assets"
@@ -92,10 +103,10 @@ def _deliver_stage(config: ExportConfig, form: str, report: Reporter) -> dict[st
             f"A {form} cannot hold a whole scene.", "Write a file for each asset: --scene instances"
         )
 
-    def fit(source: Source, most: int, share: Reporter) -> Splats:
-        return _fitted(config, source.file, source.look, most, share)[0]
+    def fit_one(source: Source, most: int, share: Reporter) -> Splats:
+        return _fitted(config, source.file, source.look, most, fit, share)[0]
 
-    splats = flat_splats(placements, config.max_splats, fit, report)
+    splats = flat_splats(placements, config.max_splats, fit_one, report)
     return {**_save(config, Path(config.out), splats, config.levels), "instances": len(placements)}
 
 
@@ -105,17 +116,13 @@ def _read(source: Path, look: str) -> tuple[Baked, str]:
     return baked, baked.look_of(look) if look else baked.slugs()[0]
 
 
-def _fitted(config: ExportConfig, source: Path, look: str, most: int, report: Reporter) -> tuple[Splats, str]:
-    from neuron_core.splats.fitting import FitSettings, fit_splats
-
+def _fitted(
+    config: ExportConfig, source: Path, look: str, most: int, fit: Fit, report: Reporter
+) -> tuple[Splats, str]:
     baked, slug = _read(source, look)
     encoding = encoding_for(Path(config.out), config.splat_color)
     settings = FitSettings(most, config.degree, encoding, config.steps, config.views)
-
-    def tell(fraction: float, stage: str, message: str) -> None:
-        report.progress(0.98 * fraction, stage, message)
-
-    return fit_splats(baked, slug, settings, warp_device(config.device), tell), slug
+    return fit(baked, slug, settings, warp_device(config.device), Part(report, 0.0, 0.98)), slug
 
 
 def _save(config: ExportConfig, out: Path, splats: Splats, levels: int) -> dict[str, object]:

@@ -39,6 +39,9 @@ class Descent:
 
     def take(self, turn: Turn, step: int, wish: Signals) -> None:
         """One turn. Raises DivergedError, before anything changed, if a figure is NaN or infinite."""
+        if not turn.optimizer:
+            self._look(turn, step)
+            return
         optimizer = self.optimizers[turn.optimizer]
         if turn.optimizer not in self._pending:
             optimizer.zero_grad(set_to_none=True)  # what turns of others left
@@ -53,6 +56,12 @@ class Descent:
         self._reduce(parameters, step, wish)
         self._clip(turn.optimizer, parameters)
         optimizer.step()
+
+    def _look(self, turn: Turn, step: int) -> None:
+        """At a turn whose objective makes the update itself, afterwards."""
+        self.watch.look(step, {**turn.terms, **turn.metrics})
+        if self.watch.immediate:
+            self.watch.check()
 
     def _reduce(self, parameters: Sequence[nn.Parameter], step: int, wish: Signals) -> None:
         immediate = self.watch.immediate

@@ -91,10 +91,11 @@ class Turn:
 
     The loss is the sum of its named, weighted terms, in their order: a term that reaches no
     parameter is found by name. Turns with `update` off add their gradients to the next turn of
-    the same optimizer (gradient accumulation).
+    the same optimizer (gradient accumulation). Without an optimizer the loop only looks at the
+    figures, and the objective makes the update itself when it is resumed.
     """
 
-    optimizer: str
+    optimizer: str  # its name, or empty
     terms: Mapping[str, Float[Tensor, ""]]
     metrics: Metrics = field(default_factory=dict)  # detached; tensors stay on the device until a report
     update: bool = True

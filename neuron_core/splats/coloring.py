@@ -28,7 +28,7 @@ def colored(
     encoding: Encoding,
     degree: int = 3,
     directions: int = 80,
-    tell: Callable[[float], None] = lambda fraction: None,
+    on_progress: Callable[[float], None] = lambda part: None,
 ) -> Splats:
     """The splats with harmonics that show what the field shows at their places.
 
@@ -45,7 +45,7 @@ def colored(
         seen, weights = _looked_at(part, renderer, sphere, outside, REACH * voxel_size)
         fitted = harmonics.fit(sphere, encoded(seen, encoding), weights, terms)
         found[first : first + BLOCK] = fitted
-        tell(min(1.0, (first + BLOCK) / len(splats)))
+        on_progress(min(1.0, (first + BLOCK) / len(splats)))
     return replace(splats, harmonics=found, encoding=encoding)
 
 

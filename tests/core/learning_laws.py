@@ -223,7 +223,7 @@ def refuses_other_tensors(make: Make, folder: Path) -> None:
     changes = {
         "unknown": {**tensors, f"{name}.more": tensors[name]},
         "missing": {key: value for key, value in tensors.items() if key != name},
-        "not float": {**tensors, name: tensors[name].reshape(-1)[:1].double()},
+        "is float64": {**tensors, name: tensors[name].reshape(-1)[:1].double()},
     }
     for said, changed in changes.items():
         save_tensors(folder / CHECKPOINT, changed, metadata)

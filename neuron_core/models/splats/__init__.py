@@ -1,0 +1,1 @@
+"""Splats that are refined until they draw what a field draws."""
