@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neuron_core.foundation.progress import Reporter
-from neuron_core.surfaces.baking import Dressed, dressed, textured
-from neuron_core.surfaces.looks import Looker, record_of
+from neuron_core.surfaces.baking import ShadedMesh, shaded, textured
 from neuron_core.surfaces.mesh import Mesh, decimated, surface_of
 from neuron_core.surfaces.points import points_on
+from neuron_core.surfaces.sampling import SurfaceSampler, record_of
 from neuron_core.surfaces.usd import textures_of, write_mesh, write_points
 from neuron_core.voxels.baked import Baked
 
@@ -29,21 +29,21 @@ def deliver_mesh(
     """Write the surface with its textures; what was written. Raises FileError or SurfaceError."""
     report.progress(0.05, "surface", "")
     whole = surface_of(baked.nvf, device)
-    looker, record = Looker(baked, slug, device), record_of(baked, slug)
-    bodies: list[Dressed] = []
+    sampler, record = SurfaceSampler(baked, slug, device), record_of(baked, slug)
+    bodies: list[ShadedMesh] = []
     for level in range(settings.levels):
         wanted = (settings.triangles or len(whole.faces)) >> (2 * level)
         mesh = decimated(whole, max(wanted, 4))
         start, end = (0.2 + 0.7 * (level + more) / settings.levels for more in (0, 1))
         report.progress(start, "look", f"{len(mesh.faces):,} triangles")
-        body = dressed(mesh, looker)
+        body = shaded(mesh, sampler)
         if settings.texture_size:
             side = max(settings.texture_size >> level, SMALLEST_TEXTURE)
 
             def tell(part: float, start: float = start, end: float = end) -> None:
                 report.progress(start + (end - start) * part, "textures", "")
 
-            body = textured(body, looker, side, record, tell)
+            body = textured(body, sampler, side, record, tell)
         bodies.append(body)
     write_mesh(out, bodies, record, _notes(baked, slug))
     finest = bodies[0].mesh
@@ -67,7 +67,7 @@ def deliver_points(
     report.progress(0.05, "surface", "")
     mesh = surface_of(baked.nvf, device)
     report.progress(0.4, "look", "")
-    cloud = points_on(mesh, baked.nvf, Looker(baked, slug, device), most)
+    cloud = points_on(mesh, baked.nvf, SurfaceSampler(baked, slug, device), most)
     write_points(out, cloud, _notes(baked, slug))
     return {"kind": "points", "points": len(cloud), "look": slug, "said": f"{len(cloud):,} points"}
 
@@ -76,7 +76,7 @@ def _closed(mesh: Mesh) -> str:
     return "watertight" if mesh.is_watertight() else "not watertight"
 
 
-def _textures(out: Path, body: Dressed) -> list[str]:
+def _textures(out: Path, body: ShadedMesh) -> list[str]:
     """Files of the finest level; those of a .usdz are inside."""
     if out.suffix.lower() == ".usdz" or body.textures is None:
         return []

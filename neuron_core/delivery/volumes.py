@@ -5,10 +5,10 @@ from pathlib import Path
 
 from neuron_core.foundation.outputs import all_or_none, require_free
 from neuron_core.foundation.progress import Reporter
+from neuron_core.volumes.from_bricks import volume_grids
 from neuron_core.volumes.nvdb import write_nvdb
+from neuron_core.volumes.usd import write_volume_stage
 from neuron_core.volumes.vdb import write_vdb
-from neuron_core.volumes.volume import volume_grids
-from neuron_core.volumes.volume_usd import write_volume_stage
 from neuron_core.voxels.baked import Baked
 
 ENDINGS = (".vdb", ".nvdb")  # any other is a stage, which gets its .vdb file beside it

@@ -25,7 +25,7 @@ from neuron_core.splats.moving import turned_upside_down
 from neuron_core.splats.usd import TYPE as SPLATS
 from neuron_core.surfaces.points import PointCloud
 from neuron_core.surfaces.usd_reading import read_mesh, read_points
-from neuron_core.volumes.gridded import NO_SHADER, field_of_grids
+from neuron_core.volumes.to_bricks import NO_SHADER, field_of_grids
 from neuron_core.volumes.vdb import VdbGrid
 from neuron_core.volumes.vdb_reading import read_vdb
 

@@ -51,7 +51,7 @@ class Submission:
     name: str = ""  # a slug; default: the asset's own name
     number: int = 0  # of the version; default: the next one
     attached: Mapping[str, Path] = field(default_factory=dict)
-    """USD files by representation, in metres with Y up, that are copied and offered beside the built-in
+    """USD files by representation, in meters with Y up, that are copied and offered beside the built-in
     ones; hosts that do not know Neuron draw the first one."""
     colors: Mapping[str, Color] = field(default_factory=dict)  # of stand-ins, by look
 
@@ -124,7 +124,7 @@ def _check_attached(representation: str, path: Path) -> None:
     unit, up = UsdGeom.GetStageMetersPerUnit(stage), UsdGeom.GetStageUpAxis(stage)
     if unit != 1.0 or up != UsdGeom.Tokens.y:
         raise LibraryError(
-            f"{path} is in units of {unit:g} m with {up} up; assets are in metres with Y up.",
+            f"{path} is in units of {unit:g} m with {up} up; assets are in meters with Y up.",
             "Export it that way.",
         )
 

@@ -1,7 +1,7 @@
 """Where what a pixel shows is seen in the next anchor.
 
 Letters in shapes: H W the sides of a picture. Optical flow is in pixels, x to the right and y down: what
-the centre of pixel (x, y) shows is at (x + flow.X, y + flow.Y) in the next anchor.
+the center of pixel (x, y) shows is at (x + flow.X, y + flow.Y) in the next anchor.
 """
 
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ def flow_between(one: View, two: View) -> Flow:
 
 
 def positions(view: View) -> tuple[np.ndarray, np.ndarray]:
-    """What the centres of pixels show, in the world [H, W, 3], and where that is anything [H, W]."""
+    """What the centers of pixels show, in the world [H, W, 3], and where that is anything [H, W]."""
     rays_o, rays_d = rays(view.camera, *pixel_centers(view.camera))
     depths = view.pixels.depth.astype(np.float64)
     return rays_o + depths[..., None] * rays_d, view.pixels.ids > 0

@@ -101,7 +101,7 @@ class Pictures:
 
 @dataclass(frozen=True, slots=True)
 class Aovs:
-    """What one exact ray through each pixel centre hits; zero where the object is less than half opaque."""
+    """What one exact ray through each pixel center hits; zero where the object is less than half opaque."""
 
     coverage: np.ndarray  # [H, W] bool
     depths: np.ndarray  # [H, W] float32, distance along the ray

@@ -1,4 +1,4 @@
-"""A mesh dressed in a look: what its vertices show, and textures."""
+"""A mesh under a look: what its vertices show, and textures."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from neuron_core.foundation.colors import linear_to_srgb
 from neuron_core.images.pictures import to_bytes
 from neuron_core.materials.record import Material
 from neuron_core.surfaces.atlas import Atlas, atlas_for, tangents, under
-from neuron_core.surfaces.looks import Looker, filled, recorded
 from neuron_core.surfaces.mesh import Mesh
+from neuron_core.surfaces.sampling import SurfaceSampler, filled, recorded
 
 BLOCK = 1 << 18  # texels at once
 AGREES = 0.5  # cosine between a mesh's normal and the field's, from which the field's is taken
@@ -18,7 +18,7 @@ FLAT = (128, 128, 255)  # a normal map without detail
 
 
 @dataclass(frozen=True, slots=True)
-class Dressed:
+class ShadedMesh:
     """A mesh with what one look shows on it."""
 
     mesh: Mesh
@@ -29,22 +29,22 @@ class Dressed:
     textures: dict[str, np.ndarray] | None = None  # uint8 [S, S, 3] or [S, S], by what they hold
 
 
-def dressed(mesh: Mesh, looker: Looker) -> Dressed:
+def shaded(mesh: Mesh, sampler: SurfaceSampler) -> ShadedMesh:
     """The mesh with colors and normals at its vertices."""
     smooth = mesh.normals()
-    seen = looker.look(mesh.points, smooth)
+    seen = sampler.sample(mesh.points, smooth)
     agrees = seen.found & ((seen.normals * smooth).sum(axis=1) > AGREES)
     normals = np.where(agrees[:, None], seen.normals, smooth).astype(np.float32)
-    return Dressed(mesh, normals, filled(seen.colors, seen.found, mesh.faces), seen.found)
+    return ShadedMesh(mesh, normals, filled(seen.colors, seen.found, mesh.faces), seen.found)
 
 
 def textured(
-    body: Dressed,
-    looker: Looker,
+    body: ShadedMesh,
+    sampler: SurfaceSampler,
     side: int,
     record: Material | None = None,
     tell: Callable[[float], None] = lambda fraction: None,
-) -> Dressed:
+) -> ShadedMesh:
     """The same with textures of `side` texels.
 
     `color` is sRGB and what the field shows on average; `normal` is in the tangent space of the UVs,
@@ -65,7 +65,7 @@ def textured(
             for values in (mesh.points, body.normals, body.colors)
         )
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
-        seen = looker.look(points, normals)
+        seen = sampler.sample(points, normals)
         shown = np.where(seen.found[:, None], seen.colors, colors)
         agrees = seen.found & ((seen.normals * normals).sum(axis=1) > AGREES)
         exact = np.where(agrees[:, None], seen.normals, normals)
@@ -78,7 +78,7 @@ def textured(
             flat["metalness"][places[rows]] = to_bytes(values["base_metalness"])
         tell(min(1.0, (first + BLOCK) / len(places)))
     pictures = {name: values.reshape(side, side, *values.shape[1:]) for name, values in flat.items()}
-    return Dressed(mesh, body.normals, body.colors, body.seen, uvs, pictures)
+    return ShadedMesh(mesh, body.normals, body.colors, body.seen, uvs, pictures)
 
 
 def _empty(atlas: Atlas, with_record: bool) -> dict[str, np.ndarray]:

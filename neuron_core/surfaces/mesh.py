@@ -1,6 +1,6 @@
 """A baked field's surface as triangles.
 
-Letters in shapes: V vertices, F triangles. Lengths are metres in the space of the asset, Y up;
+Letters in shapes: V vertices, F triangles. Lengths are meters in the space of the asset, Y up;
 triangles are counter-clockwise seen from outside.
 """
 
@@ -66,7 +66,7 @@ class Mesh:
         return bool(len(self.faces)) and bool((self.edges()[1] == 2).all())
 
     def volume(self) -> float:
-        """What it encloses, in cubic metres; negative if it is inside out."""
+        """What it encloses, in cubic meters; negative if it is inside out."""
         a, b, c = self.corners().transpose(1, 0, 2)
         return float(np.einsum("ni,ni->", a, np.cross(b, c)) / 6)
 

@@ -5,8 +5,8 @@ from itertools import product
 
 import numpy as np
 
-from neuron_core.surfaces.looks import Looker
 from neuron_core.surfaces.mesh import Mesh, SurfaceError
+from neuron_core.surfaces.sampling import SurfaceSampler
 from neuron_core.voxels.nvf import CELLS, Nvf
 
 SHARE = 0.999  # of the density: points outside the densest voxels that hold it are left out
@@ -17,7 +17,7 @@ ROW = 1 << 21
 
 @dataclass(frozen=True, slots=True)
 class PointCloud:
-    """N points; linear Rec. 709, metres."""
+    """N points; linear Rec. 709, meters."""
 
     positions: np.ndarray  # [N, 3] float32
     normals: np.ndarray  # [N, 3] float32, unit
@@ -28,14 +28,14 @@ class PointCloud:
         return len(self.positions)
 
 
-def points_on(mesh: Mesh, nvf: Nvf, looker: Looker, count: int, seed: int = 0) -> PointCloud:
+def points_on(mesh: Mesh, nvf: Nvf, sampler: SurfaceSampler, count: int, seed: int = 0) -> PointCloud:
     """At most `count` points, evenly on what can be seen of the mesh, moved onto the field's surface.
 
     Raises SurfaceError if none is left.
     """
     positions, normals = _candidates(mesh, CROWDED * count, np.random.default_rng(seed))
     spacing, rows = _thinned(positions, count)
-    seen = looker.look(positions[rows], normals[rows])
+    seen = sampler.sample(positions[rows], normals[rows])
     kept = seen.found & in_dense(nvf, seen.points)
     if not kept.any():
         raise SurfaceError("The field shows no surface to place points on.", "Look at it: neuron render")

@@ -1,4 +1,4 @@
-"""Meshes and points as USD: metres, Y up, one component with its geometry below `geo`.
+"""Meshes and points as USD: meters, Y up, one component with its geometry below `geo`.
 
 Colors of a baked field hold the light that it was seen in. Materials say so: `baked` emits them and
 takes no light, `lit` has the record of the material and takes light. `shading` chooses.
@@ -13,7 +13,7 @@ from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade, Vt
 from neuron_core.foundation.files import write_bytes
 from neuron_core.images.pictures import encode_png
 from neuron_core.materials.record import Material
-from neuron_core.surfaces.baking import Dressed
+from neuron_core.surfaces.baking import ShadedMesh
 from neuron_core.surfaces.materials import author_baked, author_lit
 from neuron_core.surfaces.mesh import SurfaceError
 from neuron_core.surfaces.points import PointCloud
@@ -24,7 +24,7 @@ Extents = Vt.Vec3fArray
 
 
 def write_mesh(
-    path: Path, bodies: Sequence[Dressed], record: Material | None, notes: Mapping[str, str]
+    path: Path, bodies: Sequence[ShadedMesh], record: Material | None, notes: Mapping[str, str]
 ) -> None:
     """Write one mesh, or levels of detail from fine to coarse, with its textures beside it.
 
@@ -119,7 +119,7 @@ def _file(name: str, level: int) -> str:
 
 
 def _author_level(
-    stage: Usd.Stage, root: Usd.Prim, body: Dressed, record: Material | None, folder: str, level: int
+    stage: Usd.Stage, root: Usd.Prim, body: ShadedMesh, record: Material | None, folder: str, level: int
 ) -> None:
     UsdGeom.Scope.Define(stage, root.GetPath().AppendChild("geo"))
     mesh = UsdGeom.Mesh.Define(stage, root.GetPath().AppendPath("geo/mesh"))

@@ -9,7 +9,7 @@ from neuron_core.images.pictures import decode_bytes
 from neuron_core.surfaces.mesh import Mesh, SurfaceError
 from neuron_core.surfaces.points import PointCloud
 
-GREY = 0.18
+GRAY = 0.18
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def _colors(prim: UsdGeom.Gprim, count: int) -> np.ndarray:
     found = np.array(prim.GetDisplayColorAttr().Get() or [], np.float32).reshape(-1, 3)
     if len(found) == count:
         return found
-    return np.full((count, 3), GREY, np.float32) if len(found) != 1 else np.repeat(found, count, axis=0)
+    return np.full((count, 3), GRAY, np.float32) if len(found) != 1 else np.repeat(found, count, axis=0)
 
 
 def _uvs(prim: UsdGeom.Mesh, faces: int) -> np.ndarray | None:

@@ -1,7 +1,7 @@
 """A stage to make ground truth of: an object, its light, cameras and materials, as plain USD.
 
 What it holds is what the engine itself would render: the same triangles, cameras and light, materials
-as MaterialX OpenPBR. Everything stands below `/neuron`, whose frame is metres with Y up.
+as MaterialX OpenPBR. Everything stands below `/neuron`, whose frame is meters with Y up.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ CAMERAS = f"{ROOT}/cameras"
 MATERIALS = f"{ROOT}/materials"
 SHADER = "ND_open_pbr_surface_surfaceshader"
 NEUTRAL = Material("neutral", {"base_color": (0.18, 0.18, 0.18), "specular_roughness": 0.6})
-FILM = 36.0  # millimetres; the width of the film gate of authored cameras
+FILM = 36.0  # millimeters; the width of the film gate of authored cameras
 
 _VALUE_TYPES = {
     "float": Sdf.ValueTypeNames.Float,
@@ -35,13 +35,13 @@ _VALUE_TYPES = {
 
 
 def add_root(stage: Usd.Stage) -> None:
-    """The prim that everything stands below, which leads from metres and Y up to the stage's frame."""
+    """The prim that everything stands below, which leads from meters and Y up to the stage's frame."""
     if not stage.GetPrimAtPath(ROOT):
         convert(UsdGeom.Xform.Define(stage, ROOT).GetPrim(), 1.0, "Y")
 
 
 def bounds_of(stage: Usd.Stage, path: str) -> Geometry:
-    """The box around a prim as geometry, recentred as all geometry is. Raises SceneError for an empty one."""
+    """The box around a prim as geometry, recentered as all geometry is. Raises SceneError for an empty one."""
     require_prim(stage, path)
     purposes = [UsdGeom.Tokens.default_, UsdGeom.Tokens.render]
     cache = UsdGeom.BBoxCache(Usd.TimeCode.EarliestTime(), purposes)

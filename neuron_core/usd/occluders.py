@@ -1,4 +1,4 @@
-"""Ordinary surfaces of a stage as triangles of one colour.
+"""Ordinary surfaces of a stage as triangles of one color.
 
 Meshes are read at the time of the snapshot; Catmull-Clark surfaces on their limit, as far as a
 budget of triangles allows. Simple solids (cubes, spheres, ...) are read at their earliest time.
@@ -17,7 +17,7 @@ from neuron_core.geometry.usd_shapes import read_shape
 
 MOST_TRIANGLES = 50_000  # of one subdivided mesh
 FINEST = 3  # levels of subdivision
-GREY = (0.18, 0.18, 0.18)  # where nothing says a colour
+GRAY = (0.18, 0.18, 0.18)  # where nothing says a color
 
 Color = tuple[float, float, float]
 
@@ -94,11 +94,11 @@ def _polygons(prim: Usd.Prim, when: Usd.TimeCode) -> tuple[np.ndarray, np.ndarra
 
 
 def color_of(prim: Usd.Prim, when: Usd.TimeCode) -> Color:
-    """The base colour of the bound preview surface, else displayColor, else a middle grey.
+    """The base color of the bound preview surface, else displayColor, else a middle gray.
 
-    Of colours that vary over the surface the mean is taken; of a textured one, displayColor.
+    Of colors that vary over the surface the mean is taken; of a textured one, displayColor.
     """
-    return _material_color(prim, when) or _display_color(prim, when) or GREY
+    return _material_color(prim, when) or _display_color(prim, when) or GRAY
 
 
 def _material_color(prim: Usd.Prim, when: Usd.TimeCode) -> Color | None:
@@ -110,7 +110,7 @@ def _material_color(prim: Usd.Prim, when: Usd.TimeCode) -> Color | None:
         return None
     entry = surface.GetInput("diffuseColor")
     if not entry:
-        return GREY  # what the preview surface falls back to
+        return GRAY  # what the preview surface falls back to
     attributes = entry.GetValueProducingAttributes()
     if (
         len(attributes) != 1

@@ -21,7 +21,7 @@ CELLS = 8  # voxels along the side of a brick
 SIDE = CELLS + 1  # samples along it
 KEPT = 0.9995  # share of the density that a proxy is made around; what is fainter are floaters
 RELAXATIONS = 12
-STEP = 0.6  # of the way to the mean of the neighbours, each time
+STEP = 0.6  # of the way to the mean of the neighbors, each time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,7 +164,7 @@ def _faces(inside: np.ndarray, numbers: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _relaxed(points: np.ndarray, low: np.ndarray, high: np.ndarray, quads: np.ndarray) -> np.ndarray:
-    """Points drawn towards the mean of their neighbours, each within its own cell."""
+    """Points drawn towards the mean of their neighbors, each within its own cell."""
     start, end = quads.ravel(), np.roll(quads, 1, axis=1).ravel()
     pairs = np.unique(np.concatenate([start * len(points) + end, end * len(points) + start]))
     ends = np.stack([pairs // len(points), pairs % len(points)], axis=1)

@@ -1,6 +1,6 @@
 """A stage at one time, as plain records.
 
-Frames: everything here is in the engine's world, metres with Y up, whatever the units and axes of
+Frames: everything here is in the engine's world, meters with Y up, whatever the units and axes of
 the stage. Matrices multiply column vectors, float64: `p_world = world_from_asset @ p_asset`. USD's
 row vectors are transposed once, where the stage is read. `engine_from_stage` leads from one to the
 other; `inv(engine_from_stage) @ world_from_asset` is USD's own matrix, transposed.
@@ -41,7 +41,7 @@ class Problem:
 class AssetNode:
     """One instance of a neural asset.
 
-    The asset's own space is that of its `.neuron` file: metres, Y up.
+    The asset's own space is that of its `.neuron` file: meters, Y up.
     """
 
     path: str  # of the prim; what a point instancer makes is called /instancer[index]
@@ -80,12 +80,12 @@ class SceneSnapshot:
 
     @property
     def engine_from_stage(self) -> np.ndarray:
-        """[4, 4] from stage units and axes to metres, Y up."""
+        """[4, 4] from stage units and axes to meters, Y up."""
         return engine_from_stage(self.meters_per_unit, self.up_axis)
 
 
 def engine_from_stage(meters_per_unit: float, up_axis: str) -> np.ndarray:
-    """[4, 4] from stage units and axes to metres, Y up; column vectors."""
+    """[4, 4] from stage units and axes to meters, Y up; column vectors."""
     matrix = np.diag([meters_per_unit, meters_per_unit, meters_per_unit, 1.0])
     if up_axis == "Z":  # (x, y, z) becomes (x, z, -y)
         matrix = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]]) @ matrix

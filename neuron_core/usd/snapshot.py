@@ -23,7 +23,7 @@ from neuron_core.usd.walk import Found, Walker
 
 SMALLEST_SCALE, LARGEST_SCALE = 1e-6, 1e6  # of an asset's axes in the engine's world
 FLATTEST = 1e-5  # smallest over largest of them
-FARTHEST = 1e7  # metres from the origin
+FARTHEST = 1e7  # meters from the origin
 UNPLACED = np.eye(4)
 LONGEST_POSE = 4096  # numbers
 CLEAR_POSE = "Clear it with: neuron scene set STAGE PRIM --no-pose"

@@ -1,7 +1,7 @@
 """What makes the data of a `ParticleField3DGaussianSplat` coherent; USD's own validators do not look.
 
 Arrays that are too short are dropped whole by renderers and too long ones are cut, so a mistake here
-shows as a grey or empty asset.
+shows as a gray or empty asset.
 """
 
 import numpy as np

@@ -59,7 +59,7 @@ class SceneStage:
 
     @property
     def meters_per_unit(self) -> float:
-        """Of the stage; a centimetre where nothing is authored, as USD has it."""
+        """Of the stage; a centimeter where nothing is authored, as USD has it."""
         return float(UsdGeom.GetStageMetersPerUnit(self.stage))
 
     @property

@@ -1,6 +1,6 @@
 """Grids of baked assets that `neuron grid` writes, and their values between the samples.
 
-Needs numpy only. Positions are in the asset's own frame: metres, Y up.
+Needs numpy only. Positions are in the asset's own frame: meters, Y up.
 """
 
 import io
@@ -39,7 +39,7 @@ class GridError(NeuronError):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Grid:
+class SampleGrid:
     """V samples with density; everywhere else there is none."""
 
     digest: str  # of the asset
@@ -79,7 +79,7 @@ def write_grid(
     color: np.ndarray,
     code: np.ndarray,
 ) -> None:
-    """Write what `Grid` holds, whole or not at all; all but places and densities as half floats."""
+    """Write what `SampleGrid` holds, whole or not at all; all but places and densities as half floats."""
     stream = io.BytesIO()
     np.savez_compressed(
         stream,
@@ -98,7 +98,7 @@ def write_grid(
     write_bytes(path, stream.getvalue())
 
 
-def read_grid(path: Path) -> Grid:
+def read_grid(path: Path) -> SampleGrid:
     """Read and check a file. Raises GridError or FileError."""
     try:
         with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
@@ -112,7 +112,7 @@ def read_grid(path: Path) -> Grid:
     return _checked(path, arrays)
 
 
-def _checked(path: Path, arrays: dict[str, np.ndarray]) -> Grid:
+def _checked(path: Path, arrays: dict[str, np.ndarray]) -> SampleGrid:
     voxels = arrays["voxels"].astype(np.int64)
     shapes = {"voxels": (3,), "density": (), "normal": (3,), "color": (3,), "code": (8,)}
     sound = all(arrays[key].shape == (len(voxels), *rest) for key, rest in shapes.items())
@@ -124,7 +124,7 @@ def _checked(path: Path, arrays: dict[str, np.ndarray]) -> Grid:
         raise GridError(f"{path} would be {shape} samples large.", "Make it again with less --resolution.")
     rows = np.full(shape, -1, np.int32)
     rows[tuple(voxels.T)] = np.arange(len(voxels), dtype=np.int32)
-    return Grid(
+    return SampleGrid(
         digest=str(arrays["digest"]),
         look=str(arrays["look"]),
         step=int(arrays["step"]),
@@ -136,7 +136,7 @@ def _checked(path: Path, arrays: dict[str, np.ndarray]) -> Grid:
     )
 
 
-def sample(grid: Grid, positions: np.ndarray) -> Values:
+def sample(grid: SampleGrid, positions: np.ndarray) -> Values:
     """Values at positions [P, 3]: density is trilinear, the rest the mean of samples that have density,
     weighted by it. Positions that are not finite are outside."""
     blocks = [
@@ -150,7 +150,7 @@ def sample(grid: Grid, positions: np.ndarray) -> Values:
     )
 
 
-def _sample(grid: Grid, positions: np.ndarray) -> Values:
+def _sample(grid: SampleGrid, positions: np.ndarray) -> Values:
     places = (np.asarray(positions, np.float64).reshape(-1, 3) - grid.origin) / grid.spacing
     limit = np.array(grid.rows.shape)
     inside = np.asarray(np.isfinite(places).all(axis=1))
@@ -163,7 +163,7 @@ def _sample(grid: Grid, positions: np.ndarray) -> Values:
     return Values(*(_spread(values, near) for values in found))
 
 
-def _rows(grid: Grid, at: np.ndarray) -> np.ndarray:
+def _rows(grid: SampleGrid, at: np.ndarray) -> np.ndarray:
     """Which sample is at each place [P, 3], -1 for none."""
     limit = np.array(grid.rows.shape)
     there = ((at >= 0) & (at < limit)).all(axis=1)
@@ -171,7 +171,7 @@ def _rows(grid: Grid, at: np.ndarray) -> np.ndarray:
     return np.where(there, grid.rows[x, y, z], -1)
 
 
-def _between(grid: Grid, rows: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, ...]:
+def _between(grid: SampleGrid, rows: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, ...]:
     """Density, normal, color and code of points whose corners are samples `rows` [8, P]."""
     density = np.zeros(len(part))
     sums = [np.zeros((len(part), values.shape[1])) for values in (grid.normal, grid.color, grid.code)]

@@ -4,7 +4,7 @@ Letters in shapes: X Y Z bricks along each side of the grid, B bricks that exist
 samples. A brick is 8 voxels along each side and stores the 9 samples at their corners, so that
 interpolation never leaves it; what two bricks share, both store. Sample (i, j, k) of the brick
 at (x, y, z) lies at `aabb[0] + (8 * (x, y, z) + (i, j, k)) * voxel_size`. Outside the bricks the
-density is zero. Lengths are metres, densities 1 / metre, in the space of the asset.
+density is zero. Lengths are meters, densities 1 / meter, in the space of the asset.
 """
 
 from collections.abc import Iterator, Mapping
@@ -201,7 +201,7 @@ def _halves(pool: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def encode_codes(codes: np.ndarray) -> LookCodes:
-    """Quantise [V, 8] codes by the range of each channel; off by at most range / 510."""
+    """Quantize [V, 8] codes by the range of each channel; off by at most range / 510."""
     if codes.ndim != 2 or codes.shape[1] != CHANNELS or not np.isfinite(codes).all():
         raise VoxelError(f"Codes of shape {codes.shape} are not {CHANNELS} finite numbers each.")
     if len(codes) == 0:

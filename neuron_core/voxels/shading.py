@@ -194,7 +194,7 @@ def softplus(x: np.ndarray) -> np.ndarray:
 
 
 def harmonics(normals: np.ndarray) -> np.ndarray:
-    """The nine polynomials of spherical harmonics up to degree 2, unnormalised, [R, 9]."""
+    """The nine polynomials of spherical harmonics up to degree 2, unnormalized, [R, 9]."""
     x, y, z = normals[:, 0], normals[:, 1], normals[:, 2]
     terms = [np.ones_like(x), x, y, z, x * y, y * z, z * x, x * x - y * y, 3 * z * z - 1]
     return np.stack(terms, axis=-1)

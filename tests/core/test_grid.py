@@ -7,8 +7,8 @@ from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
 from neuron_core.foundation.progress import Silent
 from neuron_core.tasks.grid.config import GridConfig
 from neuron_core.tasks.grid.run import run
+from neuron_core.volumes.from_bricks import voxel_samples
 from neuron_core.volumes.grids import GridError, read_grid, sample
-from neuron_core.volumes.volume import voxel_samples
 from neuron_core.voxels.baked import read_baked
 from tests.core.baked_samples import CENTER, MATERIALS, RADIUS, write_ball
 

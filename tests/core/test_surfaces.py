@@ -13,10 +13,10 @@ from neuron_core.foundation.progress import Silent
 from neuron_core.images.pictures import decode_image
 from neuron_core.kernels.grids.isosurface import triangles
 from neuron_core.surfaces.atlas import Atlas, atlas_for, tangents, under
-from neuron_core.surfaces.baking import dressed, textured
-from neuron_core.surfaces.looks import Looker, filled, record_of, recorded
+from neuron_core.surfaces.baking import shaded, textured
 from neuron_core.surfaces.mesh import Mesh, SurfaceError, decimated, filled_grid, parts, surface_of
 from neuron_core.surfaces.points import in_dense, points_on
+from neuron_core.surfaces.sampling import SurfaceSampler, filled, record_of, recorded
 from neuron_core.surfaces.usd import textures_of, write_mesh
 from neuron_core.tasks.export.run import run
 from neuron_core.voxels.baked import read_baked
@@ -42,8 +42,8 @@ def mesh(baked):
 
 
 @pytest.fixture(scope="module")
-def looker(baked):
-    return Looker(baked, baked.slugs()[0])
+def sampler(baked):
+    return SurfaceSampler(baked, baked.slugs()[0])
 
 
 def shell(thickness: float) -> Nvf:
@@ -159,15 +159,15 @@ def test_gaps_take_the_mean_of_their_neighbours():
     np.testing.assert_allclose(found[3], [0, 0.5, 0.5])
 
 
-def test_a_texture_shows_what_the_field_shows(mesh, looker, baked):
+def test_a_texture_shows_what_the_field_shows(mesh, sampler, baked):
     record = record_of(baked, baked.slugs()[0])
     assert record is not None and record.name == "white-ceramic"
-    body = textured(dressed(decimated(mesh, 800), looker), looker, 256, record)
+    body = textured(shaded(decimated(mesh, 800), sampler), sampler, 256, record)
     places, owners, weights = atlas_for(body.mesh, 256).texels()
     inside = (weights > 0.1).all(axis=1)
     points = under(body.mesh, body.mesh.points, owners[inside], weights[inside])
     away = (points - CENTER) / np.linalg.norm(points - CENTER, axis=1, keepdims=True)
-    seen = looker.look(points, away.astype(np.float32))
+    seen = sampler.sample(points, away.astype(np.float32))
     stored = srgb_to_linear(body.textures["color"].reshape(-1, 3)[places[inside]] / 255.0)
     assert np.abs(np.clip(seen.colors, 0, 1) - stored)[seen.found].mean() < 0.02
     color = recorded(record, points, float(np.ptp(body.mesh.points, axis=0).max()))["base_color"]
@@ -176,14 +176,14 @@ def test_a_texture_shows_what_the_field_shows(mesh, looker, baked):
     assert body.textures["normal"].reshape(-1, 3)[places, 2].min() > 180
 
 
-def test_points_lie_on_the_surface_in_the_densest_voxels_with_its_colors(mesh, looker, baked):
-    cloud = points_on(mesh, baked.nvf, looker, 400)
+def test_points_lie_on_the_surface_in_the_densest_voxels_with_its_colors(mesh, sampler, baked):
+    cloud = points_on(mesh, baked.nvf, sampler, 400)
     assert 200 < len(cloud) <= 400
     assert in_dense(baked.nvf, cloud.positions).all()
     np.testing.assert_allclose(
         np.linalg.norm(cloud.positions - CENTER, axis=1), RADIUS, atol=0.3 * baked.nvf.voxel_size
     )
-    again = looker.look(cloud.positions, cloud.normals)
+    again = sampler.sample(cloud.positions, cloud.normals)
     assert again.found.all()
     assert np.abs(again.colors - cloud.colors).max() < 1 / 255 + 0.01 * np.abs(cloud.colors).max()
     nearest = np.linalg.norm(cloud.positions[:, None] - cloud.positions[None], axis=-1) + np.eye(len(cloud))
@@ -259,8 +259,8 @@ def test_a_mesh_that_cannot_be_written_leaves_nothing(asset, tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_broken_layer_takes_its_textures_along(mesh, looker, tmp_path, monkeypatch):
-    body = textured(dressed(decimated(mesh, 300), looker), looker, 128)
+def test_a_broken_layer_takes_its_textures_along(mesh, sampler, tmp_path, monkeypatch):
+    body = textured(shaded(decimated(mesh, 300), sampler), sampler, 128)
     monkeypatch.setattr("neuron_core.surfaces.usd._author_shading", lambda *_: 1 / 0)
     for ending in ("usda", "usdz"):
         with pytest.raises(ZeroDivisionError):

@@ -15,11 +15,11 @@ from neuron_core.kernels.grids.nanovdb import values_at
 from neuron_core.tasks.export.run import run
 from neuron_core.tasks.inspect.config import InspectConfig
 from neuron_core.tasks.inspect.run import run as inspect
-from neuron_core.volumes.gridded import field_of_grids
+from neuron_core.volumes.from_bricks import volume_grids, without_negatives
 from neuron_core.volumes.nvdb import write_nvdb
+from neuron_core.volumes.to_bricks import field_of_grids
 from neuron_core.volumes.vdb import VdbGrid, vdb_bytes, write_vdb
 from neuron_core.volumes.vdb_reading import read_vdb
-from neuron_core.volumes.volume import volume_grids, without_negatives
 from neuron_core.voxels.baked import read_baked
 from neuron_core.voxels.nvf import VoxelError
 from tests.core.baked_samples import write_ball

@@ -50,14 +50,14 @@ def write(geometry: hou.Geometry, values: grids.Values, node: hou.SopNode) -> No
         points.add_floats(geometry, CODE, values.code, (0.0,) * 8)
 
 
-def read_cached(path: Path) -> grids.Grid:
+def read_cached(path: Path) -> grids.SampleGrid:
     """The grid, read again only if the file changed. Raises NeuronError."""
     state = path.stat()
     return _read(path, state.st_mtime_ns, state.st_size)
 
 
 @lru_cache(maxsize=4)
-def _read(path: Path, changed: int, size: int) -> grids.Grid:
+def _read(path: Path, changed: int, size: int) -> grids.SampleGrid:
     return grids.read_grid(path)
 
 

@@ -20,12 +20,12 @@ class VoxelSamples:
     """The samples of an asset that have density, each once."""
 
     voxels: np.ndarray  # [V, 3] int64 places on the lattice, not negative
-    density: np.ndarray  # [V] 1 / metre
+    density: np.ndarray  # [V] 1 / meter
     normals: np.ndarray  # [V, 3]
     codes: np.ndarray  # [V, 8]
     colors: np.ndarray  # [V, 3] linear Rec. 709
     voxel_size: float
-    origin: tuple[float, float, float]  # where place (0, 0, 0) is, in metres
+    origin: tuple[float, float, float]  # where place (0, 0, 0) is, in meters
 
 
 def voxel_samples(baked: Baked, slug: str, around: bool = False) -> VoxelSamples:
@@ -58,7 +58,7 @@ def voxel_samples(baked: Baked, slug: str, around: bool = False) -> VoxelSamples
 
 
 def volume_grids(baked: Baked, slug: str) -> tuple[VdbGrid, VdbGrid]:
-    """`density` in 1 / metre where there is some, and `Cd`, linear Rec. 709; voxels are the samples.
+    """`density` in 1 / meter where there is some, and `Cd`, linear Rec. 709; voxels are the samples.
 
     Fog has no density below zero; `without_negatives` makes up for that. Colors also stand beside what
     has density: programs interpolate both grids, and a color that was mixed with black there would

@@ -1,4 +1,4 @@
-"""What a look is at places on a field's surface: color from around, normal, material.
+"""Samples of a look on a field's surface: color from around, normal, material.
 
 Letters in shapes: N places. Colors are linear Rec. 709.
 """
@@ -13,10 +13,10 @@ from neuron_core.materials.openpbr import INPUTS
 from neuron_core.materials.procedural import evaluate
 from neuron_core.materials.record import Material, MaterialError
 from neuron_core.rendering.baked import BakedRenderer
-from neuron_core.volumes.volume import average_colors
+from neuron_core.volumes.from_bricks import average_colors
 from neuron_core.voxels.baked import Baked
 
-BACK = 1.5  # voxels from a place to where the ray begins that looks at it
+BACK = 1.5  # voxels from a place to where the ray to it begins
 NEAR = 1.0  # voxels from a place to the surface that is taken for it
 SOLID = 0.5
 BLOCK = 1 << 17
@@ -24,7 +24,7 @@ RECORDED = ("base_color", "specular_roughness", "base_metalness")
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class SurfaceSamples:
     """What the field shows at N places. Where it shows nothing, `found` is False and the rest is 0."""
 
     points: np.ndarray  # [N, 3] float32, on the surface
@@ -33,15 +33,15 @@ class Looked:
     found: np.ndarray  # [N] bool
 
 
-class Looker:
-    """Looks at one look of a baked field from outside."""
+class SurfaceSampler:
+    """Samples one look of a baked field from outside."""
 
     def __init__(self, baked: Baked, slug: str, device: str = "cpu") -> None:
         self._baked = baked
         self._renderer = BakedRenderer(baked.nvf, baked.shader, baked.looks[slug], device, reflections=False)
 
-    def look(self, points: np.ndarray, normals: np.ndarray) -> Looked:
-        """What is at `points` [N, 3], looked at against unit `normals` [N, 3]."""
+    def sample(self, points: np.ndarray, normals: np.ndarray) -> SurfaceSamples:
+        """What is at `points` [N, 3], seen against unit `normals` [N, 3]."""
         parts = []
         for first in range(0, len(points), BLOCK):
             interrupts.stop_if_requested()
@@ -49,20 +49,20 @@ class Looker:
             parts.append(self._block(points[rows], normals[rows]))
         if not parts:
             empty = np.zeros((0, 3), np.float32)
-            return Looked(empty, empty, empty, np.zeros(0, bool))
-        arrays = [[getattr(part, name) for part in parts] for name in Looked.__slots__]
-        return Looked(*(np.concatenate(array) for array in arrays))
+            return SurfaceSamples(empty, empty, empty, np.zeros(0, bool))
+        arrays = [[getattr(part, name) for part in parts] for name in SurfaceSamples.__slots__]
+        return SurfaceSamples(*(np.concatenate(array) for array in arrays))
 
-    def _block(self, points: np.ndarray, normals: np.ndarray) -> Looked:
+    def _block(self, points: np.ndarray, normals: np.ndarray) -> SurfaceSamples:
         voxel = self._baked.nvf.voxel_size
         back = np.float32(BACK * voxel)
         seen = self._renderer.surfaces(points + back * normals, -normals)
         found = (seen.alpha > SOLID) & (np.abs(seen.depth - back) < NEAR * voxel)
         colors = np.zeros((len(points), 3), np.float32)
         colors[found] = average_colors(self._baked, seen.codes[found], seen.normal[found])
-        met = points + (back - seen.depth)[:, None] * normals
-        return Looked(
-            np.where(found[:, None], met, points).astype(np.float32),
+        hits = points + (back - seen.depth)[:, None] * normals
+        return SurfaceSamples(
+            np.where(found[:, None], hits, points).astype(np.float32),
             np.where(found[:, None], seen.normal, 0.0).astype(np.float32),
             colors,
             found,
@@ -90,7 +90,7 @@ def filled(values: np.ndarray, found: np.ndarray, faces: np.ndarray) -> np.ndarr
 
 def record_of(baked: Baked, slug: str) -> Material | None:
     """The material that a look was trained on or named by, if its record is built in."""
-    look = next(look for look in baked.manifest.looks if look.slug == slug)
+    look = baked.manifest.look(slug)
     for text in (look.details.get("material"), look.prompt):
         if not isinstance(text, str) or not text.strip():
             continue

@@ -14,7 +14,7 @@ MORE_NAMES = {"Cd": ("color",)}  # under which other programs look for a grid
 
 
 def write_volume_stage(path: Path, file: Path, grids: Sequence[VdbGrid]) -> None:
-    """Write a component, metres and Y up, with a volume that has each grid of `file` as a field.
+    """Write a component, meters and Y up, with a volume that has each grid of `file` as a field.
 
     The file is named relative to the stage. Whole or not at all.
     """
