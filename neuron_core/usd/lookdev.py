@@ -41,7 +41,7 @@ def add_root(stage: Usd.Stage) -> None:
 
 
 def bounds_of(stage: Usd.Stage, path: str) -> Geometry:
-    """The box around a prim as geometry, recentered as all geometry is. Raises SceneError for an empty one."""
+    """The box around a prim as geometry, recentered as all geometry is. Raises SceneError if it is empty."""
     require_prim(stage, path)
     purposes = [UsdGeom.Tokens.default_, UsdGeom.Tokens.render]
     cache = UsdGeom.BBoxCache(Usd.TimeCode.EarliestTime(), purposes)
