@@ -23,7 +23,8 @@ from open_clip.tokenizer import SimpleTokenizer
 from safetensors.torch import save
 from torch import Tensor
 
-from neuron_core.datasets.reader import Dataset, open_dataset
+from neuron_core.datasets.contract import View, read_picture
+from neuron_core.datasets.reader import StoredDataset, open_dataset
 from neuron_core.foundation.colors import linear_to_srgb
 from neuron_core.foundation.files import sha256_of, write_bytes, write_json
 from neuron_core.materials import paraphrases
@@ -116,7 +117,7 @@ def _with_blanks(numbers: list[int], most: int, chance: random.Random | None) ->
     return numbers
 
 
-def load_data(dataset: Dataset) -> Data:
+def load_data(dataset: StoredDataset) -> Data:
     """The pictures of a dataset of the grammar, and every look that shares no base, finish and condition
     with what it holds out."""
     names = {
@@ -142,12 +143,12 @@ def _look(name: str) -> Combination:
     return look
 
 
-def _pictures(dataset: Dataset, materials: Sequence[str], cameras: Sequence[str]) -> np.ndarray:
+def _pictures(dataset: StoredDataset, materials: Sequence[str], cameras: Sequence[str]) -> np.ndarray:
     size = RENDERED
     pictures = np.empty((len(materials), len(cameras), size, size, 4), np.float16)
     for row, material in enumerate(materials):
         for column, camera in enumerate(cameras):
-            picture = dataset.beauty(material, camera)
+            picture = read_picture(dataset, View(camera, material))
             if picture.shape != (size, size, 4):
                 raise SystemExit(f"{dataset.path} has pictures of {picture.shape[1]} pixels, not {size}.")
             pictures[row, column] = np.clip(picture, 0.0, 1000.0)
@@ -450,8 +451,7 @@ def main() -> None:
     steps = train(model, words, data, config, minutes)
     figures = measure(model, words, data, config)
     save_encoder(model, words, out)
-    asked = dataset.manifest.get("config", {})
-    materials = str(asked.get("materials", "")) if isinstance(asked, dict) else ""
+    materials = str(dataset.manifest.config.get("materials", "")) if dataset.manifest else ""
     write_card(words, data, materials, config, steps, figures, out)
     print(
         json.dumps({"steps": steps, **{name: round(value, 4) for name, value in figures.items()}}, indent=1)

@@ -14,6 +14,7 @@ import warp as wp
 from neuron_core.bench.figure import Figure, Times, exponent, timed
 from neuron_core.bench.inputs import Inputs, analytic_ball
 from neuron_core.cameras.camera import Camera, resized, subpixels
+from neuron_core.datasets.contract import View, read_encoded
 from neuron_core.datasets.reader import open_dataset
 from neuron_core.foundation.colors import linear_to_srgb
 from neuron_core.groundtruth.mitsuba.variants import choose_variant
@@ -105,7 +106,7 @@ def _mean_psnr(inputs: Inputs, step: float, sharing: bool) -> float:
         renderer = inputs.renderer(baked.look_of(material.prompt), step, sharing)
         for name in dataset.splits["test"]:
             picture = _over_white(renderer, dataset.cameras[name])
-            scores.append(psnr(picture, dataset.encoded(material.name, name)))
+            scores.append(psnr(picture, read_encoded(dataset, View(name, material.name))))
     return float(np.mean(scores))
 
 
@@ -142,7 +143,7 @@ def _duel(inputs: Inputs) -> _Duel:
     by = max(1, 512 // camera.width)
     large = resized(camera, by * camera.width, by * camera.height)
     slug = inputs.baked.look_of(material.prompt)
-    return _Duel(slug, camera, large, dataset.encoded(material.name, camera.name))
+    return _Duel(slug, camera, large, read_encoded(dataset, View(camera.name, material.name)))
 
 
 def _against(name: str, target: str, inputs: Inputs, make: Callable[[_Duel], tuple[str, Peer]]) -> Figure:

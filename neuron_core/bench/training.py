@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from neuron_core.bench.reference_torch import EagerFrameStage, eager_copy
-from neuron_core.datasets.reader import Dataset, MaterialEntry, open_dataset
+from neuron_core.datasets.names import MaterialEntry
+from neuron_core.datasets.reader import StoredDataset, open_dataset
 from neuron_core.evaluation.measure import measure
 from neuron_core.foundation.progress import Reporter, Silent
 from neuron_core.groundtruth.config import DatasetConfig
@@ -214,7 +215,7 @@ def fitted_exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
     return float(np.polyfit(np.log(sizes), np.log(costs), 1)[0])
 
 
-def ball(folder: Path, views: int, resolution: int, spp: int = 36, *, report: Reporter) -> Dataset:
+def ball(folder: Path, views: int, resolution: int, spp: int = 36, *, report: Reporter) -> StoredDataset:
     """The dataset, rendered into `folder` unless it is there."""
     out = folder / f"ball-{views}x{resolution}-{spp}"
     tests = 8 if resolution >= 200 else 2
@@ -244,7 +245,7 @@ def load_kernels(folder: Path, report: Reporter) -> None:
 class Session:
     """What `neuron train --preset cpu-demo --learn-from frames` sets up, in memory."""
 
-    def __init__(self, dataset: Dataset, steps: int | None) -> None:
+    def __init__(self, dataset: StoredDataset, steps: int | None) -> None:
         self.config = TrainConfig(dataset.path, Path(), "cpu-demo", learn_from="frames", steps=steps)
         self.dataset = dataset
         self.looks: list[MaterialEntry] = [entry for entry in dataset.materials if entry.split == "train"]

@@ -5,7 +5,7 @@ in linear.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,10 @@ import numpy as np
 from neuron_core.cameras.camera import Camera, resized
 from neuron_core.cameras.focus import find_focus
 from neuron_core.cameras.transforms import Frame, TransformsFile
-from neuron_core.datasets.layout import BEAUTY_CHANNELS, DatasetError, GBuffer, require_channels
+from neuron_core.datasets.cache import LayerCache, Layers
+from neuron_core.datasets.channels import Channel, complaint_about, from_layers, to_layers
+from neuron_core.datasets.contract import REST_POSE, View
+from neuron_core.datasets.layout import BEAUTY_CHANNELS, DatasetError, require_channels
 from neuron_core.foundation.colors import srgb_to_linear
 from neuron_core.foundation.files import sha256_of
 from neuron_core.images.exr import read_exr
@@ -21,40 +24,47 @@ from neuron_core.images.pictures import decode_image
 
 SCENE = "scene"  # the name of the one "material" that photographs have
 PROMPT = "as photographed"
+CAPTURED = "captured"  # the name of their one light, which nobody knows
 LINEAR = srgb_to_linear(np.arange(256) / 255)  # of every 8 bit value
 HALF_SIDE = 0.4  # of the cameras' distance, where a file tells no bounds
 
 
 class Photographs:
-    """Reads the picture of a frame when it is asked for."""
+    """The pictures of the frames, read when they are asked for."""
 
     def __init__(self, transforms: TransformsFile, downscale: float) -> None:
         self._files = transforms.files
         self._frames = {frame.camera.name: frame for frame in transforms.frames}
         self._cameras = {name: _smaller(frame.camera, downscale) for name, frame in self._frames.items()}
+        self._cache = LayerCache()
 
     @property
     def cameras(self) -> Mapping[str, Camera]:
         """By name, with the sizes that pictures come in."""
         return self._cameras
 
-    def picture(self, material: str, camera: str) -> np.ndarray:
-        """Linear premultiplied [H, W, 4] float32."""
-        rgba = _read(self._frames[camera])
-        wanted = self._cameras[camera]
-        return shrink(rgba, wanted.width, wanted.height)
+    @property
+    def pictures(self) -> Iterable[View]:
+        """Complete views of all pictures."""
+        return [View(camera, SCENE, CAPTURED, REST_POSE) for camera in self._frames]
 
-    def file_of(self, material: str, camera: str) -> Path:
-        """Where the picture is on disk."""
-        return self._frames[camera].image
+    @property
+    def shapes(self) -> Iterable[View]:
+        """Photographs have no G-buffers."""
+        return ()
 
-    def gbuffer(self, camera: str) -> GBuffer | None:
-        """Photographs have none."""
-        return None
+    def channels(self, view: View) -> frozenset[Channel]:
+        """What there is of a complete view."""
+        return frozenset((Channel.BEAUTY,) if view.material else ())
 
-    def exists(self, material: str, camera: str) -> bool:
-        """Whether there is such a picture."""
-        return camera in self._frames
+    def read(self, view: View, channels: Sequence[Channel], camera: Camera) -> dict[Channel, np.ndarray]:
+        """The picture, linear and premultiplied."""
+
+        def decode() -> Layers:
+            pixels = shrink(_read(self._frames[view.camera]), camera.width, camera.height)
+            return to_layers({Channel.BEAUTY: pixels})
+
+        return {channel: from_layers(self._cache.get(view.camera, decode), channel) for channel in channels}
 
     def transparent(self) -> bool:
         """Whether the first picture has pixels that are not opaque."""
@@ -124,19 +134,14 @@ def _is_exr(path: Path) -> bool:
 
 
 def _read_linear(path: Path) -> np.ndarray:
-    channels = read_exr(path)
-    channels.setdefault("A", np.ones_like(next(iter(channels.values()))))
-    require_channels(channels, BEAUTY_CHANNELS, path)
-    rgba = np.stack([channels[name] for name in BEAUTY_CHANNELS], axis=-1)
-    require_finite(rgba, path)
+    layers = read_exr(path)
+    layers.setdefault("A", np.ones_like(next(iter(layers.values()))))
+    require_channels(layers, BEAUTY_CHANNELS, path)
+    rgba = from_layers(layers, Channel.BEAUTY)
+    complaint = complaint_about(Channel.BEAUTY, rgba)
+    if complaint:
+        raise DatasetError(f"{path} {complaint}.", "Render it again.")
     return rgba
-
-
-def require_finite(values: np.ndarray, path: Path) -> None:
-    """Raise DatasetError naming the file if any value is infinite or no number."""
-    bad = int(np.count_nonzero(~np.isfinite(values)))
-    if bad:
-        raise DatasetError(f"{path} has {bad} values that are infinite or no numbers.", "Render it again.")
 
 
 def shrink(image: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -1,63 +1,44 @@
 """Open a dataset for training and evaluation: ours, or a foreign transforms.json as it is."""
 
 import difflib
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from neuron_core.cameras.camera import Camera, load_cameras
+from neuron_core.cameras.camera import Camera
 from neuron_core.cameras.focus import Focus, find_focus
 from neuron_core.cameras.transforms import is_transforms, read_transforms
 from neuron_core.datasets import layout, photographs
-from neuron_core.datasets.layout import DatasetError, GBuffer, Manifest
-from neuron_core.datasets.photographs import Photographs, require_finite
-from neuron_core.foundation.colors import linear_to_srgb, over_white
-from neuron_core.foundation.files import read_json, sha256_of
-from neuron_core.images.exr import read_exr
-
-CACHE_BYTES = 256 << 20  # of decoded pictures that are kept
-
-
-@dataclass(frozen=True, slots=True)
-class MaterialEntry:
-    """One look of the dataset. Photographs have a single one, called "scene"."""
-
-    name: str
-    prompt: str  # the canonical one
-    prompts: tuple[str, ...]  # other wordings
-    record: Mapping[str, object]  # as in materials.json
-    split: str  # "train" | "compositional"
-    supported: bool = True  # whether the renderer could do it; others stay out of averages
-    transmissive: bool = False
-    dropped: tuple[str, ...] = ()
-    truth_floors: Mapping[str, float] | None = None  # camera split -> dB
-
-    @property
-    def truth_floor(self) -> float | None:
-        """How alike two renders of the same test view are, in dB, if that was measured."""
-        return (self.truth_floors or {}).get("test")
+from neuron_core.datasets.channels import Channel
+from neuron_core.datasets.contract import SPLITS, Axis, Split, View
+from neuron_core.datasets.layout import DatasetError
+from neuron_core.datasets.manifest import DatasetManifest, Rectangle, mask_rectangle
+from neuron_core.datasets.names import MaterialEntry, Names, names_of, names_of_photographs
+from neuron_core.datasets.photographs import Photographs
+from neuron_core.datasets.rendered import RenderedFiles, check_content
+from neuron_core.foundation.files import read_json
 
 
 @runtime_checkable
-class Source(Protocol):
-    """Where pictures come from."""
+class Files(Protocol):
+    """Where pictures come from. Views are complete and their names known."""
 
-    def picture(self, material: str, camera: str) -> np.ndarray:
-        """Linear premultiplied [H, W, 4] float32."""
+    @property
+    def pictures(self) -> Iterable[View]:
+        """The views of all pictures."""
 
-    def file_of(self, material: str, camera: str) -> Path:
-        """Where the picture is on disk."""
+    @property
+    def shapes(self) -> Iterable[View]:
+        """The views, without material and light, of all G-buffers."""
 
-    def gbuffer(self, camera: str) -> GBuffer | None:
-        """What the rays through the pixel centres hit, if that is known."""
+    def channels(self, view: View) -> frozenset[Channel]:
+        """What there is of a view."""
 
-    def exists(self, material: str, camera: str) -> bool:
-        """Whether there is such a picture."""
+    def read(self, view: View, channels: Sequence[Channel], camera: Camera) -> dict[Channel, np.ndarray]:
+        """Channels that there are."""
 
     def digest(self) -> str:
         """SHA-256 of all content, as hex digits."""
@@ -67,72 +48,82 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Dataset:
-    """Cameras, looks and the pictures of the looks from the cameras. Pictures are read when asked for."""
+class StoredDataset:
+    """A dataset on disk, as `contract.Dataset` promises it, and what a person wants to know of it."""
 
     path: Path
     kind: Literal["rendered", "photographs"]
-    cameras: dict[str, Camera]
-    splits: dict[str, list[str]]  # "train", "val", "test", "surface" (G-buffers only) -> names of cameras
-    materials: list[MaterialEntry]
     aabb: np.ndarray  # [2, 3] float32 of the object, or of the scene in photographs
     background: Literal["transparent", "opaque"]
     composited: Literal["linear", "srgb"]  # where a background goes under the pictures
-    manifest: dict[str, object]  # of dataset.json; empty for photographs
-    mask_rectangle: tuple[int, int, int, int] | None  # x0 y0 x1 y1 in pixels: not to learn from
-    _source: Source
-    _cache: "_Cache"
+    manifest: DatasetManifest | None  # None for photographs
+    mask_rectangle: Rectangle | None  # pixels not to learn from
+    names: Names  # on the axes, with their records and splits
+    files: Files  # that hold the pixels
 
-    def beauty(self, material: str, camera: str) -> np.ndarray:
-        """The picture [H, W, 4] float32, linear and premultiplied; photographs are decoded from sRGB.
+    @property
+    def axes(self) -> Mapping[Axis, tuple[str, ...]]:
+        """The names on every axis, in order; frames are numbers written out."""
+        return {axis: tuple(records) for axis, records in self.names.records.items()}
 
-        Raises DatasetError or FileError naming what is unknown, missing or damaged.
-        """
-        self._check(material, camera)
-        return self._cache.get((material, camera), lambda: self._source.picture(material, camera)).copy()
+    @property
+    def cameras(self) -> Mapping[str, Camera]:
+        """All of them by name, as they stand at frame 0."""
+        return self.names.cameras
 
-    def gbuffer(self, camera: str) -> GBuffer | None:
-        """What the rays through the pixel centres hit first; None for photographs."""
-        self._check_camera(camera)
-        return self._source.gbuffer(camera)
+    @property
+    def splits(self) -> Mapping[str, Sequence[str]]:
+        """Names of cameras: "train", "val", "test", and "surface" that see the shape alone."""
+        return self.names.splits.cameras
 
-    def encoded(self, material: str, camera: str) -> np.ndarray:
-        """The picture as metrics compare it: sRGB over white, [H, W, 3] float32 in [0, 1].
+    @property
+    def materials(self) -> Sequence[MaterialEntry]:
+        """The materials with their prompts, in order."""
+        return self.names.materials
 
-        Renders (EXR) are composited in linear, photographs in sRGB.
-        """
-        rgba = self.beauty(material, camera)
-        if self.composited == "linear":
-            return linear_to_srgb(over_white(rgba))
-        alpha = rgba[..., 3:4]
-        straight = np.divide(rgba[..., :3], alpha, out=np.zeros_like(rgba[..., :3]), where=alpha > 0)
-        return np.asarray(linear_to_srgb(straight) * alpha + (1 - alpha), np.float32)
+    def views(self, split: str) -> tuple[View, ...]:
+        """The pictures of a split, complete, in the order of the axes: material, light, pose, camera."""
+        return self.names.splits.select(_split(split), self.files.pictures)
 
-    def valid(self, camera: str) -> np.ndarray:
+    def shapes(self, split: str) -> tuple[View, ...]:
+        """The G-buffers of a split, as views without material and light."""
+        return self.names.splits.select(_split(split), self.files.shapes)
+
+    def channels(self, view: View) -> frozenset[Channel]:
+        """What there is of a view; empty if it was not rendered. Raises DatasetError for unknown names."""
+        return self.files.channels(self.complete(view))
+
+    def read(self, view: View, *channels: Channel) -> dict[Channel, np.ndarray]:
+        """Those channels, as copies. Raises DatasetError naming the view and the channel that is missing."""
+        whole = self.complete(view)
+        missing = sorted(set(channels) - self.files.channels(whole))
+        if missing:
+            raise self._lacks(whole, Channel(missing[0]))
+        return self.files.read(whole, channels, self.camera(whole))
+
+    def camera(self, view: View) -> Camera:
+        """Where it was seen from, at its frame."""
+        whole = self.complete(view)
+        return self.names.moved.get((whole.camera, whole.frame), self.names.cameras[whole.camera])
+
+    def record(self, axis: Axis, name: str) -> Mapping[str, object]:
+        """What is known of a name on an axis, as plain data. Raises DatasetError for unknown names."""
+        self._require(axis, name)
+        return self.names.records[axis][name]
+
+    def valid(self, view: View) -> np.ndarray:
         """Which pixels to learn from and to compare, [H, W] bool: all but the mask rectangle."""
-        self._check_camera(camera)
-        valid = np.ones((self.cameras[camera].height, self.cameras[camera].width), bool)
+        camera = self.camera(view)
+        valid = np.ones((camera.height, camera.width), bool)
         if self.mask_rectangle is not None:
             x0, y0, x1, y1 = self.mask_rectangle
             valid[y0:y1, x0:x1] = False
         return valid
 
-    def has(self, material: str, camera: str) -> bool:
-        """Whether there is a picture. Materials that are held out are not rendered from every camera."""
-        self._check_names(material, camera)
-        return self._source.exists(material, camera)
-
-    def file_of(self, material: str, camera: str) -> Path:
-        """Where the picture is on disk."""
-        self._check(material, camera)
-        return self._source.file_of(material, camera)
-
     def material(self, name: str) -> MaterialEntry:
         """The entry of that name. Raises DatasetError with names that are near."""
-        names = [entry.name for entry in self.materials]
-        if name not in names:
-            raise _unknown("material", name, names, self.path)
-        return self.materials[names.index(name)]
+        self._require("material", name)
+        return next(entry for entry in self.materials if entry.name == name)
 
     def focus(self) -> Focus:
         """What the cameras look at together, and from how far."""
@@ -140,43 +131,62 @@ class Dataset:
 
     def digest(self) -> str:
         """SHA-256 of all content, as hex digits. Reads all pictures of photographs."""
-        return self._source.digest()
+        return self.files.digest()
 
     def verify(self) -> None:
         """Read every file. Raises DatasetError naming files that are missing, damaged or changed."""
-        self._source.verify()
+        self.files.verify()
 
-    def _check(self, material: str, camera: str) -> None:
-        if not self.has(material, camera):
-            raise DatasetError(
-                f"{self.path} has no picture of {material} from {camera}.",
-                "Materials that are held out are rendered from the test cameras only.",
-            )
+    def complete(self, view: View) -> View:
+        """The view with the default light and pose where it names none; its names are known."""
+        records = self.names.records
+        light = view.light or (next(iter(records["light"])) if view.material else "")
+        whole = view._replace(light=light, pose=view.pose or next(iter(records["pose"])))
+        for axis in records:
+            if name := str(getattr(whole, axis)):
+                self._require(axis, name)
+        return whole
 
-    def _check_names(self, material: str, camera: str) -> None:
-        self.material(material)
-        self._check_camera(camera)
+    def _require(self, axis: Axis, name: str) -> None:
+        known = self.names.records[axis]
+        if name in known:
+            return
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f"Did you mean {' or '.join(near)}?" if near else f"It has {', '.join(list(known)[:8])}."
+        raise DatasetError(f"{self.path} has no {axis} {name!r}.", hint)
 
-    def _check_camera(self, camera: str) -> None:
-        if camera not in self.cameras:
-            raise _unknown("camera", camera, self.cameras, self.path)
+    def _lacks(self, view: View, channel: Channel) -> DatasetError:
+        found = self.files.channels(view)
+        if channel != Channel.BEAUTY or not view.material:
+            has = f"It has {', '.join(sorted(found))}." if found else "It was not rendered."
+            return DatasetError(f"{self.path} has no channel {channel} of {view}.", has)
+        return DatasetError(
+            f"{self.path} has no picture of {view}.",
+            "Materials that are held out are rendered from the test cameras only.",
+        )
+
+
+def _split(name: str) -> Split:
+    if name not in SPLITS:
+        raise DatasetError(f"There is no split {name!r}.", f"Splits are {', '.join(SPLITS)}.")
+    return name
 
 
 def open_dataset(
     path: Path,
     downscale: float | int = 1,
-    mask_rectangle: Sequence[int] | None = None,
-) -> Dataset:
+    mask: Sequence[int] | None = None,
+) -> StoredDataset:
     """Open a folder with dataset.json, or a foreign transforms.json (the file or its folder).
 
-    `downscale` divides the sides of photographs. `mask_rectangle` (x0 y0 x1 y1 in pixels of the full
-    size, x1 and y1 excluded) replaces the dataset's own. Raises DatasetError.
+    `downscale` divides the sides of photographs. `mask` (x0 y0 x1 y1 in pixels of the full size, x1 and
+    y1 excluded) replaces the dataset's own mask rectangle. Raises DatasetError.
     """
     path = Path(path)
     if not path.exists():
         raise DatasetError(f"There is no dataset at {path}.", "Make one with `neuron dataset`.")
     folder = path.parent if path.name == layout.MANIFEST else path
-    rectangle = layout.rectangle(None if mask_rectangle is None else list(mask_rectangle))
+    rectangle = mask_rectangle(mask)
     if (folder / layout.MANIFEST).is_file():
         if downscale != 1:
             raise DatasetError(
@@ -186,17 +196,17 @@ def open_dataset(
         return _open_rendered(folder, rectangle)
     if is_transforms(path) or path.suffix == ".json":
         return _open_photographs(path, float(downscale), rectangle)
-    raise _no_dataset(path)
+    raise _not_a_dataset(path)
 
 
-def _no_dataset(path: Path) -> DatasetError:
+def _not_a_dataset(path: Path) -> DatasetError:
     if not path.is_dir():
-        return DatasetError(f"{path} is no dataset.", "Give a folder, or a transforms.json.")
+        return DatasetError(f"{path} is not a dataset.", "Give a folder, or a transforms.json.")
     started = (layout.CAMERAS, layout.MATERIALS, layout.GBUFFER_FOLDER, layout.BEAUTY_FOLDER)
     if any((path / name).exists() for name in started):
         return DatasetError(
             f"The dataset in {path} is unfinished: it has no {layout.MANIFEST}.",
-            "Run the same `neuron dataset` command again; it goes on where it stopped.",
+            "Run the same `neuron dataset` command again; it resumes where it stopped.",
         )
     return DatasetError(
         f"{path} holds no dataset: neither {layout.MANIFEST} nor transforms.json.",
@@ -204,188 +214,48 @@ def _no_dataset(path: Path) -> DatasetError:
     )
 
 
-def _unknown(kind: str, name: str, known: Iterable[str], path: Path) -> DatasetError:
-    known = list(known)
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"It has {', '.join(known[:8])}."
-    return DatasetError(f"{path} has no {kind} {name!r}.", hint)
-
-
-def _open_photographs(path: Path, downscale: float, rectangle: tuple[int, int, int, int] | None) -> Dataset:
+def _open_photographs(path: Path, downscale: float, rectangle: Rectangle | None) -> StoredDataset:
     if not 1 <= downscale <= 64:
         raise DatasetError(f"Photographs cannot be scaled down by {downscale:g}.", "Give 1 to 64.")
     transforms = read_transforms(path)
-    source = Photographs(transforms, downscale)
-    return Dataset(
+    files = Photographs(transforms, downscale)
+    return StoredDataset(
         path=path,
         kind="photographs",
-        cameras=dict(source.cameras),
-        splits=transforms.splits,
-        materials=[MaterialEntry(photographs.SCENE, photographs.PROMPT, (), {}, "train")],
         aabb=photographs.bounds(transforms),
-        background="transparent" if source.transparent() else "opaque",
-        composited="linear" if source.linear() else "srgb",
-        manifest={},
+        background="transparent" if files.transparent() else "opaque",
+        composited="linear" if files.linear() else "srgb",
+        manifest=None,
         mask_rectangle=_scaled(rectangle, downscale),
-        _source=source,
-        _cache=_Cache(),
+        names=names_of_photographs(files.cameras, transforms.splits),
+        files=files,
     )
 
 
-def _scaled(
-    rectangle: tuple[int, int, int, int] | None, downscale: float
-) -> tuple[int, int, int, int] | None:
+def _scaled(rectangle: Rectangle | None, downscale: float) -> Rectangle | None:
     if rectangle is None:
         return None
     x0, y0, x1, y1 = np.array(rectangle) / downscale
     return int(np.floor(x0)), int(np.floor(y0)), int(np.ceil(x1)), int(np.ceil(y1))
 
 
-def _open_rendered(folder: Path, rectangle: tuple[int, int, int, int] | None) -> Dataset:
+def _open_rendered(folder: Path, rectangle: Rectangle | None) -> StoredDataset:
     content = read_json(folder / layout.MANIFEST)
     try:
-        manifest = Manifest.from_json(content)
+        manifest = DatasetManifest.from_json(content)
     except DatasetError as error:
         raise DatasetError(f"{folder}: {error.message}", error.hint) from error
-    assert isinstance(content, dict)
-    for name in (layout.CAMERAS, layout.MATERIALS):
-        _check_content(folder, name, manifest.files)
-    cameras, splits = load_cameras(folder / layout.CAMERAS)
-    _check_cameras(folder, cameras, splits, manifest)
-    named = {camera.name: camera for camera in cameras}
-    return Dataset(
+    for name in layout.description_files(manifest.files, manifest.version):
+        check_content(folder, name, manifest.files)
+    names = names_of(folder, manifest)
+    return StoredDataset(
         path=folder,
         kind="rendered",
-        cameras=named,
-        splits={split: splits.get(split, []) for split in (*layout.CAMERA_SPLITS, layout.SURFACE_SPLIT)},
-        materials=_entries(folder, manifest),
         aabb=np.array(manifest.geometry.aabb, np.float32),
         background="transparent",
         composited="linear",
-        manifest=content,
+        manifest=manifest,
         mask_rectangle=rectangle or manifest.mask_rectangle,
-        _source=_Rendered(folder, manifest, named),
-        _cache=_Cache(),
+        names=names,
+        files=RenderedFiles(folder, manifest, {axis: tuple(known) for axis, known in names.records.items()}),
     )
-
-
-def _check_cameras(
-    folder: Path, cameras: Sequence[Camera], splits: Mapping[str, Sequence[str]], manifest: Manifest
-) -> None:
-    told = {split: list(names) for split, names in manifest.splits.items() if names}
-    found = {split: list(names) for split, names in splits.items() if names}
-    if told != found:
-        raise DatasetError(f"The splits of {layout.CAMERAS} and {layout.MANIFEST} in {folder} differ.")
-    free = splits.get(layout.SURFACE_SPLIT, ())
-    for camera in cameras:
-        if camera.name not in free and (camera.width, camera.height) != manifest.resolution:
-            width, height = manifest.resolution
-            raise DatasetError(
-                f"Camera {camera.name} in {folder} has {camera.width} x {camera.height} pixels, the dataset "
-                f"{width} x {height}."
-            )
-
-
-def _entries(folder: Path, manifest: Manifest) -> list[MaterialEntry]:
-    records = layout.material_records(read_json(folder / layout.MATERIALS))
-    missing = [info.name for info in manifest.materials if info.name not in records]
-    if missing:
-        raise DatasetError(f"{layout.MATERIALS} in {folder} lacks {', '.join(missing[:5])}.")
-    return [
-        MaterialEntry(
-            info.name,
-            info.prompt,
-            info.prompts,
-            records[info.name],
-            info.split,
-            info.supported,
-            info.transmissive,
-            info.dropped,
-            info.truth_floor,
-        )
-        for info in manifest.materials
-    ]
-
-
-class _Rendered:
-    """The pictures of a folder that `neuron dataset` or Houdini wrote."""
-
-    def __init__(self, folder: Path, manifest: Manifest, cameras: Mapping[str, Camera]) -> None:
-        self._folder = folder
-        self._files = manifest.files
-        self._cameras = cameras
-
-    def exists(self, material: str, camera: str) -> bool:
-        return layout.beauty_path(material, camera) in self._files
-
-    def file_of(self, material: str, camera: str) -> Path:
-        return self._folder / layout.beauty_path(material, camera)
-
-    def picture(self, material: str, camera: str) -> np.ndarray:
-        channels = self._channels(layout.beauty_path(material, camera), camera, layout.BEAUTY_CHANNELS)
-        return np.stack([channels[name] for name in layout.BEAUTY_CHANNELS], axis=-1)
-
-    def gbuffer(self, camera: str) -> GBuffer | None:
-        path = layout.gbuffer_path(camera)
-        if path not in self._files:
-            return None
-        return GBuffer.from_channels(self._channels(path, camera, layout.GBUFFER_CHANNELS))
-
-    def _channels(self, path: str, camera: str, wanted: Sequence[str]) -> dict[str, np.ndarray]:
-        file = self._folder / path
-        channels = read_exr(file)
-        layout.require_channels(channels, wanted, file)
-        expected = self._cameras[camera]
-        for name in wanted:
-            require_finite(channels[name], file)
-        height, width = channels[wanted[0]].shape
-        if (width, height) != (expected.width, expected.height):
-            raise DatasetError(
-                f"{file} is an image of the wrong size: {width} x {height} pixels, not "
-                f"{expected.width} x {expected.height}."
-            )
-        return channels
-
-    def digest(self) -> str:
-        return sha256_of(self._folder / layout.MANIFEST)
-
-    def verify(self) -> None:
-        for path in self._files:
-            _check_content(self._folder, path, self._files)
-
-
-def _check_content(folder: Path, path: str, files: Mapping[str, str]) -> None:
-    if path not in files:
-        raise DatasetError(f"{layout.MANIFEST} in {folder} does not list {path}.")
-    if not (folder / path).is_file():
-        raise DatasetError(f"{folder / path} is missing, though the dataset lists it.", "Copy it again.")
-    if sha256_of(folder / path) != files[path]:
-        raise DatasetError(
-            f"{folder / path} is not the file that the dataset was finished with: its checksum differs.",
-            "Copy the dataset again, or make it again with --overwrite.",
-        )
-
-
-class _Cache:
-    """The pictures that were used last, up to a number of bytes. Safe to use from several threads."""
-
-    def __init__(self, limit: int = CACHE_BYTES) -> None:
-        self._limit = limit
-        self._bytes = 0
-        self._kept: OrderedDict[tuple[str, str], np.ndarray] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: tuple[str, str], read: Callable[[], np.ndarray]) -> np.ndarray:
-        """What is kept under `key`, else what `read` returns. Not to be written to."""
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        value = read()
-        with self._lock:
-            if key not in self._kept:
-                self._kept[key] = value
-                self._bytes += value.nbytes
-            while self._bytes > self._limit and len(self._kept) > 1:
-                self._bytes -= self._kept.popitem(last=False)[1].nbytes
-        return value

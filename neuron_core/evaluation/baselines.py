@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from neuron_core.datasets.reader import Dataset, MaterialEntry
+from neuron_core.datasets.contract import View, has_picture, read_encoded
+from neuron_core.datasets.names import MaterialEntry
+from neuron_core.datasets.reader import StoredDataset
 from neuron_core.evaluation.measure import Measured, compare
 from neuron_core.evaluation.table import Result
 from neuron_core.foundation import interrupts
@@ -16,17 +18,18 @@ from neuron_core.foundation import interrupts
 NEAREST, MEAN = "nearest material", "mean image"
 
 
-def known_materials(dataset: Dataset, cameras: Sequence[str]) -> list[str]:
+def known_materials(dataset: StoredDataset, cameras: Sequence[str]) -> list[str]:
     """Training materials that every test view has a picture of."""
     return [
         entry.name
         for entry in dataset.materials
-        if entry.split == "train" and all(dataset.has(entry.name, camera) for camera in cameras)
+        if entry.split == "train"
+        and all(has_picture(dataset, View(camera, entry.name)) for camera in cameras)
     ]
 
 
 def measure_baselines(
-    dataset: Dataset,
+    dataset: StoredDataset,
     cameras: Sequence[str],
     entries: Sequence[MaterialEntry],
     split: str,
@@ -43,13 +46,13 @@ def measure_baselines(
     found = {name: [Measured(entry) for entry in entries] for name in (NEAREST, MEAN)}
     for done, camera in enumerate(cameras, 1):
         interrupts.stop_if_requested()
-        valid = dataset.valid(camera)
-        pictures = np.stack([dataset.encoded(name, camera) for name in known])
+        valid = dataset.valid(View(camera))
+        pictures = np.stack([read_encoded(dataset, View(camera, name)) for name in known])
         mean = pictures.mean(axis=0)
         for index, entry in enumerate(entries):
-            if not dataset.has(entry.name, camera):
+            if not has_picture(dataset, View(camera, entry.name)):
                 continue
-            truth = dataset.encoded(entry.name, camera)
+            truth = read_encoded(dataset, View(camera, entry.name))
             guesses = {NEAREST: pictures[nearest(pictures, known, entry.name, truth, valid)], MEAN: mean}
             for name, guess in guesses.items():
                 found[name][index].views.append(compare(guess, truth, valid))

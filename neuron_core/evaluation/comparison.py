@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neuron_core.datasets.layout import DatasetError
-from neuron_core.datasets.reader import Dataset
+from neuron_core.datasets.reader import StoredDataset
 from neuron_core.evaluation import summary, table
 from neuron_core.evaluation.baselines import measure_baselines
 from neuron_core.evaluation.document import Document
@@ -26,7 +26,7 @@ class Comparison:
     """What is measured, on which materials, and seen from where."""
 
     path: Path  # of the subject, for titles and messages
-    dataset: Dataset
+    dataset: StoredDataset
     split: Split
     cameras: Sequence[str]
 
@@ -36,14 +36,14 @@ class Comparison:
         return self.cameras[:: max(1, len(self.cameras) // SHOWN_VIEWS)][:SHOWN_VIEWS]
 
 
-def unseen_cameras(dataset: Dataset, views: int) -> list[str]:
+def unseen_cameras(dataset: StoredDataset, views: int) -> list[str]:
     """The first `views` test cameras, all of them for 0. Raises DatasetError if there are none."""
     names = dataset.splits["test"]
     if not names:
         raise DatasetError(
             f"{dataset.path} has no test views.", "Make it again with some: neuron dataset --test-views 8"
         )
-    return names[:views] if views else list(names)
+    return list(names[:views] if views else names)
 
 
 def depends_on(comparison: Comparison, subjects: Sequence[Subject]) -> dict[str, object]:

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from neuron_core.cameras.camera import Camera
-from neuron_core.datasets.reader import Dataset
+from neuron_core.datasets.contract import View, has_picture, read_encoded
+from neuron_core.datasets.reader import StoredDataset
 from neuron_core.evaluation.document import Document
 from neuron_core.evaluation.drawn import Drawer, Picture
 from neuron_core.evaluation.measure import compare, mean_of
@@ -51,7 +52,7 @@ class Export:
     drawer: Drawer
     baked: Baked
     slug: str
-    dataset: Dataset | None = None  # with the truth
+    dataset: StoredDataset | None = None  # with the truth
 
     @property
     def material(self) -> str:
@@ -112,9 +113,9 @@ def _figures(found: Picture, wanted: Picture) -> Figures:
 
 def _against_truth(export: Export, camera: str, found: Picture, wanted: Picture) -> Figures:
     dataset = export.dataset
-    if dataset is None or not export.material or not dataset.has(export.material, camera):
+    if dataset is None or not export.material or not has_picture(dataset, View(camera, export.material)):
         return {}
-    truth = dataset.encoded(export.material, camera)
+    truth = read_encoded(dataset, View(camera, export.material))
     return {
         "truth_psnr": metrics.psnr(found.encoded, truth),
         "asset_truth_psnr": metrics.psnr(wanted.encoded, truth),

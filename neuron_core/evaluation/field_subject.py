@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from neuron_core.assets import slug_of
-from neuron_core.datasets.reader import MaterialEntry
+from neuron_core.datasets.names import MaterialEntry
 from neuron_core.foundation.devices import torch_device
 from neuron_core.foundation.files import sha256_of
 from neuron_core.foundation.progress import Reporter

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from neuron_core.datasets.reader import Dataset, MaterialEntry
+from neuron_core.datasets.contract import View, has_picture, read_encoded, read_gbuffer, read_picture
+from neuron_core.datasets.names import MaterialEntry
+from neuron_core.datasets.reader import StoredDataset
 from neuron_core.foundation import interrupts
 from neuron_core.images import metrics
 from neuron_core.rendering.tracing import SOLID, Pictures, Tracer, draw, trace_centers
@@ -44,7 +46,7 @@ def mean_of(figures: Sequence[Figures], names: Sequence[str] = FIGURES) -> dict[
 
 
 def measure(
-    dataset: Dataset,
+    dataset: StoredDataset,
     cameras: Sequence[str],
     entries: Sequence[MaterialEntry],
     tracer: Tracer,
@@ -63,10 +65,10 @@ def measure(
         encoded = pictures.over_white()
         shapes = _shape_figures(dataset, name, tracer)
         for measured, image in zip(found, encoded, strict=True):
-            if not dataset.has(measured.entry.name, name):
+            if not has_picture(dataset, View(name, measured.entry.name)):
                 continue
-            truth = dataset.encoded(measured.entry.name, name)
-            figures = compare(image, truth, dataset.valid(name))
+            truth = read_encoded(dataset, View(name, measured.entry.name))
+            figures = compare(image, truth, dataset.valid(View(name)))
             if "iou" not in shapes:
                 figures["iou"] = _silhouette(dataset, measured.entry.name, name, pictures)
             measured.views.append({**figures, **shapes})
@@ -88,25 +90,25 @@ def compare(image: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> dict[str
     return {"psnr": metrics.psnr(a, b), "ssim": ssim, "l1": metrics.l1(a, b)}
 
 
-def _shape_figures(dataset: Dataset, camera: str, tracer: Tracer) -> Figures:
+def _shape_figures(dataset: StoredDataset, camera: str, tracer: Tracer) -> Figures:
     """Silhouette and depth against the truth's G-buffer, which all materials share."""
-    truth = dataset.gbuffer(camera)
+    truth = read_gbuffer(dataset, View(camera))
     if truth is None:
         return {"depth_error": None}
     geometry = trace_centers(tracer, dataset.cameras[camera])
-    valid = dataset.valid(camera)
+    valid = dataset.valid(View(camera))
     hit = truth.coverage > SOLID
     both = hit & geometry.coverage & valid
     error = float(np.abs(geometry.depths - truth.depth)[both].mean()) if both.any() else None
     return {"iou": _iou(geometry.coverage, hit, valid), "depth_error": error}
 
 
-def _silhouette(dataset: Dataset, material: str, camera: str, pictures: Pictures) -> float | None:
+def _silhouette(dataset: StoredDataset, material: str, camera: str, pictures: Pictures) -> float | None:
     """Without a G-buffer the pictures' own transparency tells the silhouette, if they have any."""
     if dataset.background != "transparent":
         return None
-    alpha = dataset.beauty(material, camera)[..., 3]
-    return _iou(pictures.alphas > SOLID, alpha > SOLID, dataset.valid(camera))
+    alpha = read_picture(dataset, View(camera, material))[..., 3]
+    return _iou(pictures.alphas > SOLID, alpha > SOLID, dataset.valid(View(camera)))
 
 
 def _iou(a: np.ndarray, b: np.ndarray, valid: np.ndarray) -> float | None:

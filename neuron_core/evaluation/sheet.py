@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from neuron_core.datasets.reader import Dataset
+from neuron_core.datasets.contract import View, has_picture, read_encoded
+from neuron_core.datasets.reader import StoredDataset
 from neuron_core.evaluation.table import Result
 from neuron_core.images.pictures import to_bytes
 from neuron_core.images.sheet import Row, contact_sheet, difference
@@ -16,7 +17,9 @@ CAPTIONS = {"nvf": "baked voxels (nvf)", "inr": "field (inr)"}
 Cells = list[tuple[str, np.ndarray]]
 
 
-def sheet_of(dataset: Dataset, results: Sequence[Result], shown: Sequence[str], title: str) -> np.ndarray:
+def sheet_of(
+    dataset: StoredDataset, results: Sequence[Result], shown: Sequence[str], title: str
+) -> np.ndarray:
     """A row for each material and camera of `shown`, as uint8 [H, W, 3]."""
     names = list(dict.fromkeys(one.entry.name for result in results for one in result.measured))
     per_material = max(1, min(len(shown), MOST_ROWS // max(1, len(names))))
@@ -29,10 +32,10 @@ def sheet_of(dataset: Dataset, results: Sequence[Result], shown: Sequence[str], 
     return contact_sheet(rows, title)
 
 
-def _cells(dataset: Dataset, results: Sequence[Result], material: str, camera: str) -> Cells:
-    if not dataset.has(material, camera):
+def _cells(dataset: StoredDataset, results: Sequence[Result], material: str, camera: str) -> Cells:
+    if not has_picture(dataset, View(camera, material)):
         return []
-    truth = to_bytes(dataset.encoded(material, camera))
+    truth = to_bytes(read_encoded(dataset, View(camera, material)))
     cells = [("truth", truth)]
     for result in results:
         caption = CAPTIONS.get(result.representation, result.representation)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from neuron_core.datasets.reader import Dataset, MaterialEntry
+from neuron_core.datasets.names import MaterialEntry
+from neuron_core.datasets.reader import StoredDataset
 from neuron_core.evaluation.subjects import Subject
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.progress import Reporter
@@ -24,7 +25,7 @@ class Share:
     looks: Sequence[str]
 
 
-def share_of(subject: Subject, path: Path, dataset: Dataset, split: Split, report: Reporter) -> Share:
+def share_of(subject: Subject, path: Path, dataset: StoredDataset, split: Split, report: Reporter) -> Share:
     """The subject's share of a split. `path` names it in messages.
 
     Raises NeuronError if it shares no material of the split with the dataset.
@@ -60,7 +61,7 @@ def _warn_of_untrained(subject: Subject, entries: Sequence[MaterialEntry], repor
         )
 
 
-def _nothing_shared(subject: Subject, path: Path, dataset: Dataset, split: Split) -> NeuronError:
+def _nothing_shared(subject: Subject, path: Path, dataset: StoredDataset, split: Split) -> NeuronError:
     names = ", ".join(entry.name for entry in dataset.materials[:NAMED])
     if split == "test":
         hint = "Give the dataset that it was trained on, or --split compositional."

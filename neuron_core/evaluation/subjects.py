@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from neuron_core.assets import AssetError, Look, slug_of
-from neuron_core.datasets.reader import MaterialEntry
+from neuron_core.datasets.names import MaterialEntry
 from neuron_core.foundation.devices import warp_device
 from neuron_core.foundation.errors import FileError, NeuronError
 from neuron_core.foundation.files import read_json

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from neuron_core.datasets.reader import MaterialEntry
+from neuron_core.datasets.names import MaterialEntry
 from neuron_core.evaluation.baselines import NEAREST
 from neuron_core.evaluation.table import Result, number
 from neuron_core.materials.grammar import category_of

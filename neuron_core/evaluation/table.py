@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from neuron_core.datasets.reader import MaterialEntry
+from neuron_core.datasets.names import MaterialEntry
 from neuron_core.evaluation.measure import Figures, Measured, mean_of
 
 CONVENTION = (

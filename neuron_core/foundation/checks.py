@@ -1,6 +1,7 @@
 """Checks of values beside their type: each makes a function that says what is wrong, or ""."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from neuron_core.foundation.strict_json import shown
 
 Check = Callable[[Any], str]
 
+FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -59,6 +61,13 @@ def matching(pattern: str, form: str = "") -> Check:
     return check
 
 
+def file_name(value: str) -> str:
+    """Names that files and folders can have on every system."""
+    if FILE_NAME.fullmatch(value):
+        return ""
+    return f"is {shown(value)}, not a name of letters, digits, dots, dashes and underscores"
+
+
 def within(low: int | float, high: int | float) -> Check:
     """Numbers from `low` to `high`, both included."""
 
@@ -75,3 +84,10 @@ def length(low: int, high: int) -> Check:
         return "" if low <= len(value) <= high else f"has {len(value)} entries, not {low} to {high}"
 
     return check
+
+
+def unique_names(values: Collection[Any]) -> str:
+    """Lists of what has a `name`, each another one."""
+    counts = Counter(value.name for value in values)
+    twice = [name for name, count in counts.items() if count > 1]
+    return f"names {shown(twice[0])} twice" if twice else ""

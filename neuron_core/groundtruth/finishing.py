@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from neuron_core.cameras.camera import save_cameras
 from neuron_core.datasets import layout
-from neuron_core.datasets.layout import GeometryInfo, Manifest, MaterialInfo
-from neuron_core.foundation.files import write_bytes, write_json
+from neuron_core.datasets.channels import Channel, from_layers
+from neuron_core.datasets.contract import View
+from neuron_core.datasets.manifest import DatasetManifest, GeometryInfo, MaterialInfo, Rectangle
+from neuron_core.datasets.writer import Description, manifest_of, write_descriptions
+from neuron_core.foundation.files import write_bytes
 from neuron_core.groundtruth.folder import PREVIEW, DatasetFolder
 from neuron_core.groundtruth.plan import DatasetPlan
 from neuron_core.images.exr import read_exr
@@ -36,17 +38,16 @@ class Facts:
     materials: tuple[MaterialInfo, ...]
     notes: tuple[str, ...] = ()  # beside those of the geometry
     licences: tuple[str, ...] = (ENGINE_LICENCE,)
-    mask_rectangle: tuple[int, int, int, int] | None = None
+    mask_rectangle: Rectangle | None = None
 
 
-def finish(plan: DatasetPlan, folder: DatasetFolder, facts: Facts) -> Manifest:
+def finish(plan: DatasetPlan, folder: DatasetFolder, facts: Facts) -> DatasetManifest:
     """Write cameras, records, transforms.json, the preview, and the manifest last."""
-    save_cameras(folder.path / layout.CAMERAS, plan.cameras, plan.splits)
-    write_json(folder.path / layout.MATERIALS, library_to_json(plan.materials))
-    for material in plan.materials:
-        write_json(folder.path / layout.transforms_path(material.name), transforms(plan, material.name))
+    about = _description(plan, folder, facts)
+    units = plan.units()
+    written = write_descriptions(folder.path, about, [unit.view for unit in units if unit.material])
     write_bytes(folder.path / PREVIEW, encode_png(contact_sheet(_preview_rows(plan, folder))))
-    manifest = _manifest(plan, folder, facts)
+    manifest = manifest_of(folder.path, about, [*written, PREVIEW, *(unit.path for unit in units)])
     folder.finish(manifest.to_json())
     return manifest
 
@@ -71,34 +72,9 @@ def material_info(
     )
 
 
-def transforms(plan: DatasetPlan, material: str) -> dict[str, object]:
-    """A NeRF dataset of one material as nerfstudio writes it; `up_axis` says that Y is up."""
-    names = plan.camera_names(material)
-    cameras = [camera for camera in plan.cameras if camera.name in names]
-    first = cameras[0]
-    return {
-        "camera_model": "OPENCV",
-        "up_axis": "Y",
-        "w": first.width,
-        "h": first.height,
-        "fl_x": first.fl_x,
-        "fl_y": first.fl_y,
-        "cx": first.cx,
-        "cy": first.cy,
-        "frames": [
-            {"file_path": f"{camera.name}.exr", "transform_matrix": camera.c2w.tolist()} for camera in cameras
-        ],
-        **{
-            f"{split}_filenames": [f"{name}.exr" for name in plan.splits[split] if name in names]
-            for split in layout.CAMERA_SPLITS
-        },
-    }
-
-
-def _manifest(plan: DatasetPlan, folder: DatasetFolder, facts: Facts) -> Manifest:
+def _description(plan: DatasetPlan, folder: DatasetFolder, facts: Facts) -> Description:
     low, high = plan.geometry.aabb().astype(float).tolist()
-    first = plan.cameras[0]
-    return Manifest(
+    return Description(
         geometry=GeometryInfo(
             facts.geometry,
             plan.geometry.digest(),
@@ -107,24 +83,16 @@ def _manifest(plan: DatasetPlan, folder: DatasetFolder, facts: Facts) -> Manifes
             (tuple(low), tuple(high)),
         ),
         renderer=folder.renderer(),
-        resolution=(first.width, first.height),
-        materials=facts.materials,
+        cameras=plan.cameras,
         splits=plan.splits,
-        files=folder.checksums(_files(plan)),
+        materials=facts.materials,
+        library=library_to_json(plan.materials),
         config=folder.description,
         fingerprint=folder.fingerprint,
-        dropped=tuple(sorted({name for info in facts.materials for name in info.dropped})),
         notes=(*plan.geometry.notes, *facts.notes),
         licences=facts.licences,
         mask_rectangle=facts.mask_rectangle,
     )
-
-
-def _files(plan: DatasetPlan) -> list[str]:
-    """Everything but the manifest."""
-    transformed = [layout.transforms_path(material.name) for material in plan.materials]
-    rendered = [unit.path for unit in plan.units()]
-    return [layout.CAMERAS, layout.MATERIALS, PREVIEW, *transformed, *rendered]
 
 
 def _preview_rows(plan: DatasetPlan, folder: DatasetFolder) -> list[Row]:
@@ -132,11 +100,10 @@ def _preview_rows(plan: DatasetPlan, folder: DatasetFolder) -> list[Row]:
     rows: list[Row] = []
     for material in plan.materials[:MOST_ROWS]:
         names = (plan.splits["test"] or plan.training_views(material.name))[:MOST_COLUMNS]
-        paths = [folder.path / layout.beauty_path(material.name, name) for name in names]
+        paths = [folder.path / layout.beauty_path(View(name, material.name)) for name in names]
         rows.append((material.name, [(name, _shown(path)) for name, path in zip(names, paths, strict=True)]))
     return rows
 
 
 def _shown(path: Path) -> np.ndarray:
-    channels = read_exr(path)
-    return display(np.stack([channels[name] for name in layout.BEAUTY_CHANNELS], axis=-1))
+    return display(from_layers(read_exr(path), Channel.BEAUTY))

@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from neuron_core.datasets import layout
+from neuron_core.datasets.manifest import RendererInfo
 from neuron_core.foundation.errors import FileError
-from neuron_core.foundation.files import read_bytes, read_json, sha256_of, write_bytes, write_json
+from neuron_core.foundation.files import read_bytes, read_json, write_bytes, write_json
 from neuron_core.foundation.outputs import Claim, Content, Output, RecordForm, delete
 from neuron_core.foundation.records import read_record, read_value, write_record
 
@@ -87,19 +88,15 @@ class DatasetFolder:
         """Remember figures about a picture until the manifest is written."""
         write_json(self._note(path), dict(values))
 
-    def note_renderer(self, info: layout.RendererInfo) -> None:
+    def note_renderer(self, info: RendererInfo) -> None:
         """Remember that a renderer took part."""
         write_record(self.path / RENDERERS / f"{info.variant}.json", info)
 
-    def renderer(self) -> layout.RendererInfo:
+    def renderer(self) -> RendererInfo:
         """The renderer that took part; where shards used several variants, all of them are named."""
         files = sorted((self.path / RENDERERS).glob("*.json"))
-        found = [read_record(layout.RendererInfo, read_json(file), str(file), _damaged) for file in files]
+        found = [read_record(RendererInfo, read_json(file), str(file), _damaged) for file in files]
         return replace(found[0], variant="+".join(info.variant for info in found))
-
-    def checksums(self, paths: list[str]) -> dict[str, str]:
-        """SHA-256 of files by their relative path."""
-        return {path: sha256_of(self.path / path) for path in sorted(paths)}
 
     def finish(self, manifest: Content) -> None:
         """Write the manifest: from now on the dataset is whole."""

@@ -13,6 +13,7 @@ import numpy as np
 from neuron_core.cameras.camera import Camera
 from neuron_core.cameras.dome import fibonacci_dome, field_of_view, framing_distance
 from neuron_core.datasets import layout
+from neuron_core.datasets.contract import View
 from neuron_core.foundation.seeds import seed_of
 from neuron_core.geometry.mesh import Geometry, MeshPart
 from neuron_core.groundtruth.config import DatasetConfig
@@ -36,11 +37,16 @@ class Unit:
     measured: bool = False  # a training picture that stands for the noise of the others
 
     @property
+    def view(self) -> View:
+        """What it shows."""
+        return View(self.camera, self.material)
+
+    @property
     def path(self) -> str:
         """Where it goes, relative to the dataset."""
         if self.kind == "gbuffer":
-            return layout.gbuffer_path(self.camera)
-        return layout.beauty_path(self.material, self.camera)
+            return layout.gbuffer_path(self.view)
+        return layout.beauty_path(self.view)
 
     @property
     def label(self) -> str:

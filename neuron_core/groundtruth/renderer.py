@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from neuron_core.cameras.camera import Camera
-from neuron_core.datasets.layout import GBuffer
+from neuron_core.datasets.channels import GBuffer
 from neuron_core.geometry.mesh import Geometry
 from neuron_core.materials.record import Material
 

@@ -9,7 +9,9 @@ import numpy as np
 
 from neuron_core.cameras.camera import Camera
 from neuron_core.datasets import layout
-from neuron_core.datasets.layout import Manifest, MaterialInfo, RendererInfo
+from neuron_core.datasets.channels import to_layers
+from neuron_core.datasets.contract import View
+from neuron_core.datasets.manifest import DatasetManifest, MaterialInfo, RendererInfo
 from neuron_core.foundation import interrupts
 from neuron_core.foundation.clocks import clock_text
 from neuron_core.foundation.progress import Reporter
@@ -27,6 +29,7 @@ from neuron_core.materials.principled import principled
 from neuron_core.materials.record import Material
 
 WEIGHTS = {"gbuffer": 0.3, "train": 1.0, "truth": 3.0}  # relative cost before anything was measured
+VERSION = 1  # of the datasets that are rendered here
 RENDERED = 0.98  # of the progress; the rest is writing what follows from the pictures
 
 
@@ -35,7 +38,7 @@ def describe(config: DatasetConfig, plan: DatasetPlan, light: np.ndarray) -> dic
     records = json.dumps(library_to_json(plan.materials), sort_keys=True).encode()
     return {
         **config.described(),
-        "version": layout.VERSION,
+        "version": VERSION,
         "geometry_digest": plan.geometry.digest(),
         "materials_digest": hashlib.sha256(records).hexdigest(),
         "studio_digest": hashlib.sha256(light.tobytes()).hexdigest(),
@@ -91,7 +94,7 @@ def _render(
 ) -> None:
     """One file; what was measured about it is noted before it is there."""
     if material is None:
-        write_exr(folder.path / unit.path, renderer.gbuffer(camera).to_channels())
+        write_exr(folder.path / unit.path, to_layers(renderer.gbuffer(camera).channels()))
         return
     sampled = _sample(config, renderer, unit, material, camera)
     if sampled.error is not None:
@@ -152,7 +155,9 @@ def _truth_floors(plan: DatasetPlan, folder: DatasetFolder, material: str) -> di
     floors = {}
     names = plan.camera_names(material)
     for split, cameras in plan.splits.items():
-        notes = [folder.measured(layout.beauty_path(material, name)) for name in cameras if name in names]
+        notes = [
+            folder.measured(layout.beauty_path(View(name, material))) for name in cameras if name in names
+        ]
         errors = [note["error"] for note in notes if note is not None]
         if errors:
             floors[split] = round(decibels(float(np.mean(errors))), 2)
@@ -171,7 +176,7 @@ def warn_of_losses(materials: Sequence[Material], report: Reporter) -> None:
             report.warn(f"{material.name} is rendered without {', '.join(mapped.dropped)}.")
 
 
-def warn_of_noise(config: DatasetConfig, manifest: Manifest, report: Reporter) -> None:
+def warn_of_noise(config: DatasetConfig, manifest: DatasetManifest, report: Reporter) -> None:
     """Say which materials are noisier than they were asked to be."""
     for info in manifest.materials:
         reached = min((info.truth_floor.get(split, BEST_DB) for split in ("val", "test")), default=BEST_DB)

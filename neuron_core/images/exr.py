@@ -8,7 +8,7 @@ import contextlib
 import io
 import struct
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +28,16 @@ LARGEST_HALF = 65504.0
 _reading = threading.Lock()
 
 
-def write_exr(path: Path, channels: Mapping[str, np.ndarray], half: bool = False) -> None:
-    """Write channels [H, W], whole or not at all, as 32 or 16 bit floats.
+def write_exr(path: Path, channels: Mapping[str, np.ndarray], half: bool | Collection[str] = False) -> None:
+    """Write channels [H, W], whole or not at all, as 32 or 16 bit floats; `half` may name which.
 
     Halves are clipped to +-65504, their largest value. Raises ValueError for arrays of different shapes.
     """
+    halves = (channels if half else ()) if isinstance(half, bool) else half
     shapes = {np.shape(values) for values in channels.values()}
     if len(shapes) != 1 or len(next(iter(shapes))) != 2:
         raise ValueError(f"The channels of {path} have the shapes {sorted(shapes)}.")
-    pixels = {name: _encodable(values, half) for name, values in sorted(channels.items())}
+    pixels = {name: _encodable(values, name in halves) for name, values in sorted(channels.items())}
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
     with replacing(path) as temporary:
         try:

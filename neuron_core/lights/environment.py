@@ -12,6 +12,7 @@ import numpy as np
 
 from neuron_core.images.exr import read_exr
 from neuron_core.lights.errors import LightError
+from neuron_core.lights.records import LightRecord
 from neuron_core.lights.studio import studio_environment, varied_boxes
 
 STUDIO = "studio"
@@ -30,7 +31,7 @@ class Environment:
     exposure: float = 0.0  # stops
 
     def __post_init__(self) -> None:
-        _check_image(self.name, self.image)
+        check_radiance(self.name, self.image)
         if not np.isfinite(self.rotation):
             raise LightError(f"The environment {self.name} is rotated by {self.rotation} degrees.")
         if not abs(self.exposure) <= LARGEST_EXPOSURE:
@@ -73,6 +74,22 @@ def read_environment(text: str) -> Environment:
     return Environment(Path(text).stem, read_latlong(Path(text)))
 
 
+def environment_of(record: LightRecord, folder: Path) -> Environment | None:
+    """The environment of a record whose file is in `folder`; None for a rig without a map.
+
+    Raises LightError or ImageError.
+    """
+    if record.kind == "uniform":
+        image = np.full((2, 4, 3), record.color, np.float32)
+    elif not record.file:
+        return None
+    elif record.file == STUDIO or _VARIANT.fullmatch(record.file):
+        image = read_environment(record.file).image
+    else:
+        image = read_latlong(folder / record.file)
+    return Environment(record.name, image, record.rotation, record.exposure)
+
+
 def read_latlong(path: Path) -> np.ndarray:
     """The radiance [H, 2 H, 3] float32 in an EXR. Raises LightError or ImageError naming the file."""
     channels = read_exr(path)
@@ -80,11 +97,12 @@ def read_latlong(path: Path) -> np.ndarray:
     if missing:
         raise LightError(f"The light {path} lacks the channels {', '.join(missing)}.", "Save it as RGB.")
     image = np.stack([channels[name] for name in "RGB"], axis=-1)
-    _check_image(str(path), image)
+    check_radiance(str(path), image)
     return image
 
 
-def _check_image(name: str, image: np.ndarray) -> None:
+def check_radiance(name: str, image: np.ndarray) -> None:
+    """Raise LightError unless an image is finite radiance float32 [H, 2 H, 3]; `name` is for the message."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.float32:
         raise LightError(
             f"The light {name} is an array {image.shape} of {image.dtype}.", "Give float32 [H, 2 H, 3]."

@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from neuron_core.assets import Look, Manifest, slug_of, write_asset
-from neuron_core.cameras.camera import Camera, save_cameras
+from neuron_core.cameras.camera import Camera
 from neuron_core.cameras.dome import fibonacci_dome
 from neuron_core.datasets import layout
-from neuron_core.datasets.layout import GBuffer, GeometryInfo, MaterialInfo, RendererInfo
-from neuron_core.foundation.files import sha256_of, write_json
+from neuron_core.datasets.channels import GBuffer, to_layers
+from neuron_core.datasets.contract import View
+from neuron_core.datasets.manifest import GeometryInfo, MaterialInfo, RendererInfo
+from neuron_core.datasets.writer import Description, finish_dataset
+from neuron_core.foundation.files import write_json
 from neuron_core.images.exr import write_exr
 from neuron_core.images.pictures import encode_png, to_bytes
 from neuron_core.models.field import stored
@@ -97,9 +100,6 @@ def write_truth(folder: Path, asset: Path, *more: MaterialInfo) -> Path:
     infos = (*own, *more)
     taken = cameras()
     splits = {"train": ("view_000", "view_002"), "val": (), "test": ("view_001", "view_003")}
-    save_cameras(folder / layout.CAMERAS, taken, splits)
-    records = [{"name": info.name, "parameters": {}} for info in infos]
-    write_json(folder / layout.MATERIALS, {"version": 1, "materials": records})
     tracer = BakedTracer(baked, baked.slugs())
     for camera in taken:
         pictures, geometry = draw(tracer, camera).linear(), trace_centers(tracer, camera)
@@ -111,23 +111,23 @@ def write_truth(folder: Path, asset: Path, *more: MaterialInfo) -> Path:
             geometry.coverage.astype(np.float32),
             geometry.coverage.astype(np.int32),
         )
-        write_exr(folder / layout.gbuffer_path(camera.name), buffers.to_channels())
+        write_exr(folder / layout.gbuffer_path(View(camera.name)), to_layers(buffers.channels()))
         for index, info in enumerate(infos):
             if info.split == "train" or camera.name in splits["test"]:
                 rgba = pictures[index if index < len(own) else 0]
-                path = folder / layout.beauty_path(info.name, camera.name)
+                path = folder / layout.beauty_path(View(camera.name, info.name))
                 write_exr(path, layout.beauty_channels(rgba))
-    manifest = layout.Manifest(
+    about = Description(
         geometry=GeometryInfo("ball", "d" * 64, (), (0.0, 0.0, 0.0), _box()),
         renderer=RendererInfo("neuron", "1", "nvf"),
-        resolution=(SIDE, SIDE),
-        materials=infos,
+        cameras=tuple(taken),
         splits=splits,
-        files={path.relative_to(folder).as_posix(): sha256_of(path) for path in sorted(folder.rglob("*.*"))},
+        materials=infos,
+        library={"version": 1, "materials": [{"name": info.name, "parameters": {}} for info in infos]},
         config={},
         fingerprint="f" * 64,
     )
-    write_json(folder / layout.MANIFEST, manifest.to_json())
+    finish_dataset(folder, about)
     return folder
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import OpenEXR
 
-from neuron_core.datasets.layout import GBuffer
+from neuron_core.datasets.channels import GBuffer
 
 
 def averaged(values: np.ndarray, factor: int) -> np.ndarray:

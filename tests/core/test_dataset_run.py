@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from neuron_core.cameras.transforms import read_transforms
+from neuron_core.datasets.contract import View, has_picture, read_gbuffer, read_picture
 from neuron_core.datasets.reader import open_dataset
 from neuron_core.foundation import interrupts
 from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
@@ -62,18 +63,18 @@ def whole(config) -> dict[str, object]:
 def test_what_is_written_is_what_readers_expect(config, whole):
     dataset = open_dataset(config.out)
     dataset.verify()
-    assert set(content(config.out)) == {*dataset.manifest["files"], "dataset.json"}
+    assert set(content(config.out)) == {*dataset.manifest.files, "dataset.json"}
     assert [entry.name for entry in dataset.materials] == ["polished-gold", "clear-glass"]
     counts = {split: len(names) for split, names in dataset.splits.items()}
     assert counts == {"train": 2, "val": 1, "test": 1, "surface": 3}
     np.testing.assert_allclose(dataset.aabb, [[-20, -20, -20], [20, 20, 20]], atol=1e-4)
     for camera in dataset.cameras:
-        buffer = dataset.gbuffer(camera)
+        buffer = read_gbuffer(dataset, View(camera))
         assert buffer is not None and 0.1 < buffer.coverage.mean() < 0.9
         if camera in dataset.splits["surface"]:
-            assert not dataset.has("polished-gold", camera)
+            assert not has_picture(dataset, View(camera, "polished-gold"))
             continue
-        alpha = dataset.beauty("polished-gold", camera)[..., 3]
+        alpha = read_picture(dataset, View(camera, "polished-gold"))[..., 3]
         assert (alpha[buffer.coverage == 1] > 0.2).all()
         assert abs(alpha.mean() - buffer.coverage.mean()) < 0.05
 
@@ -159,7 +160,7 @@ def test_another_config_is_an_error_unless_it_overwrites(config, whole, tmp_path
         run(other, Silent())
     assert content(small.out) == before
     run(replace(other, overwrite=True), Silent())
-    assert open_dataset(small.out).manifest["config"]["seed"] == 1
+    assert open_dataset(small.out).manifest.config["seed"] == 1
 
 
 @pytest.mark.parametrize(

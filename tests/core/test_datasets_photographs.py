@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from neuron_core.cameras.camera import project
+from neuron_core.datasets.contract import View, read_encoded, read_gbuffer, read_picture
 from neuron_core.datasets.layout import DatasetError
 from neuron_core.datasets.photographs import shrink
 from neuron_core.datasets.reader import open_dataset
@@ -20,12 +21,12 @@ def test_photographs_are_decoded_to_linear_and_opaque(tmp_path):
     dataset = open_dataset(tmp_path)
     assert (dataset.kind, dataset.background) == ("photographs", "opaque")
     assert [entry.name for entry in dataset.materials] == ["scene"]
-    rgba = dataset.beauty("scene", "shot_003")
+    rgba = read_picture(dataset, View("shot_003", "scene"))
     assert rgba.shape == (16, 24, 4) and rgba.dtype == np.float32
     np.testing.assert_array_equal(rgba[..., 3], 1)
     np.testing.assert_allclose(rgba[..., :3], srgb_to_linear(np.array([40 / 255]))[0], atol=2e-3)
-    np.testing.assert_allclose(dataset.encoded("scene", "shot_003"), 40 / 255, atol=5e-3)
-    assert dataset.gbuffer("shot_003") is None
+    np.testing.assert_allclose(read_encoded(dataset, View("shot_003", "scene")), 40 / 255, atol=5e-3)
+    assert read_gbuffer(dataset, View("shot_003")) is None
 
 
 def test_half_transparent_pixels_are_composited_in_srgb(tmp_path):
@@ -37,10 +38,10 @@ def test_half_transparent_pixels_are_composited_in_srgb(tmp_path):
     assert dataset.background == "transparent"
     alpha = 128 / 255
     expected = np.array([200, 100, 0]) / 255 * alpha + 1 - alpha
-    encoded = dataset.encoded("scene", "test_r_0")
+    encoded = read_encoded(dataset, View("test_r_0", "scene"))
     np.testing.assert_allclose(encoded[:8], np.broadcast_to(expected, (8, 24, 3)), atol=1e-5)
     np.testing.assert_array_equal(encoded[8:], 1)
-    linear = dataset.beauty("scene", "test_r_0")
+    linear = read_picture(dataset, View("test_r_0", "scene"))
     np.testing.assert_allclose(
         linear[0, 0, :3], srgb_to_linear(np.array([200, 100, 0]) / 255) * alpha, atol=1e-6
     )
@@ -53,11 +54,11 @@ def test_scaling_down_averages_linear_light_and_scales_the_cameras(tmp_path):
     board[::2, ::2] = board[1::2, 1::2] = 255
     (tmp_path / "images" / "shot_000.jpg").write_bytes(encode_png(board))
     dataset = open_dataset(tmp_path, downscale=4)
-    rgba = dataset.beauty("scene", "shot_000")
+    rgba = read_picture(dataset, View("shot_000", "scene"))
     assert rgba.shape == (4, 6, 4)
     np.testing.assert_allclose(rgba[..., :3], 0.5, atol=1e-6)
     np.testing.assert_allclose(
-        dataset.encoded("scene", "shot_000"), linear_to_srgb(np.array([0.5]))[0], atol=1e-6
+        read_encoded(dataset, View("shot_000", "scene")), linear_to_srgb(np.array([0.5]))[0], atol=1e-6
     )
     x, y, _ = project(cameras[0], np.array([0.1, 0.2, 0.3]))
     small_x, small_y, _ = project(dataset.cameras["shot_000"], np.array([0.1, 0.2, 0.3]))
@@ -103,13 +104,13 @@ def test_cameras_in_one_place_have_no_bounds(tmp_path):
 
 def test_the_mask_rectangle_shrinks_with_the_photographs(tmp_path):
     foreign.write_ngp(tmp_path, foreign.scene_cameras(2))
-    valid = open_dataset(tmp_path, mask_rectangle=[20, 12, 24, 16]).valid("shot_000")
+    valid = open_dataset(tmp_path, mask=[20, 12, 24, 16]).valid(View("shot_000"))
     assert (~valid).sum() == 16 and not valid[12:, 20:].any()
-    small = open_dataset(tmp_path, downscale=4, mask_rectangle=[19, 12, 24, 16]).valid("shot_000")
+    small = open_dataset(tmp_path, downscale=4, mask=[19, 12, 24, 16]).valid(View("shot_000"))
     assert (~small).sum() == 2 and not small[3, 4:].any()
-    assert open_dataset(tmp_path).valid("shot_000").all()
+    assert open_dataset(tmp_path).valid(View("shot_000")).all()
     with pytest.raises(DatasetError, match="mask rectangle"):
-        open_dataset(tmp_path, mask_rectangle=[4, 4, 2, 8])
+        open_dataset(tmp_path, mask=[4, 4, 2, 8])
 
 
 def test_turned_photographs_are_turned_as_their_cameras_noted(tmp_path):
@@ -119,7 +120,7 @@ def test_turned_photographs_are_turned_as_their_cameras_noted(tmp_path):
     pixels = np.zeros((24, 16, 3), np.uint8)
     pixels[:, 8:] = 255
     Image.fromarray(pixels).save(tmp_path / "images" / "shot_001.jpg", exif=exif, quality=95)
-    rgba = open_dataset(tmp_path).beauty("scene", "shot_001")
+    rgba = read_picture(open_dataset(tmp_path), View("shot_001", "scene"))
     assert rgba.shape == (16, 24, 4)
     assert rgba[:6].mean() > 0.9 and rgba[10:, :, :3].mean() < 0.1
 
@@ -132,14 +133,16 @@ def test_linear_pictures_are_taken_as_they_are(tmp_path):
         write_exr(tmp_path / "images" / f"{camera.name}.exr", dict.fromkeys("RGBA", values))
     text = (tmp_path / "transforms.json").read_text().replace(".jpg", ".exr")
     (tmp_path / "transforms.json").write_text(text)
-    np.testing.assert_allclose(open_dataset(tmp_path).beauty("scene", "shot_000")[..., 2], values, atol=1e-6)
+    np.testing.assert_allclose(
+        read_picture(open_dataset(tmp_path), View("shot_000", "scene"))[..., 2], values, atol=1e-6
+    )
     over_white = np.clip(values + 1 - values, 0, 1)  # color and alpha are the same
-    encoded = open_dataset(tmp_path).encoded("scene", "shot_000")
+    encoded = read_encoded(open_dataset(tmp_path), View("shot_000", "scene"))
     np.testing.assert_allclose(encoded[..., 0], linear_to_srgb(over_white), atol=1e-5)
     values[3, 3] = np.nan
     write_exr(tmp_path / "images" / "shot_001.exr", dict.fromkeys("RGBA", values))
     with pytest.raises(DatasetError, match=r"shot_001\.exr has 4 values"):
-        open_dataset(tmp_path).beauty("scene", "shot_001")
+        read_picture(open_dataset(tmp_path), View("shot_001", "scene"))
 
 
 def test_a_damaged_photograph_is_found_by_verify(tmp_path):

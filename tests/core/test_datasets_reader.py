@@ -9,18 +9,16 @@ import pytest
 from neuron_core.cameras.camera import save_cameras
 from neuron_core.cameras.dome import fibonacci_dome
 from neuron_core.datasets import layout
-from neuron_core.datasets.layout import (
-    DatasetError,
-    GBuffer,
-    GeometryInfo,
-    Manifest,
-    MaterialInfo,
-    RendererInfo,
-)
-from neuron_core.datasets.reader import Dataset, _Cache, open_dataset
+from neuron_core.datasets.cache import LayerCache
+from neuron_core.datasets.channels import GBuffer, to_layers
+from neuron_core.datasets.contract import View, has_picture, read_encoded, read_gbuffer, read_picture
+from neuron_core.datasets.layout import DatasetError
+from neuron_core.datasets.manifest import DatasetManifest, GeometryInfo, MaterialInfo, RendererInfo
+from neuron_core.datasets.reader import StoredDataset, open_dataset
 from neuron_core.foundation.colors import linear_to_srgb, over_white
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.files import sha256_of, write_json
+from neuron_core.foundation.records import to_plain
 from neuron_core.images.exr import write_exr
 
 WIDTH, HEIGHT = 8, 6
@@ -40,7 +38,7 @@ def a_gbuffer(seed: int) -> GBuffer:
     return GBuffer(arrays[0][..., 0], arrays[1], arrays[2], arrays[0][..., 1], ids)
 
 
-def a_dataset(folder: Path) -> Manifest:
+def a_dataset(folder: Path) -> DatasetManifest:
     """Write what a finished task leaves: two materials from three cameras, one of them held out."""
     cameras = fibonacci_dome(3, (0, 0, 0), 4.0, width=WIDTH, height=HEIGHT)
     splits = {"train": ["view_000", "view_001"], "val": [], "test": ["view_002"]}
@@ -52,13 +50,15 @@ def a_dataset(folder: Path) -> Manifest:
     records = [{"name": info.name, "parameters": {}} for info in materials]
     write_json(folder / layout.MATERIALS, {"version": 1, "materials": records})
     for index, camera in enumerate(cameras):
-        write_exr(folder / layout.gbuffer_path(camera.name), a_gbuffer(index).to_channels())
+        write_exr(folder / layout.gbuffer_path(View(camera.name)), to_layers(a_gbuffer(index).channels()))
         write_exr(
-            folder / layout.beauty_path("gold", camera.name), layout.beauty_channels(a_picture(index)), True
+            folder / layout.beauty_path(View(camera.name, "gold")),
+            layout.beauty_channels(a_picture(index)),
+            True,
         )
-    copper = folder / layout.beauty_path("worn_copper", "view_002")
+    copper = folder / layout.beauty_path(View("view_002", "worn_copper"))
     write_exr(copper, layout.beauty_channels(a_picture(9)), half=True)
-    manifest = Manifest(
+    manifest = DatasetManifest(
         geometry=GEOMETRY,
         renderer=RendererInfo("mitsuba", "3.9", "scalar_rgb", {"spp": 16}),
         resolution=(WIDTH, HEIGHT),
@@ -91,8 +91,8 @@ def test_what_was_written_is_what_is_read(folder):
     assert found == {"train": ["view_000", "view_001"], "test": ["view_002"]}
     assert list(dataset.cameras) == ["view_000", "view_001", "view_002"]
     np.testing.assert_array_equal(dataset.aabb, np.array(GEOMETRY.aabb, np.float32))
-    np.testing.assert_array_equal(dataset.beauty("gold", "view_001"), a_picture(1))
-    buffers, expected = dataset.gbuffer("view_002"), a_gbuffer(2)
+    np.testing.assert_array_equal(read_picture(dataset, View("view_001", "gold")), a_picture(1))
+    buffers, expected = read_gbuffer(dataset, View("view_002")), a_gbuffer(2)
     assert buffers is not None
     for name in ("depth", "position", "normal", "coverage", "shape_id"):
         np.testing.assert_array_equal(getattr(buffers, name), getattr(expected, name))
@@ -113,14 +113,14 @@ def test_materials_come_with_what_the_manifest_and_the_records_say(folder):
 
 def test_renders_are_composited_in_linear_and_then_encoded(folder):
     np.testing.assert_array_equal(
-        open_dataset(folder).encoded("gold", "view_000"), linear_to_srgb(over_white(a_picture(0)))
+        read_encoded(open_dataset(folder), View("view_000", "gold")), linear_to_srgb(over_white(a_picture(0)))
     )
 
 
 def test_a_caller_cannot_change_what_the_next_one_reads(folder):
     dataset = open_dataset(folder)
-    dataset.beauty("gold", "view_000")[:] = 7
-    np.testing.assert_array_equal(dataset.beauty("gold", "view_000"), a_picture(0))
+    read_picture(dataset, View("view_000", "gold"))[:] = 7
+    np.testing.assert_array_equal(read_picture(dataset, View("view_000", "gold")), a_picture(0))
 
 
 def test_the_manifest_itself_can_be_named(folder):
@@ -129,38 +129,38 @@ def test_the_manifest_itself_can_be_named(folder):
 
 def test_a_manifest_survives_json(tmp_path):
     manifest = a_dataset(tmp_path)
-    assert Manifest.from_json(json.loads(json.dumps(manifest.to_json()))) == manifest
+    assert DatasetManifest.from_json(json.loads(json.dumps(manifest.to_json()))) == manifest
     bare = replace(manifest, mask_rectangle=None, materials=(), files={}, notes=("a",), licences=("CC0",))
-    assert Manifest.from_json(bare.to_json()) == bare
+    assert DatasetManifest.from_json(bare.to_json()) == bare
 
 
 def test_held_out_materials_are_seen_from_the_test_cameras_only(folder):
     dataset = open_dataset(folder)
-    assert dataset.has("worn_copper", "view_002")
-    assert not dataset.has("worn_copper", "view_000")
+    assert has_picture(dataset, View("view_002", "worn_copper"))
+    assert not has_picture(dataset, View("view_000", "worn_copper"))
     with pytest.raises(DatasetError, match="no picture of worn_copper from view_000"):
-        dataset.beauty("worn_copper", "view_000")
+        read_picture(dataset, View("view_000", "worn_copper"))
 
 
 def test_the_watermark_of_the_manifest_is_masked_unless_told_otherwise(folder):
-    valid = open_dataset(folder).valid("view_000")
+    valid = open_dataset(folder).valid(View("view_000"))
     assert (~valid).sum() == 4 and not valid[4:, 6:].any()
-    assert open_dataset(folder, mask_rectangle=[0, 0, 1, 1]).valid("view_000").sum() == WIDTH * HEIGHT - 1
+    assert open_dataset(folder, mask=[0, 0, 1, 1]).valid(View("view_000")).sum() == WIDTH * HEIGHT - 1
 
 
 def test_unknown_names_come_with_near_ones(folder):
     dataset = open_dataset(folder)
     with pytest.raises(DatasetError, match="no material 'golf'") as caught:
-        dataset.beauty("golf", "view_000")
+        read_picture(dataset, View("view_000", "golf"))
     assert "gold" in caught.value.hint
     with pytest.raises(DatasetError, match="no camera 'view_01'") as caught:
-        dataset.gbuffer("view_01")
+        read_gbuffer(dataset, View("view_01"))
     assert "view_001" in caught.value.hint
 
 
 def test_a_whole_dataset_verifies_and_any_changed_or_missing_file_is_named(folder):
     open_dataset(folder).verify()
-    path = folder / layout.beauty_path("gold", "view_001")
+    path = folder / layout.beauty_path(View("view_001", "gold"))
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
@@ -186,35 +186,39 @@ def test_a_stopped_dataset_is_unfinished_and_says_how_to_go_on(folder):
     assert "same `neuron dataset` command" in caught.value.hint
 
 
-def test_what_is_no_dataset_is_told(tmp_path):
+def test_what_is_not_a_dataset_is_named(tmp_path):
     with pytest.raises(DatasetError, match="no dataset at"):
         open_dataset(tmp_path / "none")
     with pytest.raises(DatasetError, match="holds no dataset"):
         open_dataset(tmp_path)
     (tmp_path / "a.txt").write_text("a")
-    with pytest.raises(DatasetError, match=r"a\.txt is no dataset"):
+    with pytest.raises(DatasetError, match=r"a\.txt is not a dataset"):
         open_dataset(tmp_path / "a.txt")
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"version": 2}, "version 2"),
-        ({"version": True}, "version = 'True'"),
-        ({"surprise": 1}, "unknown entries: surprise"),
-        ({"materials": [{}]}, "no entry 'name'"),
-        ({"resolution": [8]}, "2 numbers"),
+        ({"version": 3}, "version 3; this Neuron reads versions up to 2"),
+        ({"version": True}, "dataset.json.version is True, not an integer"),
+        ({"version": 2}, "dataset.json has no field channels"),
+        ({"surprise": 1}, "dataset.json has the unknown field 'surprise'"),
+        ({"materials": [{}]}, r"materials\[0\] has no field name"),
+        ({"materials": [{"name": "../gold"}]}, r"materials\[0\].name is '../gold', not a name"),
+        ({"resolution": [8]}, "resolution is a list of 1, not a list of 2"),
+        ({"resolution": [0, 6]}, r"resolution\[0\] is 0, not between"),
         ({"resolution": [9, 6]}, "8 x 6"),
         ({"splits": {"train": ["view_000"]}}, "differ"),
-        ({"splits": {"train": "view_000"}}, "not a list of texts"),
-        ({"files": {"../a": "0" * 64}}, "outside"),
-        ({"files": {"a": "0"}}, "SHA-256"),
+        ({"splits": {"train": "view_000"}}, "splits.train is 'view_000', not a list"),
+        ({"files": {"../a": "0" * 64}}, "files lists a file outside"),
+        ({"files": {"a": "0"}}, "files.a is '0', not a SHA-256"),
         ({"files": {}}, "does not list cameras.json"),
-        ({"mask_rectangle": [4, 4, 4, 8]}, "mask rectangle"),
-        ({"geometry": 3}, "which is no dict"),
+        ({"mask_rectangle": [4, 4, 4, 8]}, "mask_rectangle is .* x0 < x1"),
+        ({"geometry": 3}, "geometry is 3, not an object"),
+        ({"geometry": {**to_plain(GEOMETRY), "aabb": [[0, 0, 0], [0, 1, 1]]}}, "aabb is an empty box"),
     ],
 )
-def test_a_damaged_manifest_is_told_what_is_wrong(folder, changes, told):
+def test_a_damaged_manifest_names_the_field(folder, changes, told):
     rewrite_manifest(folder, **changes)
     with pytest.raises(DatasetError, match=told) as caught:
         open_dataset(folder)
@@ -227,7 +231,7 @@ def test_a_manifest_that_is_no_json_is_told(folder):
         open_dataset(folder)
 
 
-def replace_picture(folder: Path, name: str, channels: dict[str, np.ndarray]) -> Dataset:
+def replace_picture(folder: Path, name: str, channels: dict[str, np.ndarray]) -> StoredDataset:
     """Write another picture and make the manifest agree."""
     write_exr(folder / name, channels)
     content = json.loads((folder / layout.MANIFEST).read_text())
@@ -239,20 +243,23 @@ def test_values_that_are_no_numbers_are_named(folder):
     rgba = a_picture(0)
     rgba[2, 3, 1] = np.nan
     dataset = replace_picture(folder, "beauty/gold/view_000.exr", layout.beauty_channels(rgba))
-    with pytest.raises(DatasetError, match=r"view_000\.exr has 1 values that are infinite or no numbers"):
-        dataset.beauty("gold", "view_000")
+    with pytest.raises(
+        DatasetError,
+        match=r"view_000\.exr is damaged: .* beauty of gold from view_000 under studio has 1 values that are",
+    ):
+        read_picture(dataset, View("view_000", "gold"))
 
 
 def test_a_picture_of_another_size_is_named(folder):
     dataset = replace_picture(folder, "beauty/gold/view_000.exr", layout.beauty_channels(np.zeros((4, 4, 4))))
     with pytest.raises(DatasetError, match=r"view_000\.exr is an image of the wrong size: 4 x 4"):
-        dataset.beauty("gold", "view_000")
+        read_picture(dataset, View("view_000", "gold"))
 
 
 def test_missing_channels_are_named(folder):
     dataset = replace_picture(folder, "gbuffer/view_000.exr", {"depth": np.zeros((HEIGHT, WIDTH))})
     with pytest.raises(DatasetError, match=r"view_000\.exr lacks the channels P\.X"):
-        dataset.gbuffer("view_000")
+        read_gbuffer(dataset, View("view_000"))
 
 
 def test_a_rendered_dataset_is_not_scaled_down(folder):
@@ -263,9 +270,9 @@ def test_a_rendered_dataset_is_not_scaled_down(folder):
 @pytest.mark.parametrize("name", ["", "../a", "a/b", ".hidden", "a b", "x" * 200])
 def test_names_that_are_no_file_names_make_no_paths(name):
     with pytest.raises(DatasetError, match="name of a file"):
-        layout.gbuffer_path(name)
+        layout.gbuffer_path(View(name))
     with pytest.raises(DatasetError, match="name of a file"):
-        layout.beauty_path("gold", name)
+        layout.beauty_path(View(name, "gold"))
 
 
 def test_the_digest_changes_with_the_content(folder, tmp_path):
@@ -276,15 +283,15 @@ def test_the_digest_changes_with_the_content(folder, tmp_path):
 
 
 def test_the_cache_forgets_what_was_used_longest_ago():
-    cache = _Cache(limit=3 * 8)
+    cache = LayerCache(limit=3 * 8)
     reads: list[str] = []
 
     def get(name: str) -> None:
-        def read() -> np.ndarray:
+        def read() -> dict[str, np.ndarray]:
             reads.append(name)
-            return np.zeros(1)
+            return {"R": np.zeros(1, np.float32), "G": np.zeros(1, np.float32)}
 
-        cache.get((name, ""), read)
+        cache.get(name, read)
 
     for name in "abcabdab":
         get(name)
@@ -298,7 +305,7 @@ def test_threads_read_what_one_reads_alone(folder):
     found: dict[int, np.ndarray] = {}
 
     def read(index: int) -> None:
-        found[index] = dataset.beauty("gold", f"view_{index % 3:03d}")
+        found[index] = read_picture(dataset, View(f"view_{index % 3:03d}", "gold"))
 
     threads = [threading.Thread(target=read, args=(index,)) for index in range(12)]
     for thread in threads:

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neuron_core.datasets.layout import DatasetError, MaterialInfo
-from neuron_core.datasets.reader import MaterialEntry, open_dataset
+from neuron_core.datasets.layout import DatasetError
+from neuron_core.datasets.manifest import MaterialInfo
+from neuron_core.datasets.names import MaterialEntry
+from neuron_core.datasets.reader import open_dataset
 from neuron_core.evaluation.baselines import NEAREST, nearest
 from neuron_core.evaluation.comparison import Comparison, measure_share, unseen_cameras
 from neuron_core.evaluation.measure import Measured, compare, mean_of

@@ -73,8 +73,8 @@ def test_what_a_dataset_holds_out_is_not_described(dataset):
 
 
 def test_other_libraries_are_learned_from_pictures_alone(dataset):
-    foreign = replace(dataset, materials=[replace(dataset.materials[0], name="kitchen-tile")])
-    assert described_looks(foreign) == []
+    tile = replace(dataset.materials[0], name="kitchen-tile")
+    assert described_looks(replace(dataset, names=replace(dataset.names, materials=(tile,)))) == []
 
 
 def test_what_does_not_vary_is_told_as_it_is():
@@ -109,9 +109,12 @@ def test_parts_that_keep_their_own_material_are_the_same_in_all(described, surfa
 
 def test_a_dataset_whose_geometry_is_gone_says_so(dataset, surface):
     told = Hears()
-    gone = replace(dataset, manifest={"geometry": {"spec": "/nowhere/kettle.usd"}})
+    shown = dataset.manifest.geometry
+    gone, other = (
+        replace(dataset, manifest=replace(dataset.manifest, geometry=geometry))
+        for geometry in (replace(shown, spec="/nowhere/kettle.usd"), replace(shown, digest="0" * 64))
+    )
     assert read_described(gone, surface, load_encoder(), 0, told) is None
-    other = replace(dataset, manifest={"geometry": {"spec": "shaderball", "digest": "0" * 64}})
     assert read_described(other, surface, load_encoder(), 0, told) is None
     assert len(told.warnings) == 2 and all("Only rendered materials" in text for text in told.warnings)
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from neuron_core.cameras.camera import pixel_centers, rays
-from neuron_core.datasets.reader import Dataset, open_dataset
+from neuron_core.datasets.contract import View, read_picture
+from neuron_core.datasets.reader import StoredDataset, open_dataset
 from neuron_core.foundation import interrupts
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.progress import Silent
@@ -27,12 +28,12 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> StoredDataset:
     return open_dataset(write_rendered(tmp_path_factory.mktemp("frames")))
 
 
 @pytest.fixture(scope="module")
-def pool(dataset: Dataset) -> FramePool:
+def pool(dataset: StoredDataset) -> FramePool:
     return read_frames(dataset, list(COLORS), CPU)
 
 
@@ -43,7 +44,7 @@ def stage_of(pool: FramePool, batch: int = 300) -> FrameStage:
     return stage
 
 
-def test_rows_are_the_pixels_of_the_frames_in_order(dataset: Dataset, pool: FramePool) -> None:
+def test_rows_are_the_pixels_of_the_frames_in_order(dataset: StoredDataset, pool: FramePool) -> None:
     looks = torch.tensor([1, 0])
     batch = pool.batch(torch.arange(len(pool)), looks, torch.zeros(len(pool), 2))
     names = list(COLORS)
@@ -51,11 +52,13 @@ def test_rows_are_the_pixels_of_the_frames_in_order(dataset: Dataset, pool: Fram
     directions = np.concatenate([rays(c, *pixel_centers(c))[1].reshape(-1, 3) for c in cameras])
     np.testing.assert_allclose(batch.rays_d, directions, atol=1e-5)
     for look, colors in zip(looks.tolist(), batch.colors, strict=True):
-        beauty = [dataset.beauty(names[look], name).reshape(-1, 4) for name in dataset.splits["train"]]
+        beauty = [
+            read_picture(dataset, View(name, names[look])).reshape(-1, 4) for name in dataset.splits["train"]
+        ]
         np.testing.assert_allclose(colors, np.concatenate(beauty), atol=2e-3)
 
 
-def test_jitter_moves_rays_within_their_pixels(dataset: Dataset, pool: FramePool) -> None:
+def test_jitter_moves_rays_within_their_pixels(dataset: StoredDataset, pool: FramePool) -> None:
     camera = dataset.cameras[dataset.splits["train"][0]]
     width = camera.width
     rows, looks = torch.tensor([5 * width + 6]), torch.tensor([0])
@@ -121,7 +124,7 @@ def test_frames_teach_nothing_about_mirrors(pool: FramePool) -> None:
 
 
 def test_a_run_on_frames_makes_its_cells_from_the_surface(
-    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: StoredDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = presets.FRAME_PLANS["cpu-demo"]
     small = {name: replace(stage, batch=512, steps=60) for name, stage in plan.stages.items()}
@@ -155,7 +158,7 @@ class StopAt(Silent):
 
 
 def test_a_stopped_run_on_frames_ends_byte_for_byte_as_an_unstopped_one(
-    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: StoredDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(interrupts, "_received", None)
     monkeypatch.setattr("neuron_core.models.field.loop.REPORT_SECONDS", -1.0)

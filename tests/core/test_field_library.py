@@ -12,6 +12,7 @@ import torch
 import neuron_core
 from neuron_core.assets import AssetError, read_header
 from neuron_core.cameras.dome import turntable
+from neuron_core.datasets.contract import View, read_encoded
 from neuron_core.datasets.reader import open_dataset
 from neuron_core.foundation.progress import Silent
 from neuron_core.groundtruth.config import DatasetConfig
@@ -65,7 +66,7 @@ def errors(folder: Path, run: str, split: str) -> np.ndarray:
     entries = [entry for entry in dataset.materials if entry.split == split and entry.supported]
     pictures = drawn(folder / run, dataset, [entry.prompt for entry in entries])
     camera = dataset.splits["test"][0]
-    true = np.stack([dataset.encoded(entry.name, camera) for entry in entries])
+    true = np.stack([read_encoded(dataset, View(camera, entry.name)) for entry in entries])
     return np.abs(pictures - true).mean(axis=(1, 2, 3))
 
 
@@ -101,7 +102,7 @@ def test_the_library_draws_words_that_it_never_saw_together(strangers):
     known = {look.name for look in load_run(PACKAGED)[1].looks}
     assert len(names) >= 6 and not known & set(names)
     camera = strangers.splits["test"][0]
-    true = np.stack([strangers.encoded(name, camera) for name in names])
+    true = np.stack([read_encoded(strangers, View(camera, name)) for name in names])
     shown = drawn(PACKAGED, strangers, [entry.prompt for entry in strangers.materials])
     apart = np.abs(shown[:, None] - true[None]).mean(axis=(2, 3, 4))
     common = np.abs(true - true.mean(axis=0)).mean()

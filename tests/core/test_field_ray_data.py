@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from neuron_core.cameras.camera import pixel_centers, rays
+from neuron_core.datasets.contract import View
 from neuron_core.datasets.layout import DatasetError
 from neuron_core.datasets.reader import open_dataset
 from neuron_core.foundation.errors import NeuronError
@@ -62,10 +63,10 @@ def test_alpha_is_straight_and_colors_stay_as_they_were_encoded(tmp_path):
 
 
 def test_masked_pixels_are_never_drawn(tmp_path):
-    dataset = open_dataset(write_photographs(tmp_path), mask_rectangle=(3, 2, 7, 9))
+    dataset = open_dataset(write_photographs(tmp_path), mask=(3, 2, 7, 9))
     pool = read_rays(dataset, "train", CPU)
     assert len(pool) == pool.views * (20 * 16 - 4 * 7)
-    valid = dataset.valid(dataset.splits["train"][0])
+    valid = dataset.valid(View(dataset.splits["train"][0]))
     camera = dataset.cameras[dataset.splits["train"][1]]
     expected = rays(camera, *pixel_centers(camera))[1][valid]
     second = pool.batch(torch.arange(len(expected)) + len(expected))
@@ -73,7 +74,7 @@ def test_masked_pixels_are_never_drawn(tmp_path):
 
 
 def test_a_mask_over_everything_is_an_error(tmp_path):
-    dataset = open_dataset(write_photographs(tmp_path), mask_rectangle=(0, 0, 20, 16))
+    dataset = open_dataset(write_photographs(tmp_path), mask=(0, 0, 20, 16))
     with pytest.raises(NeuronError, match="no pixels"):
         read_rays(dataset, "train", CPU)
 
@@ -90,7 +91,7 @@ def test_colors_that_are_no_numbers_are_refused(tmp_path):
         frames.append({"file_path": f"images/{camera.name}.exr", "transform_matrix": matrix(camera)})
     content = {**intrinsics(taken[0]), "frames": frames}
     (tmp_path / "transforms.json").write_text(json.dumps(content))
-    with pytest.raises(DatasetError, match="no numbers"):
+    with pytest.raises(DatasetError, match="not numbers"):
         read_rays(open_dataset(tmp_path), "train", CPU)
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from neuron_core.datasets.contract import View, has_picture, read_gbuffer, read_picture
 from neuron_core.datasets.reader import open_dataset
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.progress import Silent
@@ -51,14 +52,19 @@ def test_each_material_stands_in_one_sight(surface, names):
 def test_colors_are_those_of_the_pixels_that_see_the_points(dataset, surface, names):
     """Every point is found again in a picture of its material, by its ray and its color."""
     for sight in surface.sights:
-        seen = [camera for camera in dataset.splits["train"] if dataset.has(names[sight.looks[0]], camera)]
+        first = names[sight.looks[0]]
+        seen = [name for name in dataset.splits["train"] if has_picture(dataset, View(name, first))]
         assert len(seen) == 2 and len(sight.smooth) > 50
         for look, colors in zip(sight.looks.tolist(), sight.colors, strict=True):
-            hits = [dataset.gbuffer(camera).coverage > 0.5 for camera in seen]
+            hits = [read_gbuffer(dataset, View(camera)).coverage > 0.5 for camera in seen]
             pictures = [
-                dataset.beauty(names[look], camera)[hit] for camera, hit in zip(seen, hits, strict=True)
+                read_picture(dataset, View(camera, names[look]))[hit]
+                for camera, hit in zip(seen, hits, strict=True)
             ]
-            places = [dataset.gbuffer(camera).position[hit] for camera, hit in zip(seen, hits, strict=True)]
+            places = [
+                read_gbuffer(dataset, View(camera)).position[hit]
+                for camera, hit in zip(seen, hits, strict=True)
+            ]
             points = torch.from_numpy(np.concatenate(places))
             gaps = torch.cdist(surface.points[sight.smooth].double(), points.double())
             nearest = gaps.argmin(dim=1)

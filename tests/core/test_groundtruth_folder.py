@@ -2,7 +2,7 @@
 
 import pytest
 
-from neuron_core.datasets.layout import RendererInfo
+from neuron_core.datasets.manifest import RendererInfo
 from neuron_core.foundation.errors import ClaimedError, ConfigMismatchError, FileError
 from neuron_core.foundation.files import write_json
 from neuron_core.groundtruth.folder import UNFINISHED, DatasetFolder

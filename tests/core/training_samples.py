@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from neuron_core.cameras.camera import Camera, pixel_centers, rays, save_cameras
+from neuron_core.cameras.camera import Camera, pixel_centers, rays
 from neuron_core.cameras.dome import fibonacci_dome
-from neuron_core.datasets import layout
-from neuron_core.datasets.layout import GBuffer, GeometryInfo, Manifest, MaterialInfo, RendererInfo
-from neuron_core.foundation.files import sha256_of, write_bytes, write_json
-from neuron_core.images.exr import write_exr
+from neuron_core.datasets.channels import Channel, GBuffer
+from neuron_core.datasets.contract import View
+from neuron_core.datasets.manifest import GeometryInfo, MaterialInfo, RendererInfo
+from neuron_core.datasets.writer import Description, finish_dataset, write_view
+from neuron_core.foundation.files import write_bytes, write_json
 from neuron_core.images.pictures import encode_png
 from tests.core.foreign_scenes import intrinsics
 
@@ -45,32 +46,28 @@ def colors_of(gbuffer: GBuffer, tint: tuple[float, float, float]) -> np.ndarray:
 
 def write_rendered(folder: Path) -> Path:
     """What `neuron dataset` leaves: two materials, seven cameras, G-buffers."""
-    taken = cameras()
-    names = [camera.name for camera in taken]
-    splits = {"train": names[:-2], "val": names[-2:-1], "test": names[-1:]}
-    save_cameras(folder / layout.CAMERAS, taken, splits)
-    write_json(folder / layout.MATERIALS, {"version": 1, "materials": [{"name": name} for name in COLORS]})
-    for camera in taken:
-        gbuffer = hit_ball(camera)
-        write_exr(folder / layout.gbuffer_path(camera.name), gbuffer.to_channels())
-        for name, tint in COLORS.items():
-            pixels = layout.beauty_channels(colors_of(gbuffer, tint))
-            write_exr(folder / layout.beauty_path(name, camera.name), pixels, half=True)
-    corner = (RADIUS, RADIUS, RADIUS)
-    manifest = Manifest(
-        geometry=GeometryInfo("ball", "d" * 64, (), (0.0, 0.0, 0.0), (tuple(-c for c in corner), corner)),  # type: ignore[arg-type]
+    taken = tuple(cameras())
+    names = tuple(camera.name for camera in taken)
+    high = (RADIUS, RADIUS, RADIUS)
+    about = Description(
+        geometry=GeometryInfo("ball", "d" * 64, (), (0.0, 0.0, 0.0), ((-RADIUS, -RADIUS, -RADIUS), high)),
         renderer=RendererInfo("formula", "1", "numpy"),
-        resolution=(taken[0].width, taken[0].height),
+        cameras=taken,
+        splits={"train": names[:-2], "val": names[-2:-1], "test": names[-1:]},
         materials=tuple(
             MaterialInfo(name, name.replace("-", " "), (f"a {name} ball",), "train", True, False)
             for name in COLORS
         ),
-        splits={split: tuple(members) for split, members in splits.items()},
-        files={path.relative_to(folder).as_posix(): sha256_of(path) for path in sorted(folder.rglob("*.*"))},
+        library={"version": 1, "materials": [{"name": name} for name in COLORS]},
         config={},
         fingerprint="f" * 64,
     )
-    write_json(folder / layout.MANIFEST, manifest.to_json())
+    for camera in taken:
+        gbuffer = hit_ball(camera)
+        for name, tint in COLORS.items():
+            picture = {Channel.BEAUTY: colors_of(gbuffer, tint)}
+            write_view(folder, about, View(camera.name, name), {**gbuffer.channels(), **picture})
+    finish_dataset(folder, about)
     return folder
 
 

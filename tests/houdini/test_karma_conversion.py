@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from neuron_core.datasets.contract import View, read_gbuffer
 from neuron_core.datasets.reader import open_dataset
 from neuron_core.foundation.progress import Silent
 from neuron_core.geometry import load_geometry
@@ -85,13 +86,13 @@ def is_as_mitsubas(folder, truth, least):
     """The same files, the same colors to the bit, the same shape in at least so many pixels."""
     made = open_dataset(folder)
     made.verify()
-    assert set(made.manifest["files"]) == set(truth.manifest["files"])
-    colors = [path for path in truth.manifest["files"] if path.startswith("beauty/")]
+    assert set(made.manifest.files) == set(truth.manifest.files)
+    colors = [path for path in truth.manifest.files if path.startswith("beauty/")]
     assert colors
     for path in colors:
         assert (folder / path).read_bytes() == (truth.path / path).read_bytes(), path
     for camera in made.cameras:
-        shares = scene.likeness(made.gbuffer(camera), truth.gbuffer(camera))
+        shares = scene.likeness(read_gbuffer(made, View(camera)), read_gbuffer(truth, View(camera)))
         assert min(shares.values()) >= least, (camera, shares)
     return made
 
@@ -102,7 +103,7 @@ def test_every_form_becomes_the_folder_of_mitsuba(request_, truth, fine, tmp_pat
     scene.render(tmp_path, request_, truth, fine, write)
     run(KarmaConfig(tmp_path), Silent())
     made = is_as_mitsubas(tmp_path, truth, least)
-    notes = " ".join(made.manifest["notes"])
+    notes = " ".join(made.manifest.notes)
     assert note in notes and (note or "lacks" not in notes)
 
 
@@ -139,7 +140,7 @@ def test_silhouettes_have_the_surface_that_most_samples_saw_and_never_a_mean(req
     for camera in request_.cameras:
         layers = karma_layers(fine[camera.name], scene.FACTOR)
         partial = (layers["C"][..., 3] > 0) & (layers["C"][..., 3] < 1)
-        found, wanted = made.gbuffer(camera.name), truth.gbuffer(camera.name)
+        found, wanted = read_gbuffer(made, View(camera.name)), read_gbuffer(truth, View(camera.name))
         np.testing.assert_allclose(np.linalg.norm(found.normal, axis=-1)[found.coverage > 0], 1.0, atol=1e-4)
         assert set(np.unique(found.shape_id)) <= set(np.unique(wanted.shape_id)) | {0}
         both = partial & (found.coverage > 0) & (wanted.coverage > 0)
@@ -156,7 +157,7 @@ def test_color_stays_premultiplied(request_, truth, fine, tmp_path):
     name = request_.materials[0].name
     made, seen = open_dataset(tmp_path), 0
     for camera in request_.splits["train"]:
-        path = next(path for path in truth.manifest["files"] if name in path and camera in path)
+        path = next(path for path in truth.manifest.files if name in path and camera in path)
         (ours, theirs) = (
             np.stack([read_exr(folder / path)[key] for key in "RGBA"], axis=-1)
             for folder in (made.path, truth.path)
@@ -173,5 +174,5 @@ def test_the_corner_of_apprentice_is_not_learned_from(request_, truth, fine, tmp
     scene.render(tmp_path, marked, truth, fine)
     run(KarmaConfig(tmp_path), Silent())
     for camera in request_.cameras:
-        valid = open_dataset(tmp_path).valid(camera.name)
+        valid = open_dataset(tmp_path).valid(View(camera.name))
         assert not valid[28:, 22:].any() and valid[:28].all() and valid[:, :22].all()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from neuron_core.cameras.camera import Camera
 from neuron_core.datasets import layout
+from neuron_core.datasets.channels import to_layers
 from neuron_core.datasets.layout import DatasetError
 from neuron_core.foundation import interrupts
 from neuron_core.foundation.progress import Reporter
@@ -79,7 +80,7 @@ class _Conversion:
         else:
             matrix = self.request.dataset_from_stage
             found, notes = to_gbuffer(raw, channels, camera, self.plan.geometry, matrix)
-        write_exr(target, found.to_channels())
+        write_exr(target, to_layers(found.channels()))
         return notes
 
 

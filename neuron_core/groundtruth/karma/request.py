@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from neuron_core.cameras.camera import Camera, from_json, to_json
-from neuron_core.datasets import layout
-from neuron_core.datasets.layout import DatasetError, RendererInfo
+from neuron_core.datasets.layout import DatasetError
+from neuron_core.datasets.manifest import RendererInfo, mask_rectangle
 from neuron_core.foundation.files import read_json, write_json
 from neuron_core.geometry.mesh import Geometry
 from neuron_core.groundtruth.plan import DatasetPlan, Unit
@@ -20,6 +20,7 @@ from neuron_core.materials import library_from_json, library_to_json
 from neuron_core.materials.record import Material
 
 VERSION = 1
+DATASET_VERSION = 1  # that the converted dataset has
 FOLDER = "karma"
 REQUEST = f"{FOLDER}/request.json"
 RAW = f"{FOLDER}/raw"
@@ -58,7 +59,7 @@ class Request:
         """Plain data; two datasets with the same description are the same."""
         content = self.to_json()
         settings = {**self.renderer.settings, "version": self.renderer.version}
-        return {**content, "renderer": "karma", "karma": settings, "version": layout.VERSION}
+        return {**content, "renderer": "karma", "karma": settings, "version": DATASET_VERSION}
 
     def to_json(self) -> dict[str, object]:
         """Plain JSON, the inverse of `from_json`."""
@@ -115,7 +116,7 @@ def read_request(folder: Path) -> Request:
             splits=splits,
             renderer=RendererInfo(**content["renderer"]),
             dataset_from_stage=matrix,
-            mask_rectangle=layout.rectangle(content["mask_rectangle"]),
+            mask_rectangle=mask_rectangle(content["mask_rectangle"]),
             layered=bool(content["layered"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

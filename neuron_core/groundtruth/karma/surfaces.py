@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from neuron_core.cameras.camera import Camera, pixel_centers, project, rays
-from neuron_core.datasets.layout import DatasetError, GBuffer
+from neuron_core.datasets.channels import GBuffer
+from neuron_core.datasets.layout import DatasetError
 from neuron_core.geometry.mesh import Geometry, MeshPart
 from neuron_core.groundtruth.karma.pictures import layer, read_beauty, require_layer
 

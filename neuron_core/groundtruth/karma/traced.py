@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from neuron_core.cameras.camera import Camera
-from neuron_core.datasets.layout import GBuffer
+from neuron_core.datasets.channels import GBuffer
 from neuron_core.geometry.mesh import Geometry
 from neuron_core.groundtruth.karma.pictures import layer
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from neuron_core.cameras.camera import Camera, CameraError
-from neuron_core.datasets.layout import GBuffer
+from neuron_core.datasets.channels import GBuffer
 from neuron_core.foundation.seeds import seed_of
 from neuron_core.geometry.mesh import Geometry, MeshPart
 from neuron_core.geometry.surroundings import near_surface, surroundings_of

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Float16
 from torch import Tensor
 
-from neuron_core.datasets.reader import Dataset
+from neuron_core.datasets.reader import StoredDataset
 from neuron_core.foundation import interrupts
 from neuron_core.foundation.colors import linear_to_srgb
 from neuron_core.foundation.errors import NeuronError
@@ -49,7 +49,7 @@ class DescribedLooks:
 
 
 def read_described(
-    dataset: Dataset, surface: SurfacePool, encoder: PromptEncoder, seed: int, report: Reporter
+    dataset: StoredDataset, surface: SurfacePool, encoder: PromptEncoder, seed: int, report: Reporter
 ) -> DescribedLooks | None:
     """Every material of the grammar that a dataset of the grammar does not hold out.
 
@@ -84,7 +84,7 @@ def read_described(
     )
 
 
-def described_looks(dataset: Dataset) -> list[Combination]:
+def described_looks(dataset: StoredDataset) -> list[Combination]:
     """The combinations of the grammar that share no base, finish and condition with what is held out;
     none if the dataset has materials from elsewhere."""
     found = {entry.name: find(entry.name) for entry in dataset.materials}
@@ -112,17 +112,17 @@ def quantities(
     return np.concatenate(columns, axis=1)
 
 
-def _geometry(dataset: Dataset, report: Reporter) -> Geometry | None:
-    told = dataset.manifest.get("geometry")
-    told = told if isinstance(told, dict) else {}
-    spec, assign = str(told.get("spec", "")), tuple(str(prim) for prim in told.get("assign", ()))
+def _geometry(dataset: StoredDataset, report: Reporter) -> Geometry | None:
+    if dataset.manifest is None:
+        return None
+    rendered = dataset.manifest.geometry
     try:
-        geometry = load_geometry(spec, assign)
+        geometry = load_geometry(rendered.spec, rendered.assign)
     except NeuronError as error:
         report.warn(f"Only rendered materials are learned from: {error.message}")
         return None
-    if geometry.digest() != told.get("digest"):
-        report.warn(f"Only rendered materials are learned from: {spec} is not what it was any more.")
+    if geometry.digest() != rendered.digest:
+        report.warn(f"Only rendered materials are learned from: {rendered.spec} is not what it was any more.")
         return None
     return geometry
 

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float16, Int
 from torch import Tensor
 
-from neuron_core.datasets.reader import Dataset
+from neuron_core.datasets.contract import View, has_picture, read_gbuffer, read_picture
+from neuron_core.datasets.reader import StoredDataset
 from neuron_core.foundation import interrupts
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.models.field.ray_data import lens_directions
@@ -63,26 +64,26 @@ class FramePool:
         return FrameBatch(self.positions[views], rays_d, colors, self.normals[rows].float())
 
 
-def read_frames(dataset: Dataset, materials: list[str], device: torch.device) -> FramePool:
+def read_frames(dataset: StoredDataset, materials: list[str], device: torch.device) -> FramePool:
     """Read every training frame once, without masked pixels. Raises NeuronError if none is left."""
     names = dataset.splits["train"]
-    partly = [look for look in materials if not all(dataset.has(look, name) for name in names)]
+    partly = [look for look in materials if not all(has_picture(dataset, View(name, look)) for name in names)]
     if partly:
         raise NeuronError(
             f"{dataset.path} shows {partly[0]} from some of its training cameras only.",
             "Frames are learned where all materials were seen by all: leave --learn-from out, or render "
             "the dataset without --view-sets.",
         )
-    valid = {name: dataset.valid(name) for name in names}
+    valid = {name: dataset.valid(View(name)) for name in names}
     counts = [int(np.count_nonzero(valid[name])) for name in names]
     if not sum(counts):
         raise NeuronError(f"{dataset.path} has no pixels to learn from.", "Give it a mask that leaves some.")
     colors, normals = [], []
     for name in names:
         interrupts.stop_if_requested()
-        pictures = [dataset.beauty(material, name)[valid[name]] for material in materials]
+        pictures = [read_picture(dataset, View(name, material))[valid[name]] for material in materials]
         colors.append(np.clip(np.stack(pictures), 0.0, np.finfo(np.float16).max).astype(np.float16))
-        gbuffer = dataset.gbuffer(name)
+        gbuffer = read_gbuffer(dataset, View(name))
         assert gbuffer is not None, "only rendered datasets are learned from frames"
         hit = gbuffer.coverage[..., None] > SOLID
         normals.append((gbuffer.normal * hit)[valid[name]].astype(np.float16))

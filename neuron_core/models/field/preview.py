@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from neuron_core.cameras.camera import resized, subpixels
+from neuron_core.datasets.contract import View, has_picture, read_encoded
+from neuron_core.datasets.names import MaterialEntry
 from neuron_core.datasets.photographs import shrink
-from neuron_core.datasets.reader import Dataset, MaterialEntry
+from neuron_core.datasets.reader import StoredDataset
 from neuron_core.foundation.files import write_bytes
 from neuron_core.images.metrics import psnr
 from neuron_core.images.pictures import encode_png, to_bytes
@@ -28,12 +30,19 @@ class Preview:
     """Draws one validation view under a few looks, at a small size."""
 
     def __init__(
-        self, dataset: Dataset, field: Field, looks: Sequence[MaterialEntry], prompts: Tensor, folder: Path
+        self,
+        dataset: StoredDataset,
+        field: Field,
+        looks: Sequence[MaterialEntry],
+        prompts: Tensor,
+        folder: Path,
     ) -> None:
         self.dataset = dataset
         self.field = field
         names = dataset.splits["val"] or dataset.splits["test"] or dataset.splits["train"]
-        seen = [row for row, look in enumerate(looks) if dataset.has(look.name, names[0])][:MOST_LOOKS]
+        seen = [row for row, look in enumerate(looks) if has_picture(dataset, View(names[0], look.name))][
+            :MOST_LOOKS
+        ]
         self.looks = [looks[row] for row in seen]
         self.prompts = prompts[seen]
         self.folder = folder / FOLDER
@@ -77,7 +86,7 @@ class Preview:
         return drawn, [self._truth(look.name, width, height) for look in self.looks]
 
     def _truth(self, look: str, width: int, height: int) -> np.ndarray:
-        truth = self.dataset.encoded(look, self.camera.name)
+        truth = read_encoded(self.dataset, View(self.camera.name, look))
         if truth.shape[:2] == (height, width):
             return truth
         return shrink(truth, width, height)

@@ -14,7 +14,8 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from neuron_core.cameras.camera import Camera, pixel_centers, rays
-from neuron_core.datasets.reader import Dataset
+from neuron_core.datasets.contract import View, read_picture
+from neuron_core.datasets.reader import StoredDataset
 from neuron_core.foundation import interrupts
 from neuron_core.foundation.colors import linear_to_srgb
 from neuron_core.foundation.errors import NeuronError
@@ -67,10 +68,10 @@ class RayPool:
         return any(bool((part[:, 3] < 255).any()) for part in self.colors.split(1 << 22))
 
 
-def read_rays(dataset: Dataset, split: str, device: torch.device) -> RayPool:
+def read_rays(dataset: StoredDataset, split: str, device: torch.device) -> RayPool:
     """Read every photograph of a split once, without masked pixels. Raises NeuronError if none is left."""
     names = dataset.splits[split]
-    valid = {name: dataset.valid(name) for name in names}
+    valid = {name: dataset.valid(View(name)) for name in names}
     counts = [int(np.count_nonzero(valid[name])) for name in names]
     if not sum(counts):
         raise NeuronError(
@@ -97,9 +98,9 @@ def read_rays(dataset: Dataset, split: str, device: torch.device) -> RayPool:
     )
 
 
-def _read(dataset: Dataset, name: str) -> np.ndarray:
+def _read(dataset: StoredDataset, name: str) -> np.ndarray:
     """A photograph as sRGB with straight alpha [H, W, 4] uint8."""
-    picture = dataset.beauty(dataset.materials[0].name, name)
+    picture = read_picture(dataset, View(name, dataset.materials[0].name))
     alphas = picture[..., 3:]
     straight = np.divide(picture[..., :3], alphas, out=np.zeros_like(picture[..., :3]), where=alphas > 0)
     encoded = np.concatenate([linear_to_srgb(straight), np.clip(alphas, 0.0, 1.0)], axis=-1)

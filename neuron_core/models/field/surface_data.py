@@ -14,8 +14,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from neuron_core.cameras.camera import Camera, pixel_centers, rays
-from neuron_core.datasets.layout import SURFACE_SPLIT, GBuffer
-from neuron_core.datasets.reader import Dataset
+from neuron_core.datasets.channels import GBuffer
+from neuron_core.datasets.contract import View, has_picture, read_gbuffer, read_picture
+from neuron_core.datasets.layout import SURFACE_SPLIT
+from neuron_core.datasets.reader import StoredDataset
 from neuron_core.foundation import interrupts
 
 FREE, INSIDE, NEAR = 0, 1, 2
@@ -64,7 +66,7 @@ class SpaceLabels:
     labels: Int[Tensor, "G G G"]  # FREE (seen through), INSIDE (never seen), NEAR a surface
 
 
-def read_surface(dataset: Dataset, materials: list[str], device: torch.device) -> SurfacePool:
+def read_surface(dataset: StoredDataset, materials: list[str], device: torch.device) -> SurfacePool:
     """Read every view once. A pixel whose footprint crosses an edge teaches geometry
     but no color of a point: its color is an average of several surfaces, its position is of one."""
     points, normals, rays_d, shapes = [], [], [], []
@@ -106,17 +108,19 @@ class _View(NamedTuple):
     first: int  # row of the first point
 
 
-def _seen_together(dataset: Dataset, materials: Sequence[str]) -> dict[tuple[str, ...], list[int]]:
+def _seen_together(dataset: StoredDataset, materials: Sequence[str]) -> dict[tuple[str, ...], list[int]]:
     """Sets of training cameras, and the rows of the materials that each of them saw."""
     together: dict[tuple[str, ...], list[int]] = {}
     for row, material in enumerate(materials):
-        cameras = tuple(name for name in dataset.splits["train"] if dataset.has(material, name))
+        cameras = tuple(
+            name for name in dataset.splits["train"] if has_picture(dataset, View(name, material))
+        )
         together.setdefault(cameras, []).append(row)
     return together
 
 
 def _read_sight(
-    dataset: Dataset,
+    dataset: StoredDataset,
     materials: Sequence[str],
     looks: list[int],
     views: dict[str, _View],
@@ -125,7 +129,7 @@ def _read_sight(
     smooth, colors, edge_o, edge_d, edge_colors = [], [], [], [], []
     for name, (camera, hit, even, first) in views.items():
         interrupts.stop_if_requested()
-        pictures = np.stack([dataset.beauty(materials[row], name) for row in looks])
+        pictures = np.stack([read_picture(dataset, View(name, materials[row])) for row in looks])
         even = even & (pictures[..., 3] > OPAQUE).all(axis=0)
         smooth.append(first + np.flatnonzero(even[hit]))
         colors.append(pictures[:, even, :3].astype(np.float32))
@@ -147,7 +151,7 @@ def _joined(parts: list[np.ndarray], device: torch.device, axis: int = 0) -> Ten
 
 
 def label_space(
-    dataset: Dataset, pool: SurfacePool, center: Tensor, half_side: float, cells: int
+    dataset: StoredDataset, pool: SurfacePool, center: Tensor, half_side: float, cells: int
 ) -> SpaceLabels:
     """Label the cells of the cube by what training cameras see at their centers."""
     axis = (np.arange(cells) + 0.5) / cells * 2 - 1
@@ -166,14 +170,14 @@ def label_space(
     return SpaceLabels(torch.from_numpy(labels.astype(np.int64)).to(pool.points.device))
 
 
-def _views(dataset: Dataset) -> Iterator[tuple[str, Camera, GBuffer]]:
+def _views(dataset: StoredDataset) -> Iterator[tuple[str, Camera, GBuffer]]:
     """All that the shape is learned from."""
     for name in (*dataset.splits["train"], *dataset.splits[SURFACE_SPLIT]):
         yield name, dataset.cameras[name], _gbuffer(dataset, name)
 
 
-def _gbuffer(dataset: Dataset, camera: str) -> GBuffer:
-    gbuffer = dataset.gbuffer(camera)
+def _gbuffer(dataset: StoredDataset, camera: str) -> GBuffer:
+    gbuffer = read_gbuffer(dataset, View(camera))
     assert gbuffer is not None, "only datasets with G-buffers train on surfaces"
     return gbuffer
 

@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from neuron_core.datasets.reader import Dataset, open_dataset
+from neuron_core.datasets.contract import View, read_picture
+from neuron_core.datasets.reader import StoredDataset, open_dataset
 from neuron_core.foundation.colors import linear_to_srgb
 
 LIGHTS = ("studio:11",)
@@ -89,12 +90,15 @@ def render(folder: Path, materials: str) -> list[Path]:
     return datasets
 
 
-def train(datasets: Sequence[Dataset], names: Sequence[str]) -> Judge:
+def train(datasets: Sequence[StoredDataset], names: Sequence[str]) -> Judge:
     """A judge of the materials `names`, the same for the same pictures."""
     torch.manual_seed(SEED)
     noise = np.random.default_rng(SEED)
     pictures = np.stack(
-        [[data.beauty(name, camera) for data in datasets for camera in data.splits["test"]] for name in names]
+        [
+            [read_picture(data, View(camera, name)) for data in datasets for camera in data.splits["test"]]
+            for name in names
+        ]
     )
     judge = Judge(len(names))
     optimizer = torch.optim.AdamW(judge.parameters(), RATE, weight_decay=0.02)

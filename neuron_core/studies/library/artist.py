@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from neuron_core.datasets.reader import Dataset
+from neuron_core.datasets.contract import View, read_encoded
+from neuron_core.datasets.reader import StoredDataset
 from neuron_core.models.field.checkpoint import load_run
 from neuron_core.models.field.model import Field
 from neuron_core.models.field.tracer import FieldTracer
@@ -19,7 +20,7 @@ MOST_LOOKS = 16  # at once
 class Artist:
     """Draws what the cameras of a dataset see, under any prompts."""
 
-    def __init__(self, field: Field, encoder: PromptEncoder, dataset: Dataset) -> None:
+    def __init__(self, field: Field, encoder: PromptEncoder, dataset: StoredDataset) -> None:
         self.field = field
         self.encoder = encoder
         self.dataset = dataset
@@ -51,12 +52,12 @@ class Artist:
         return truths(self.dataset, names, camera)
 
 
-def artist_of(run: Path, dataset: Dataset) -> Artist:
+def artist_of(run: Path, dataset: StoredDataset) -> Artist:
     """The field of a finished run. Raises RunError, PromptError."""
     field, info = load_run(run, "cpu")
     return Artist(field, load_encoder(info.encoder["name"]), dataset)
 
 
-def truths(dataset: Dataset, names: Sequence[str], camera: str) -> np.ndarray:
+def truths(dataset: StoredDataset, names: Sequence[str], camera: str) -> np.ndarray:
     """True pictures [M, H, W, 3] from a camera."""
-    return np.stack([dataset.encoded(name, camera) for name in names])
+    return np.stack([read_encoded(dataset, View(camera, name)) for name in names])

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from neuron_core.datasets.reader import MaterialEntry, open_dataset
+from neuron_core.datasets.names import MaterialEntry
+from neuron_core.datasets.reader import open_dataset
 from neuron_core.images.metrics import psnr
 from neuron_core.materials import Material, paraphrases
 from neuron_core.materials.grammar import combinations, find

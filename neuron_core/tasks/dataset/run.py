@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from neuron_core.datasets import layout
+from neuron_core.datasets.manifest import DatasetManifest
 from neuron_core.foundation.files import read_json
 from neuron_core.foundation.progress import Reporter
 from neuron_core.geometry import load_geometry
@@ -72,7 +73,7 @@ def _shard_result(config: DatasetConfig, plan: DatasetPlan, folder: DatasetFolde
 
 def _result(folder: DatasetFolder) -> dict[str, object]:
     content = read_json(folder.path / layout.MANIFEST)
-    manifest = layout.Manifest.from_json(content)
+    manifest = DatasetManifest.from_json(content)
     floors = {info.name: info.truth_floor for info in manifest.materials}
     views = {split: len(names) for split, names in manifest.splits.items()}
     return {
@@ -90,7 +91,7 @@ def _result(folder: DatasetFolder) -> dict[str, object]:
 
 
 def _summary(
-    path: Path, manifest: layout.Manifest, floors: Mapping[str, Mapping[str, float]], views: Mapping[str, int]
+    path: Path, manifest: DatasetManifest, floors: Mapping[str, Mapping[str, float]], views: Mapping[str, int]
 ) -> str:
     width = max(len(name) for name in floors)
     counted = ", ".join(f"{count} {split}" for split, count in views.items())

@@ -1,21 +1,25 @@
 """Datasets, of ours and of others, and training runs."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from neuron_core.datasets.contract import Axis
+from neuron_core.datasets.manifest import DatasetManifest
 from neuron_core.foundation.files import read_json
 from neuron_core.foundation.wording import counted, listed
 from neuron_core.tasks.inspect.findings import Findings, InspectError, box_size, figures
 
 RUN = "run.json"
 FIELD = "field.safetensors"
+VARIED: tuple[Axis, ...] = ("light", "pose", "frame")
 
 
 def inspect_dataset(path: Path, verify: bool) -> Findings:
     """A rendered dataset or photographs: the manifest is checked, with `verify` every file."""
     from neuron_core.datasets.layout import SURFACE_SPLIT
-    from neuron_core.datasets.reader import Dataset, open_dataset
+    from neuron_core.datasets.reader import open_dataset
 
-    dataset: Dataset = open_dataset(path)
+    dataset = open_dataset(path)
     if verify:
         dataset.verify()
     splits = {split: len(names) for split, names in dataset.splits.items() if names or split != SURFACE_SPLIT}
@@ -24,19 +28,28 @@ def inspect_dataset(path: Path, verify: bool) -> Findings:
     low, high = ([float(number) for number in corner] for corner in dataset.aabb)
     lines = [f"{counted(len(dataset.cameras), 'camera')} ({views}), {listed(sizes, 3)} pixels"]
     details: dict[str, object] = {"splits": splits, "sizes": sizes, "aabb": [low, high], "verified": verify}
-    if dataset.kind == "photographs":
+    if dataset.manifest is None:
         lines.append(f"background: {dataset.background}; bounds {box_size(low, high)}")
         lines.append(_verified(verify, "every photograph was read"))
         return Findings("photographs", "photographs with their cameras", lines, details)
     more, more_details = _rendered(dataset.path, dataset.manifest)
+    if dataset.manifest.version > 1:
+        lines += _axis_lines(dataset.axes)
+        details |= {f"{axis}s": list(dataset.axes[axis]) for axis in VARIED}
     lines += [f"object: {box_size(low, high)} Y up", *more, _verified(verify, "every checksum is right")]
     return Findings("dataset", "rendered dataset", lines, details | more_details)
 
 
-def _rendered(folder: Path, content: dict[str, object]) -> tuple[list[str], dict[str, object]]:
-    from neuron_core.datasets.layout import Manifest
+def _axis_lines(axes: Mapping[Axis, tuple[str, ...]]) -> list[str]:
+    """What varies beside cameras and materials."""
+    return [
+        f"{counted(len(axes[axis]), axis)}: {listed(list(axes[axis]))}"
+        for axis in VARIED
+        if len(axes[axis]) > 1
+    ]
 
-    manifest = Manifest.from_json(content)
+
+def _rendered(folder: Path, manifest: DatasetManifest) -> tuple[list[str], dict[str, object]]:
     missing = [name for name in manifest.files if not (folder / name).is_file()]
     if missing:
         raise InspectError(

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neuron_core.datasets.reader import Dataset, MaterialEntry, open_dataset
+from neuron_core.datasets.names import MaterialEntry
+from neuron_core.datasets.reader import StoredDataset, open_dataset
 from neuron_core.foundation.devices import torch_device
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.progress import Reporter
@@ -77,7 +78,7 @@ def run(config: TrainConfig, report: Reporter) -> dict[str, object]:
 
 
 def describe(
-    config: TrainConfig, dataset: Dataset, encoder: PromptEncoder, looks: Sequence[MaterialEntry]
+    config: TrainConfig, dataset: StoredDataset, encoder: PromptEncoder, looks: Sequence[MaterialEntry]
 ) -> RunInfo:
     """What run.json will say."""
     wanted = {key: value for key, value in asdict(config).items() if key not in NOT_IN_FINGERPRINT}
@@ -100,7 +101,7 @@ def describe(
     )
 
 
-def field_spec(config: TrainConfig, dataset: Dataset, prompt_width: int) -> FieldSpec:
+def field_spec(config: TrainConfig, dataset: StoredDataset, prompt_width: int) -> FieldSpec:
     """The field that suits the dataset."""
     if dataset.kind == "rendered":
         return presets.surface_spec(config.preset, dataset.aabb, prompt_width)
@@ -108,7 +109,7 @@ def field_spec(config: TrainConfig, dataset: Dataset, prompt_width: int) -> Fiel
     return presets.photograph_spec(config.preset, cameras, prompt_width, contracted)
 
 
-def plan_of(config: TrainConfig, dataset: Dataset) -> Plan:
+def plan_of(config: TrainConfig, dataset: StoredDataset) -> Plan:
     """The preset's stages, scaled to the steps that were asked for."""
     if dataset.kind != "rendered":
         plans = presets.PHOTOGRAPH_PLANS
@@ -129,7 +130,7 @@ def encode_prompts(encoder: PromptEncoder, looks: Sequence[MaterialEntry]) -> Te
 
 def make_stages(
     config: TrainConfig,
-    dataset: Dataset,
+    dataset: StoredDataset,
     field: Field,
     looks: Sequence[MaterialEntry],
     prompts: Tensor,
@@ -189,7 +190,5 @@ def _corners(aabb: np.ndarray) -> tuple[tuple[float, float, float], tuple[float,
     return low, high  # type: ignore[return-value]
 
 
-def _source_of(dataset: Dataset) -> Mapping[str, object]:
-    geometry = dataset.manifest.get("geometry", {})
-    spec = geometry.get("spec", dataset.path.name) if isinstance(geometry, dict) else ""
-    return {"geometry": spec}
+def _source_of(dataset: StoredDataset) -> Mapping[str, object]:
+    return {"geometry": dataset.manifest.geometry.spec if dataset.manifest else dataset.path.name}

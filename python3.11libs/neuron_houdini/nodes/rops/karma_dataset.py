@@ -11,7 +11,8 @@ import numpy as np
 from pxr import Sdf, Usd, UsdGeom
 
 from neuron_core.cameras.camera import Camera
-from neuron_core.datasets.layout import CAMERA_SPLITS, DatasetError, RendererInfo
+from neuron_core.datasets.layout import CAMERA_SPLITS, DatasetError
+from neuron_core.datasets.manifest import RendererInfo
 from neuron_core.geometry import load_geometry
 from neuron_core.groundtruth.config import DatasetConfig
 from neuron_core.groundtruth.karma.request import FOLDER, GBUFFER, Request, read_request, write_request

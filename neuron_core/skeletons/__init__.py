@@ -1,0 +1,1 @@
+"""Skeletons: joints and poses as records."""
