@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from neuron_core.foundation.strict_json import shown
@@ -68,13 +69,22 @@ def file_name(value: str) -> str:
     return f"is {shown(value)}, not a name of letters, digits, dots, dashes and underscores"
 
 
-def within(low: int | float, high: int | float) -> Check:
+@dataclass(frozen=True, slots=True)
+class Within:
+    """A check of numbers from `low` to `high`, both included. Sliders take their ends from it."""
+
+    low: int | float
+    high: int | float
+
+    def __call__(self, value: int | float) -> str:
+        if self.low <= value <= self.high:
+            return ""
+        return f"is {shown(value)}, not between {self.low:g} and {self.high:g}"
+
+
+def within(low: int | float, high: int | float) -> Within:
     """Numbers from `low` to `high`, both included."""
-
-    def check(value: int | float) -> str:
-        return "" if low <= value <= high else f"is {shown(value)}, not between {low:g} and {high:g}"
-
-    return check
+    return Within(low, high)
 
 
 def length(low: int, high: int) -> Check:

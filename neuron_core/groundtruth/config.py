@@ -1,12 +1,13 @@
 """What a dataset is asked to be. Imports nothing heavy: the command line is made from it."""
 
-import math
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from neuron_core.foundation.checks import within
 from neuron_core.foundation.errors import NeuronError
+from neuron_core.foundation.options import check_ranges
 
 Variant = Literal["auto", "cuda", "llvm", "scalar"]
 
@@ -22,55 +23,67 @@ SHAPE_VIEWS, SHAPE_RESOLUTION = 48, 128  # that a shape is learned from, unless 
 class DatasetConfig:
     """Everything the pictures depend on. Raises NeuronError for values that make no dataset."""
 
-    out: Path  # the folder of the dataset
-    geometry: str = "shaderball"  # or PATH.usd[@/prim]
-    assign: tuple[str, ...] = ()  # prims or parts that take the material; none means all
-    # "builtin" are nine that differ in kind. "builtin:192" are 192 of the grammar and one in eight more
-    # held out, "builtin:192+150@7" holds out 150 and follows seed 7, "builtin:all" is the whole grammar.
-    # Or LIB.json, a folder of .mtlx files, or names of any of these separated by commas.
+    out: Path
+    """Folder of the dataset; an interrupted run resumes there."""
+    geometry: str = "shaderball"
+    """`shaderball`, or a USD file; a prim in it is written `FILE.usd@/prim`."""
+    assign: tuple[str, ...] = ()
+    """Prims or parts that take the materials; all of them if none is given."""
     materials: str = "builtin"
-    views: int = 48  # training cameras that see a material
-    # Different sets of so many training cameras: materials take turns at them, so that a large library is
-    # seen from all sides though each of its materials is not.
+    """`builtin`, names separated by commas, a JSON library, or a folder of MaterialX files. `builtin` is nine
+    materials that differ in kind, `builtin:192` is 192 of the material grammar with one in eight more held
+    out, `builtin:192+150@7` holds out 150 and follows seed 7, `builtin:all` is the whole grammar."""
+    views: Annotated[int, within(1, MOST_VIEWS)] = 48
+    """Training cameras that see each material."""
     view_sets: int = 1
-    val_views: int = 4  # cameras whose pictures training is watched by
-    test_views: int = 8  # cameras that nothing learns from
-    # cameras that see the shape alone, which costs next to nothing; so many that all learn it from 48
+    """Sets of so many training cameras. Materials take turns at them, so that a large library is seen from
+    all sides though each of its materials is not."""
+    val_views: Annotated[int, within(0, MOST_VIEWS)] = 4
+    """Validation cameras: training is monitored on their pictures but never learns from them."""
+    test_views: Annotated[int, within(0, MOST_VIEWS)] = 8
+    """Test cameras: nothing learns from them."""
     surface_views: int | None = None
-    resolution: int = 128  # pixels, square pictures
-    spp: int = 36  # samples a pixel of training pictures; stratified, squares are best
-    truth_db: float = 40.0  # how close validation and test pictures are to the limit, at least
-    truth_spp: int = 1024  # where sampling for truth_db ends, whatever was reached
-    bounces: int = 6  # longest path, in segments
-    focal: float = 50.0  # millimetres
-    aperture: float = 36.0  # width of the film gate in millimetres
-    margin: float = 1.03  # distance of the cameras; at 1 the bounding sphere touches the frame
-    lowest_elevation: float = -8.0  # degrees above the horizon
-    highest_elevation: float = 80.0  # 90 is straight above
-    # "studio"; "studio:N", the same boxes turned, moved and tinted by seed N; or a latitude-longitude EXR
+    """Cameras that see the shape alone, which costs next to nothing; by default so many that the shape is
+    learned from 48 in all."""
+    resolution: Annotated[int, within(8, LARGEST_RESOLUTION)] = 128
+    """Pixels along each side of the square pictures."""
+    spp: Annotated[int, within(1, MOST_SAMPLES)] = 36
+    """Samples per pixel of training pictures; they are stratified, so square numbers are best."""
+    truth_db: Annotated[float, within(10.0, 80.0)] = 40.0
+    """How close validation and test pictures get to the converged ones, in dB, at least."""
+    truth_spp: Annotated[int, within(2, MOST_SAMPLES)] = 1024
+    """Samples per pixel at which sampling for truth_db ends, whatever was reached."""
+    bounces: Annotated[int, within(2, 64)] = 6
+    """Longest light path, in segments."""
+    focal: Annotated[float, within(5.0, 1000.0)] = 50.0
+    """Focal length in millimeters."""
+    aperture: Annotated[float, within(1.0, 100.0)] = 36.0
+    """Width of the film gate in millimeters."""
+    margin: Annotated[float, within(1.0, 10.0)] = 1.03
+    """Distance of the cameras; at 1 the bounding sphere touches the frame."""
+    lowest_elevation: float = -8.0
+    """Of the cameras, in degrees above the horizon."""
+    highest_elevation: float = 80.0
+    """Of the cameras; 90 is straight above."""
     light: str = "studio"
-    ground: bool = False  # put the object on a grey disc
-    seed: int = 0  # everything random follows from it
-    shard: str = ""  # "I/N": render only the I-th of N parts; run again without it to finish
-    merge: tuple[Path, ...] = ()  # folders of other shards of the same command, taken in before it goes on
-    variant: Variant = "auto"  # of Mitsuba; auto takes the fastest that runs
-    overwrite: bool = False  # replace a dataset that was made with another config
+    """`studio`, `studio:N` (the studio rig randomized by seed N), or a latitude-longitude EXR."""
+    ground: bool = False
+    """Put the object on a gray disc."""
+    seed: Annotated[int, within(0, 2**32 - 1)] = 0
+    """Everything random follows from it."""
+    shard: str = ""
+    """`I/N` renders only the I-th of N parts; run again without it to finish."""
+    merge: tuple[Path, ...] = ()
+    """Folders of other shards of the same command, merged before it continues."""
+    variant: Variant = "auto"
+    """Variant of Mitsuba; `auto` takes the fastest that runs."""
+    overwrite: bool = False
+    """Replace a dataset that was made with other settings."""
 
     def __post_init__(self) -> None:
-        _check_range("views", self.views, 1, MOST_VIEWS)
+        check_ranges(self, "a dataset")
         _check_range("view sets", self.view_sets, 1, MOST_VIEWS // self.views)
-        _check_range("val views", self.val_views, 0, MOST_VIEWS)
-        _check_range("test views", self.test_views, 0, MOST_VIEWS)
         _check_range("surface views", self.extra_views, 0, MOST_VIEWS)
-        _check_range("resolution", self.resolution, 8, LARGEST_RESOLUTION)
-        _check_range("spp", self.spp, 1, MOST_SAMPLES)
-        _check_range("truth spp", self.truth_spp, 2, MOST_SAMPLES)
-        _check_range("truth dB", self.truth_db, 10.0, 80.0)
-        _check_range("bounces", self.bounces, 2, 64)
-        _check_range("focal", self.focal, 5.0, 1000.0)
-        _check_range("aperture", self.aperture, 1.0, 100.0)
-        _check_range("margin", self.margin, 1.0, 10.0)
-        _check_range("seed", self.seed, 0, 2**32 - 1)
         if not -90.0 <= self.lowest_elevation <= self.highest_elevation <= 90.0:
             raise NeuronError(
                 f"Cameras cannot stand from {self.lowest_elevation} to {self.highest_elevation} degrees.",
@@ -108,6 +121,6 @@ def parse_shard(shard: str) -> tuple[int, int]:
     return int(match[1]) - 1, int(match[2])
 
 
-def _check_range(name: str, value: float | int, low: float | int, high: float | int) -> None:
-    if not (math.isfinite(value) and low <= value <= high):
+def _check_range(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
         raise NeuronError(f"The {name} of a dataset cannot be {value}.", f"Give {low} to {high}.")
