@@ -3,6 +3,7 @@
 The entry is all that the overview shows, so that listing the tasks imports none of them.
 """
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -104,6 +105,16 @@ TASKS: tuple[Task, ...] = (
     _scene("validate", ("stage",), "check a stage: USD's validators and our own"),
     _task("inspect", "InspectConfig", ("path",), "say what a file or folder is, and check it"),
 )
+
+
+def config_of(name: str) -> type:
+    """The config of a task, imported; it needs no heavy library."""
+    task = find_task(name)
+    assert task is not None, name
+    module, _, config = task.config.partition(":")
+    found = getattr(importlib.import_module(module), config)
+    assert isinstance(found, type)
+    return found
 
 
 def find_task(name: str) -> Task | None:

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from neuron_core.foundation.checks import within
 from neuron_core.foundation.errors import NeuronError
+from neuron_core.foundation.options import check_ranges
 
 MOST = 20_000_000
 MOST_LEVELS = 6
@@ -27,13 +29,14 @@ class ExportConfig:
     """What a USD file gets; auto is splats. splat-points are splats as points with Houdini's primvars."""
     prompt: str = ""
     """A look, by its name or its prompt. Default: the first one."""
-    max_splats: int = 100_000
+    max_splats: Annotated[int, within(1, MOST)] = 100_000
     """At most so many splats or points."""
-    degree: int = 3
+    degree: Annotated[int, within(0, 3)] = 3
     """Of the harmonics that make colors depend on the direction, 0 to 3."""
-    steps: int = 1300
-    """Steps of refinement on rendered views; 0 for none."""
-    views: int = 96
+    steps: Annotated[int, within(0, 100_000)] = 1300
+    """Optimization steps that fit splats to rendered views; 0 for none. 1300 make them much better and take
+    minutes on a CPU."""
+    views: Annotated[int, within(1, 10_000)] = 96
     """How many views are rendered for it."""
     splat_color: Literal["auto", "linear", "srgb"] = "auto"
     """What colors are and blend in; auto is sRGB in PLY and SPZ files and linear in others."""
@@ -45,7 +48,7 @@ class ExportConfig:
     """At most about so many in a mesh; 0 for all that the voxels give."""
     texture_size: int = 2048
     """Texels along the side of a mesh's textures; 0 for colors at vertices only."""
-    levels: int = 1
+    levels: Annotated[int, within(1, MOST_LEVELS)] = 1
     """Levels of detail of a mesh or of splats; each has a quarter of the one before."""
     scene: Literal["flat", "instances"] = "flat"
     """Splats of a scene: all in one file, or a file for each asset and a stage that places them."""
@@ -55,14 +58,7 @@ class ExportConfig:
     """Replace OUT if it is there."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.max_splats <= MOST:
-            raise NeuronError(f"{self.max_splats} splats or points cannot be made.", f"Ask for 1 to {MOST}.")
-        if not 0 <= self.degree <= 3:
-            raise NeuronError(
-                f"There are no harmonics of degree {self.degree} in files of splats.", "Give 0 to 3."
-            )
-        if not 0 <= self.steps <= 100_000 or not 1 <= self.views <= 10_000:
-            raise NeuronError(f"{self.steps} steps on {self.views} views cannot be done.")
+        check_ranges(self, "an export")
         if not (self.triangles == 0 or 4 <= self.triangles <= MOST):
             raise NeuronError(
                 f"A mesh of {self.triangles} triangles cannot be made.", f"Ask for 4 to {MOST}."
@@ -71,5 +67,3 @@ class ExportConfig:
             raise NeuronError(
                 f"Textures of {self.texture_size} texels a side cannot be made.", "Give 16 to 16384, or 0."
             )
-        if not 1 <= self.levels <= MOST_LEVELS:
-            raise NeuronError(f"{self.levels} levels of detail cannot be made.", f"Give 1 to {MOST_LEVELS}.")

@@ -78,7 +78,8 @@ def _text_of(statement: ast.stmt | None) -> str:
 
 def check_ranges(config: object, whose: str) -> None:
     """Raise NeuronError for a number out of its range. `whose` is what it belongs to, as "a dataset"."""
-    for name, option in options_of(type(config)).items():
+    kind: type = type(config)
+    for name, option in options_of(kind).items():
         value = getattr(config, name)
         limits = option.limits
         if limits is not None and value is not None and limits(value):

@@ -39,9 +39,9 @@ class DatasetConfig:
     """Sets of so many training cameras. Materials take turns at them, so that a large library is seen from
     all sides though each of its materials is not."""
     val_views: Annotated[int, within(0, MOST_VIEWS)] = 4
-    """Validation cameras: training is monitored on their pictures but never learns from them."""
+    """Validation cameras, whose pictures monitor training."""
     test_views: Annotated[int, within(0, MOST_VIEWS)] = 8
-    """Test cameras: nothing learns from them."""
+    """Test cameras, which nothing learns from."""
     surface_views: int | None = None
     """Cameras that see the shape alone, which costs next to nothing; by default so many that the shape is
     learned from 48 in all."""
@@ -62,9 +62,9 @@ class DatasetConfig:
     margin: Annotated[float, within(1.0, 10.0)] = 1.03
     """Distance of the cameras; at 1 the bounding sphere touches the frame."""
     lowest_elevation: float = -8.0
-    """Of the cameras, in degrees above the horizon."""
+    """Lowest elevation of a camera, in degrees above the horizon."""
     highest_elevation: float = 80.0
-    """Of the cameras; 90 is straight above."""
+    """Highest elevation of a camera; 90 is straight above."""
     light: str = "studio"
     """`studio`, `studio:N` (the studio rig randomized by seed N), or a latitude-longitude EXR."""
     ground: bool = False

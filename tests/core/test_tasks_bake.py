@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from neuron_core.assets import AssetError, read_asset
-from neuron_core.foundation.errors import ConfigMismatchError
+from neuron_core.assets import read_asset
+from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
 from neuron_core.foundation.progress import Silent
 from neuron_core.models.field.config import LIBRARY
 from neuron_core.tasks.bake.config import BakeConfig
@@ -51,8 +51,11 @@ def test_other_settings_replace_a_file_only_with_overwrite(baked, tmp_path):
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"out": Path("a.usd")}, "does not end in .neuron"), ({"resolution": 4}, "not in 8..1024")],
+    [
+        ({"out": Path("a.usd")}, "does not end in .neuron"),
+        ({"resolution": 4}, "resolution of a bake cannot be 4"),
+    ],
 )
 def test_what_cannot_be_baked_is_refused_before_the_field_is_read(baked, change, said):
-    with pytest.raises(AssetError, match=said):
+    with pytest.raises(NeuronError, match=said):
         run(replace(baked[0], run=Path("missing"), **change), Silent())

@@ -23,7 +23,7 @@ class AnchorConfig:
     out: Path
     """Folder for the anchors."""
     camera: str = ""
-    """Path of a camera prim. Default: the only one of the stage."""
+    """Path of a camera prim; the only one of the stage if empty."""
     frames: str = ""
     """Frames a,b,c, ascending, or A-BxS. Default: the first and the last frame of the stage."""
     size: str = ""
@@ -31,7 +31,7 @@ class AnchorConfig:
     samples: int = 2
     """Rays along each side of a pixel for colour and alpha, 1 to 4; the rest is never filtered."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to draw; auto takes CUDA where it works."""
+    """Where to render; `auto` takes CUDA where it works."""
     encoder_weights: Path | None = None
     """Local weights of the OpenCLIP encoder that assets were trained with, if they were."""
     contact_shadows: bool = False
@@ -45,7 +45,7 @@ class AnchorConfig:
     library: Path | None = None
     """Draw only assets that lie in this folder."""
     overwrite: bool = False
-    """Replace anchors in the folder that were made with another config."""
+    """Replace anchors in the folder that were made with other settings."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.samples <= MOST_SAMPLES:

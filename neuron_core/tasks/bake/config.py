@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from neuron_core.foundation.checks import within
+from neuron_core.foundation.options import check_ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,14 +18,17 @@ class BakeConfig:
     out: Path
     """The .neuron file to write."""
     prompt: tuple[str, ...] = ()
-    """A look to bake, by its prompt; may be repeated. Default: everything that was trained."""
-    resolution: int = 128
+    """Looks to bake, by their prompts; everything that was trained if none is given."""
+    resolution: Annotated[int, within(8, 1024)] = 128
     """Voxels along the longest side."""
     name: str = ""
-    """What the asset is called. Default: the name of the file."""
+    """Name of the asset; that of the file if empty."""
     licence: str = ""
-    """Licence of the asset, written into it."""
+    """License of the asset, written into it."""
     encoder_weights: Path | None = None
     """Local weights of the OpenCLIP encoder that the run was trained with, if it was one."""
     overwrite: bool = False
     """Replace a file that was baked from another run or with other settings."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "a bake")

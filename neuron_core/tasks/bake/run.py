@@ -85,5 +85,3 @@ def result_of(out: Path, manifest: Manifest, verb: str) -> dict[str, object]:
 def _check_target(config: BakeConfig) -> None:
     if config.out.suffix != ".neuron":
         raise AssetError(f"{config.out} does not end in .neuron.", "Give the file that ending.")
-    if not 8 <= config.resolution <= 1024:
-        raise AssetError(f"A resolution of {config.resolution} voxels is not in 8..1024.", "128 is usual.")

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+from neuron_core.foundation.checks import within
 from neuron_core.foundation.errors import NeuronError
+from neuron_core.foundation.options import check_ranges
 
 LARGEST = 512
 
@@ -21,7 +24,7 @@ class GridConfig:
     """The .npz file to write."""
     prompt: str = ""
     """A look, by its name or its prompt. Default: the first one."""
-    resolution: int = 256
+    resolution: Annotated[int, within(8, LARGEST)] = 256
     """Samples along the longest side, at most; an asset that has more is thinned out evenly."""
     overwrite: bool = False
     """Replace OUT if it is there."""
@@ -29,5 +32,4 @@ class GridConfig:
     def __post_init__(self) -> None:
         if self.out.suffix.lower() != ".npz":
             raise NeuronError(f"{self.out} does not end in .npz.", "Give it this ending.")
-        if not 8 <= self.resolution <= LARGEST:
-            raise NeuronError(f"A grid of {self.resolution} samples cannot be made.", f"Give 8 to {LARGEST}.")
+        check_ranges(self, "a grid")

@@ -22,23 +22,23 @@ class RenderConfig:
     """
 
     asset: Path
-    """The .neuron file, or a stage: .usda, .usd, .usdc."""
+    """A `.neuron` file, or a USD stage."""
     out: Path
-    """Folder for the pictures."""
+    """Folder of the pictures."""
     cameras: str = "turntable:48"
-    """turntable:N, cameras.json, transforms.json or a dataset; PATH:test takes one split of it;
-    path:cameras.json:N moves through those cameras in N frames. In a stage also /path/to/camera."""
+    """`turntable:N`, a cameras.json, a transforms.json or a dataset; `PATH:test` takes one split of it;
+    `path:cameras.json:N` moves through those cameras in N frames. In a stage also `/path/to/camera`."""
     frames: str = ""
     """A-B or A-BxS: only these of the cameras, counted from 1; with a camera of a stage, frames of
     the stage. Default: all."""
     prompt: str = ""
-    """A look, by its name or its prompt. Default: the first one. With --detail inr any prompt."""
+    """A look, by its name or prompt; the first one if empty. With --detail inr any prompt."""
     size: str = ""
-    """WIDTHxHEIGHT in pixels. Default: the cameras' own, 512x512 on a turntable."""
+    """WIDTHxHEIGHT in pixels; if empty, the cameras' own or 512x512 on a turntable."""
     detail: Literal["nvf", "inr"] = "nvf"
     """What is drawn: the baked voxels, fast, or the field itself, which is finer and much slower."""
     aov: str = ""
-    """Write an EXR beside each PNG with depth,normal,alpha or some of them; of a stage also id."""
+    """Layers of an EXR beside each PNG: depth, normal, alpha, and of a stage id, separated by commas."""
     samples: int = 2
     """Rays along each side of a pixel, 1 to 4, averaged in linear."""
     background: Literal["transparent", "white"] = "transparent"
@@ -48,7 +48,7 @@ class RenderConfig:
     animation: Literal["webp", "png", "none"] = "webp"
     """Kind of the animation that a whole turntable also becomes."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to draw; auto takes CUDA where it works."""
+    """Where to render; `auto` takes CUDA where it works."""
     encoder_weights: Path | None = None
     """Local weights of the OpenCLIP encoder that the asset was trained with, if it was one."""
     contact_shadows: bool = False
@@ -65,7 +65,7 @@ class RenderConfig:
     library: Path | None = None
     """Of a stage: draw only assets that lie in this folder."""
     overwrite: bool = False
-    """Replace pictures in the folder that were made with another config."""
+    """Replace pictures in the folder that were made with other settings."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.samples <= MOST_SAMPLES:
