@@ -13,8 +13,9 @@ from neuron_core.bench.process import measured
 from neuron_core.bench.table import write_table
 from neuron_core.demo.machine import machine, versions
 from neuron_core.foundation.devices import warp_device
-from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
+from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.files import read_json, write_json
+from neuron_core.foundation.outputs import claim_file
 from neuron_core.foundation.progress import Part, Reporter
 from neuron_core.kernels.launch import CORES
 
@@ -97,17 +98,21 @@ def _chosen(only: str) -> list[Entry]:
 
 def _kept(config: BenchConfig) -> dict[str, Mapping[str, Any]]:
     """Figures of an earlier call by name. Raises ConfigMismatchError if it had other settings."""
-    if config.overwrite or not config.out.exists():
+    settings = {name: getattr(config, name) for name in SETTINGS}
+    if claim_file(config.out, config.overwrite, "figures of other settings", settings, _made_with) == "fresh":
         return {}
-    stored = read_json(config.out)
-    settings = {name: _plain(getattr(config, name)) for name in SETTINGS}
-    if not isinstance(stored, dict) or stored.get("settings") != settings:
-        raise ConfigMismatchError(
-            f"{config.out} holds figures of other settings.",
-            "Choose another --out, or --overwrite them.",
-        )
-    figures: list[Mapping[str, Any]] = stored.get("figures", [])
+    figures: list[Mapping[str, Any]] = _stored(config.out).get("figures", [])
     return {str(figure["name"]): figure for figure in figures}
+
+
+def _made_with(out: Path) -> Mapping[str, object]:
+    settings = _stored(out).get("settings")
+    return settings if isinstance(settings, dict) else {}
+
+
+def _stored(out: Path) -> dict[str, Any]:
+    content = read_json(out)
+    return content if isinstance(content, dict) else {}
 
 
 def _plain(value: object) -> object:

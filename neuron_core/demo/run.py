@@ -80,10 +80,14 @@ class Paths:
 def run(config: DemoConfig, report: Reporter) -> dict[str, object]:
     """Run what is missing. Raises ConfigMismatchError if the folder holds another demo."""
     paths = Paths(Path(config.out), _name_of(config.geometry))
-    journal = Journal(paths.folder, config.described(), config.overwrite)
-    if journal.result is not None and _is_whole(paths):
-        report.progress(1.0, "demo", "already done")
-        return _located(journal.result, paths, "Already done.")
+    with Journal(paths.folder, config.described(), config.overwrite) as journal:
+        if journal.result is not None and _is_whole(paths):
+            report.progress(1.0, "demo", "already done")
+            return _located(journal.result, paths, "Already done.")
+        return _run(config, paths, journal, report)
+
+
+def _run(config: DemoConfig, paths: Paths, journal: Journal, report: Reporter) -> dict[str, object]:
     stages = Stages(config, paths, journal, report)
     stages.dataset()
     stages.train()

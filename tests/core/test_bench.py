@@ -69,7 +69,7 @@ def test_unknown_figures_and_missing_devices_are_refused(tmp_path: Path) -> None
     import warp as wp
 
     if not wp.is_cuda_available():
-        with pytest.raises(NeuronError, match="no CUDA"):
+        with pytest.raises(NeuronError, match="no usable CUDA"):
             bench.run(settings(tmp_path, device="cuda"), Silent())
 
 

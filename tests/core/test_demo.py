@@ -17,6 +17,7 @@ from neuron_core.demo.journal import Journal
 from neuron_core.demo.machine import machine, versions
 from neuron_core.demo.report import Report, Still, clock, read_losses, write_report
 from neuron_core.foundation.errors import ConfigMismatchError
+from neuron_core.foundation.files import write_json
 from neuron_core.foundation.progress import Silent
 from neuron_core.images.pictures import encode_png
 from neuron_core.images.sheet import write_animation
@@ -263,25 +264,38 @@ def test_times_are_for_people():
 
 def test_a_stage_that_was_cut_off_counts_all_its_time(tmp_path):
     journal = Journal(tmp_path, {"a": 1}, overwrite=False)
-    with pytest.raises(KeyError), journal.timed("train"):
+    with pytest.raises(KeyError), journal, journal.timed("train"):
         raise KeyError
-    again = Journal(tmp_path, {"a": 1}, overwrite=False)
-    before = again.seconds["train"]
-    with again.timed("train"):
-        pass
-    assert again.seconds["train"] >= before
-    finished = again.seconds["train"]
-    with again.timed("train"):
-        np.linalg.svd(np.ones((50, 50)))
-    assert again.seconds["train"] == finished
+    with Journal(tmp_path, {"a": 1}, overwrite=False) as again:
+        before = again.seconds["train"]
+        with again.timed("train"):
+            pass
+        assert again.seconds["train"] >= before
+        finished = again.seconds["train"]
+        with again.timed("train"):
+            np.linalg.svd(np.ones((50, 50)))
+        assert again.seconds["train"] == finished
 
 
 def test_a_journal_of_another_config_is_refused_or_begun_anew(tmp_path):
-    Journal(tmp_path, {"a": 1}, overwrite=False).finish({"seconds": 1})
-    with pytest.raises(ConfigMismatchError):
+    with Journal(tmp_path, {"a": 1}, overwrite=False) as journal:
+        journal.finish({"seconds": 1})
+    with pytest.raises(ConfigMismatchError, match="another config: a 1 instead of 2"):
         Journal(tmp_path, {"a": 2}, overwrite=False)
-    assert Journal(tmp_path, {"a": 2}, overwrite=True).result is None
-    assert Journal(tmp_path, {"a": 2}, overwrite=False).result is None
+    for overwrite in (True, False):
+        with Journal(tmp_path, {"a": 2}, overwrite=overwrite) as journal:
+            assert journal.result is None
+
+
+def test_a_journal_from_before_is_read(tmp_path):
+    """The layout that demos on disk have."""
+    with Journal(tmp_path, {"a": 1}, overwrite=False) as journal, journal.timed("train"):
+        pass
+    content = json.loads((tmp_path / "demo.json").read_text())
+    assert set(content) == {"config", "fingerprint", "seconds", "finished", "result"}
+    write_json(tmp_path / "demo.json", {**content, "seconds": {"train": 7}, "result": {"seconds": 7.0}})
+    with Journal(tmp_path, {"a": 1}, overwrite=False) as journal:
+        assert journal.seconds == {"train": 7.0} and journal.result == {"seconds": 7.0}
 
 
 def test_the_device_and_the_place_do_not_make_another_demo():
