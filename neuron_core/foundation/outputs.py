@@ -112,6 +112,7 @@ class Output:
         if self._state(found) == "done":
             return Claim(self, "done", found, None)
         self._require_same(found, overwrite)
+        is_new = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -119,14 +120,14 @@ class Output:
                 f"Cannot write {self.path}: {error.strerror or error}.",
                 "Pick a place that can be written.",
             ) from error
-        lock = Lock(self.path / f".{self.form.name}.lock", self.path, self.shared)
+        lock = Lock(self.path / lock_name(self.form), self.path, self.shared)
         try:
-            return self._claimed(lock, overwrite)
+            return self._claimed(lock, overwrite, is_new)
         except BaseException:
             lock.release()
             raise
 
-    def _claimed(self, lock: Lock, overwrite: bool) -> "Claim":
+    def _claimed(self, lock: Lock, overwrite: bool, is_new: bool) -> "Claim":
         found = self.found()  # again: before the lock another process may have finished
         state = self._state(found)
         if state == "done":
@@ -139,7 +140,7 @@ class Output:
                 self._begin({})
         elif state == "fresh" or (self.form.unfinished and self._has_record()):
             self._begin({})
-        return Claim(self, state, found if state == "resume" else {}, lock)
+        return Claim(self, state, found if state == "resume" else {}, lock, is_new)
 
     def found(self) -> dict[str, object]:
         """The record in the folder, empty if there is none. A damaged one is of no settings."""
@@ -200,14 +201,18 @@ class Output:
 class Claim:
     """An output that this process may write; `state` says what it holds already.
 
-    `found` is the record of what is resumed or done.
+    `found` is the record of what is resumed or done. A `with` block that fails before it wrote anything
+    leaves nothing behind: a fresh folder is free again.
     """
 
-    def __init__(self, output: Output, state: State, found: Content, lock: Lock | None) -> None:
+    def __init__(
+        self, output: Output, state: State, found: Content, lock: Lock | None, is_new: bool = False
+    ) -> None:
         self.output = output
         self.state = state
         self.found = found
         self._lock = lock
+        self._is_new = is_new  # nobody had made the folder before
 
     def __enter__(self) -> "Claim":
         return self
@@ -215,7 +220,18 @@ class Claim:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if kind is not None and self.state == "fresh" and self._lock and not self.output.shared:
+            self._withdraw()
         self.release()
+        if kind is not None and self._is_new:
+            remove_if_empty(self.output.path)
+
+    def _withdraw(self) -> None:
+        """Remove the record of an output that has nothing else."""
+        form, path = self.output.form, self.output.path
+        own = {path / (form.unfinished or form.name), path / lock_name(form)}
+        if all(file in own for file in path.rglob("*") if not file.is_dir()):
+            delete(path, ((form.unfinished or form.name),))
 
     def save(self, content: Content) -> None:
         """Write the record of an unfinished output with more than its settings."""
@@ -237,6 +253,17 @@ class Claim:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+
+def lock_name(form: RecordForm) -> str:
+    """The file that is locked while an output is written."""
+    return f".{form.name}.lock"
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove a folder that holds nothing."""
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def mismatch(path: Path, kind: str, wanted: Content, found: Content) -> ConfigMismatchError:
@@ -323,8 +350,7 @@ def all_or_none(paths: Iterable[Path]) -> Iterator[None]:
         for path in fresh:
             path.unlink(missing_ok=True)
         for folder in folders:
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+            remove_if_empty(folder)
         raise
 
 

@@ -272,6 +272,25 @@ def test_a_failed_claim_lets_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert claim.state == "fresh"
 
 
+@FORMS
+@pytest.mark.parametrize("existed", [True, False])
+def test_what_fails_before_it_wrote_anything_leaves_nothing(tmp_path: Path, form: RecordForm, existed: bool):
+    folder = tmp_path / "out"
+    if existed:
+        folder.mkdir()
+    with pytest.raises(ZeroDivisionError), output(folder, form).claim():
+        raise ZeroDivisionError
+    assert folder.exists() == existed and files_in(tmp_path) == set()
+    with pytest.raises(ZeroDivisionError), output(folder, form).claim():
+        fill(folder, "pictures/a.png")
+        raise ZeroDivisionError
+    for _ in range(2):  # what was resumed keeps its record whatever happens
+        with pytest.raises(ZeroDivisionError), output(folder, form).claim() as claim:
+            assert claim.state == "resume"
+            (folder / "pictures/a.png").unlink(missing_ok=True)
+            raise ZeroDivisionError
+
+
 def test_a_claimed_folder_is_refused_until_it_is_released(tmp_path: Path):
     first = output(tmp_path).claim()
     with pytest.raises(ClaimedError, match=rf"in use by another process \({os.getpid()} on ") as caught:

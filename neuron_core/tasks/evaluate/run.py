@@ -1,16 +1,14 @@
 """`neuron evaluate`: draw the test views, compare them with the truth, write a table and a sheet."""
 
-import hashlib
-import json
 from pathlib import Path
 
 from neuron_core.datasets.layout import DatasetError
 from neuron_core.datasets.reader import open_dataset
 from neuron_core.evaluation.comparison import Comparison, compare_subjects, depends_on, unseen_cameras
-from neuron_core.evaluation.document import DATA, is_whole, result_of
+from neuron_core.evaluation.document import DATA, measured_before, output_of
 from neuron_core.evaluation.subjects import EXPORTS, open_subjects, trained_downscale
-from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
-from neuron_core.foundation.files import read_json
+from neuron_core.foundation.errors import NeuronError
+from neuron_core.foundation.outputs import require_free
 from neuron_core.foundation.progress import Reporter
 from neuron_core.tasks.evaluate.config import EvaluateConfig
 
@@ -31,13 +29,12 @@ def run(config: EvaluateConfig, report: Reporter) -> dict[str, object]:
     dataset = open_dataset(config.dataset, downscale=downscale)
     cameras = unseen_cameras(dataset, config.views)
     comparison = Comparison(Path(config.subject), dataset, config.split, cameras)
-    fingerprint = _fingerprint({**depends_on(comparison, subjects), "downscale": downscale})
-    done = _claim(config.folder(), fingerprint, replace=config.overwrite or config.out is None)
-    if done is not None:
-        report.progress(1.0, "evaluate", "already done")
-        return done
-    document = compare_subjects(comparison, subjects, report)
-    return document.write(config.folder(), {"fingerprint": fingerprint})
+    output = output_of(config.folder(), {**depends_on(comparison, subjects), "downscale": downscale})
+    with output.claim(config.overwrite or config.out is None) as claim:
+        if claim.state == "done":
+            report.progress(1.0, "evaluate", "already done")
+            return measured_before(claim)
+        return compare_subjects(comparison, subjects, report).write(output.path, claim)
 
 
 def _run_export(config: EvaluateConfig, report: Reporter) -> dict[str, object]:
@@ -52,8 +49,7 @@ def _run_export(config: EvaluateConfig, report: Reporter) -> dict[str, object]:
             f"{config.subject} is an export; it is measured against the asset that it came from.",
             "Name that: --against ASSET.neuron",
         )
-    if (config.folder() / DATA).exists() and config.out is not None and not config.overwrite:
-        raise ConfigMismatchError(f"{config.folder()} holds an evaluation.", "Replace it with --overwrite.")
+    require_free([config.folder() / DATA], config.overwrite or config.out is None)
     report.progress(0.0, "load", str(config.subject))
     baked = read_baked(config.against)
     slug = baked.look_of(config.prompt) if config.prompt else baked.slugs()[0]
@@ -63,24 +59,3 @@ def _run_export(config: EvaluateConfig, report: Reporter) -> dict[str, object]:
     export = Export(path, drawer, baked, slug, dataset)
     document = compare_export(export, export.cameras(config.views), warp_device(config.device), report)
     return document.write(config.folder())
-
-
-def _fingerprint(content: dict[str, object]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def _claim(folder: Path, fingerprint: str, replace: bool) -> dict[str, object] | None:
-    """The result that is there, if it is this one. Raises ConfigMismatchError for another one."""
-    path = folder / DATA
-    if not path.is_file():
-        return None
-    content = read_json(path)
-    found = content.get("fingerprint") if isinstance(content, dict) else None
-    if isinstance(content, dict) and found == fingerprint and is_whole(folder):
-        return result_of({key: value for key, value in content.items() if key != "fingerprint"}, folder)
-    if found != fingerprint and not replace:
-        raise ConfigMismatchError(
-            f"{folder} holds an evaluation of something else.",
-            "Pick another folder, or replace it with --overwrite.",
-        )
-    return None
