@@ -34,6 +34,14 @@ def test_halves_come_back_as_the_nearest_halves_clipped_to_their_range(tmp_path)
     np.testing.assert_array_equal(read_exr(tmp_path / "a.exr")["R"], expected)
 
 
+def test_one_file_may_hold_halves_and_floats(tmp_path):
+    values = np.array([[1.0 + 2**-20, 65505.0]], np.float32)
+    write_exr(tmp_path / "a.exr", {"R": values, "depth": values}, half={"R"})
+    read = read_exr(tmp_path / "a.exr")
+    np.testing.assert_array_equal(read["depth"], values)
+    np.testing.assert_array_equal(read["R"], [[1.0, 65504.0]])
+
+
 def test_the_first_row_is_on_top_for_other_readers_too(tmp_path):
     values = np.arange(12, dtype=np.float32).reshape(3, 4)
     write_exr(tmp_path / "a.exr", {"Y": values})

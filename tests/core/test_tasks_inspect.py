@@ -21,7 +21,7 @@ from neuron_core.materials import builtin_materials, library_to_json
 from neuron_core.tasks.inspect.config import InspectConfig
 from neuron_core.tasks.inspect.findings import byte_size, figures
 from neuron_core.tasks.inspect.run import run
-from tests.core import asset_samples, foreign_scenes
+from tests.core import asset_samples, dataset_samples, foreign_scenes
 from tests.core.test_datasets_reader import a_dataset
 
 ROOT = Path(__file__).parents[2]
@@ -123,6 +123,18 @@ def test_a_dataset_is_told_from_its_folder_or_its_manifest(tmp_path, verify):
     assert ("every checksum is right" in result["summary"]) == verify
     by_manifest = found(tmp_path / "ball" / "dataset.json", verify)
     assert by_manifest["details"] == result["details"]
+
+
+def test_lights_poses_and_frames_of_a_dataset_are_listed(tmp_path):
+    dataset_samples.write_sample(tmp_path / "set")
+    result = found(tmp_path / "set", True)
+    for text in ("3 lights: sunset, even, lamp", "3 poses: rest, wave, bow", "2 frames: 0, 12", "right"):
+        assert text in result["summary"]
+    assert {name: result["details"][name] for name in ("lights", "poses", "frames")} == {
+        "lights": ["sunset", "even", "lamp"],
+        "poses": ["rest", "wave", "bow"],
+        "frames": ["0", "12"],
+    }
 
 
 def test_missing_files_of_a_dataset_are_named_and_changed_ones_with_verify(tmp_path):
