@@ -19,7 +19,6 @@ FIRST_SHARE = 0.8  # of the splats are placed, the others come from splitting
 FEW_POINTS = 16
 
 
-
 @dataclass(frozen=True, slots=True)
 class FitSettings:
     """How splats are fitted."""

@@ -21,7 +21,7 @@ from neuron_core.models.field import stored
 from neuron_core.models.field.model import Field
 from neuron_core.prompts import load_encoder
 from neuron_core.rendering.tracing import BakedTracer, draw, trace_centers
-from neuron_core.voxels.baked import read_baked
+from neuron_core.voxels.baked import read_baked, to_tensors
 from neuron_core.voxels.nvf import (
     CHANNELS,
     Nvf,
@@ -30,7 +30,6 @@ from neuron_core.voxels.nvf import (
     find_active,
     lattice,
     sample_positions,
-    to_tensors,
 )
 from tests.core.small_fields import small_field
 

@@ -6,7 +6,15 @@ from neuron_core.cameras.camera import Camera, look_at
 from neuron_core.kernels.training.hashgrid import HashGridSpec
 from neuron_core.rendering.composer import Composed, Composer
 from neuron_core.rendering.shaded import DeviceField, Instance, ShadedAsset
-from neuron_core.voxels.nvf import LookCodes, Nvf, allocate, encode_codes, find_active, sample_positions
+from neuron_core.voxels.nvf import (
+    LookCodes,
+    Nvf,
+    allocate,
+    encode_codes,
+    find_active,
+    sample_positions,
+    shared_samples,
+)
 from neuron_core.voxels.shading import Shader
 
 BOX = np.array([[-0.5, -0.5, -0.5], [0.5, 0.5, 0.5]])
@@ -114,3 +122,8 @@ def decibels(one: np.ndarray, two: np.ndarray) -> float:
     """PSNR of values in [0, 1]."""
     error = float(np.mean((np.clip(one, 0, 1).astype(np.float64) - np.clip(two, 0, 1)) ** 2))
     return -10 * np.log10(max(error, 1e-20))
+
+
+def aprons_agree(top: np.ndarray, pool: np.ndarray) -> bool:
+    """Whether samples that bricks share hold the same in each, for a pool [B, 9, 9, 9, ...]."""
+    return all(np.array_equal(pool[first], pool[second]) for first, second in shared_samples(top))

@@ -23,7 +23,8 @@ from neuron_core.assets import (
     write_asset,
 )
 from neuron_core.foundation.errors import FileError, NeuronError
-from neuron_core.voxels.nvf import allocate, encode_codes, find_active, from_tensors, to_tensors
+from neuron_core.voxels.baked import from_tensors, to_tensors
+from neuron_core.voxels.nvf import allocate, encode_codes, find_active
 from tests.core.asset_samples import MANIFEST, png, tensors
 
 

@@ -14,8 +14,8 @@ from neuron_core.bench.figure import Figure, exponent, timed
 from neuron_core.bench.inputs import Inputs, analytic_ball
 from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
 from neuron_core.foundation.progress import Silent
-from neuron_core.voxels.nvf import aprons_agree
 from tests.core.baked_samples import write_ball
+from tests.core.composed_samples import aprons_agree
 
 
 def settings(folder: Path, **changes: object) -> BenchConfig:

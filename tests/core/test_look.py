@@ -19,7 +19,8 @@ from neuron_core.models.field.voxelise import codes_of, voxelise
 from neuron_core.prompts import EncoderId, PromptError, load_encoder
 from neuron_core.tasks.look.config import LookConfig
 from neuron_core.tasks.look.run import run
-from neuron_core.voxels.nvf import Nvf, encode_codes, from_tensors, sample_positions, to_tensors
+from neuron_core.voxels.baked import from_tensors, to_tensors
+from neuron_core.voxels.nvf import Nvf, encode_codes, sample_positions
 from tests.core.small_fields import small_field
 
 RESOLUTION = 20

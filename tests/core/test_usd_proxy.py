@@ -11,7 +11,8 @@ from neuron_core.library.publishing import HULL_CELLS, MESH_CELLS
 from neuron_core.usd.proxy import KEPT, Fog, Net, box_net, fog_of, surround
 from neuron_core.usd.records import SceneError
 from neuron_core.usd.validate import held_density
-from neuron_core.voxels.nvf import Nvf, allocate, find_active, sample_positions, to_tensors
+from neuron_core.voxels.baked import to_tensors
+from neuron_core.voxels.nvf import Nvf, allocate, find_active, sample_positions
 from tests.core.scene_samples import ball
 
 RESOLUTIONS = (4, 9, 16, 33)

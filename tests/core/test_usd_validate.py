@@ -14,7 +14,7 @@ from neuron_core.usd import Problem, read_stage, schema, validators
 from neuron_core.usd.proxy import fog_of
 from neuron_core.usd.splats import TYPE, splat_problems
 from neuron_core.usd.validate import held_density, validate
-from neuron_core.voxels.nvf import to_tensors
+from neuron_core.voxels.baked import to_tensors
 from tests.core.scene_samples import (
     asset_prim,
     ball,

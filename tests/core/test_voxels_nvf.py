@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neuron_core.voxels.baked import from_tensors, to_tensors
 from neuron_core.voxels.nvf import (
     CELLS,
     SAMPLES,
@@ -12,15 +13,13 @@ from neuron_core.voxels.nvf import (
     Nvf,
     VoxelError,
     allocate,
-    aprons_agree,
     brick_coordinates,
     encode_codes,
     find_active,
-    from_tensors,
     lattice,
     sample_positions,
-    to_tensors,
 )
+from tests.core.composed_samples import aprons_agree
 
 BOX = np.array([[-1.0, -0.5, 0.0], [1.0, 0.7, 1.3]])
 

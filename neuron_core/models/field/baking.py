@@ -19,7 +19,8 @@ from neuron_core.models.field.spec import ARCHITECTURE
 from neuron_core.models.field.voxelise import codes_of, voxelise
 from neuron_core.prompts import EncoderId
 from neuron_core.rendering.baked import BakedRenderer
-from neuron_core.voxels.nvf import LookCodes, Nvf, encode_codes, to_tensors
+from neuron_core.voxels.baked import to_tensors
+from neuron_core.voxels.nvf import LookCodes, Nvf, encode_codes
 from neuron_core.voxels.shading import shader_from_tensors
 
 PREVIEW_SIDE = 256  # pixels

@@ -37,8 +37,8 @@ from neuron_core.prompts.edits import Edit, Stack
 from neuron_core.prompts.steering import steered
 from neuron_core.rendering.tracing import BakedTracer, draw
 from neuron_core.tasks.look.config import LookConfig
-from neuron_core.voxels.baked import Baked
-from neuron_core.voxels.nvf import LookCodes, from_tensors
+from neuron_core.voxels.baked import Baked, from_tensors
+from neuron_core.voxels.nvf import LookCodes
 from neuron_core.voxels.shading import shader_from_tensors
 
 Tensors = dict[str, np.ndarray]
