@@ -15,7 +15,7 @@ class Picture:
     """What one camera sees."""
 
     encoded: np.ndarray  # [H, W, 3] sRGB over white, in [0, 1]
-    coverage: np.ndarray  # [H, W] bool, through pixel centres
+    coverage: np.ndarray  # [H, W] bool, through pixel centers
 
 
 @runtime_checkable

@@ -34,7 +34,7 @@ FIGURES = ("psnr", "ssim", "l1", "iou", "truth_psnr", "asset_truth_psnr")
 CONVENTION = (
     "PSNR, SSIM and L1 against the asset's own pictures, sRGB-encoded over white in [0, 1], four rays a "
     "pixel (2 x 2) averaged in linear; splats and points one sample a pixel, as viewers draw them. IoU of "
-    "silhouettes through pixel centres. Truth: PSNR against the dataset's pictures, of the export and of "
+    "silhouettes through pixel centers. Truth: PSNR against the dataset's pictures, of the export and of "
     "the asset."
 )
 TEXTS = ("material", "representation", "holds")  # the others are figures, aligned to the right

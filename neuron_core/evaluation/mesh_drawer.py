@@ -41,7 +41,7 @@ class MeshDrawer:
         return Picture(linear_to_srgb(parts).astype(np.float32), self._seen(camera)[1])
 
     def _seen(self, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
-        """Linear colors [H, W, 3] and hits [H, W] through pixel centres."""
+        """Linear colors [H, W, 3] and hits [H, W] through pixel centers."""
         picture = self._mi.render(
             self._scene, sensor=self._sensor(camera), integrator=self._integrator, spp=1
         )

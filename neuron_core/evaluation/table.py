@@ -8,7 +8,7 @@ from neuron_core.evaluation.measure import Figures, Measured, mean_of
 
 CONVENTION = (
     "PSNR, SSIM and L1 between sRGB-encoded images over white in [0, 1], four rays a pixel (2 x 2) averaged "
-    "in linear, mean over views. IoU of silhouettes and depth error through pixel centres. Truth floor: PSNR "
+    "in linear, mean over views. IoU of silhouettes and depth error through pixel centers. Truth floor: PSNR "
     "of the truth to its own limit; path tracing leaves noise, and nobody scores above it except by chance."
 )
 PHOTOGRAPH_CONVENTION = (

@@ -1,5 +1,6 @@
 """Datasets of a patterned ball that is known as a formula, small enough to train on in a test."""
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -44,9 +45,18 @@ def colors_of(gbuffer: GBuffer, tint: tuple[float, float, float]) -> np.ndarray:
     return np.concatenate([rgb, gbuffer.coverage[..., None]], axis=-1).astype(np.float32)
 
 
-def write_rendered(folder: Path) -> Path:
-    """What `neuron dataset` leaves: two materials, seven cameras, G-buffers."""
-    taken = tuple(cameras())
+def write_rendered(
+    folder: Path,
+    colors: Mapping[str, tuple[float, float, float]] = COLORS,
+    held_out: Collection[str] = (),
+    size: tuple[int, int] = (20, 16),
+    materials: str = "",
+) -> Path:
+    """What `neuron dataset` leaves: by default two materials, seven cameras, G-buffers.
+
+    `materials` is how the command was asked for them.
+    """
+    taken = tuple(cameras(7, *size))
     names = tuple(camera.name for camera in taken)
     high = (RADIUS, RADIUS, RADIUS)
     about = Description(
@@ -55,16 +65,17 @@ def write_rendered(folder: Path) -> Path:
         cameras=taken,
         splits={"train": names[:-2], "val": names[-2:-1], "test": names[-1:]},
         materials=tuple(
-            MaterialInfo(name, name.replace("-", " "), (f"a {name} ball",), "train", True, False)
-            for name in COLORS
+            MaterialInfo(name, name.replace("-", " "), (f"a {name} ball",), split, True, False)
+            for name in colors
+            for split in ["compositional" if name in held_out else "train"]
         ),
-        library={"version": 1, "materials": [{"name": name} for name in COLORS]},
-        config={},
+        library={"version": 1, "materials": [{"name": name} for name in colors]},
+        config={"materials": materials} if materials else {},
         fingerprint="f" * 64,
     )
     for camera in taken:
         gbuffer = hit_ball(camera)
-        for name, tint in COLORS.items():
+        for name, tint in colors.items():
             picture = {Channel.BEAUTY: colors_of(gbuffer, tint)}
             write_view(folder, about, View(camera.name, name), {**gbuffer.channels(), **picture})
     finish_dataset(folder, about)
