@@ -88,7 +88,7 @@ class TeacherCache:
     def _opened(self, number: int) -> Any:
         path = self.folder / FILE.format(number)
         try:
-            return safe_open(path, framework="pt").__enter__()
+            return safe_open(path, framework="pt")
         except (OSError, SafetensorError) as error:
             raise DistillError(f"{path} is missing or damaged: {error}.", AGAIN) from error
 
