@@ -82,6 +82,8 @@ class Inspected:
         while True:
             try:
                 turn = next(turns, None)
+            except torch.OutOfMemoryError:  # says itself what it is
+                raise
             except FAULTS as error:
                 raise SmokeError(fault_of(error, f"Step {step.index} of the {step.phase} phase")) from error
             if turn is None:
