@@ -85,7 +85,7 @@ def load_data(dataset: StoredDataset, config: EncoderConfig) -> EncoderData:
     }
     seen, unseen = ([_look(name) for name in names[split]] for split in ("train", "compositional"))
     hidden = {(look.base, look.finish, look.condition) for look in unseen}
-    asked = dataset.manifest.get("config", {})
+    asked = {} if dataset.manifest is None else dataset.manifest.config
     return EncoderData(
         config,
         seen,
@@ -94,7 +94,7 @@ def load_data(dataset: StoredDataset, config: EncoderConfig) -> EncoderData:
         _pictures(dataset, names["train"], dataset.splits["train"]),
         _pictures(dataset, names["compositional"], dataset.splits["test"]),
         dataset.digest(),
-        str(asked.get("materials", "")) if isinstance(asked, dict) else "",
+        str(asked.get("materials", "")),
     )
 
 
