@@ -16,6 +16,7 @@ from neuron_core.assets.neuron_file import (
     read_header,
     read_preview,
     write_asset,
+    write_if_changed,
 )
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "read_preview",
     "slug_of",
     "write_asset",
+    "write_if_changed",
 ]

@@ -23,6 +23,7 @@ from neuron_core.assets.errors import AssetError, blaming
 from neuron_core.assets.manifest import Manifest
 from neuron_core.foundation.errors import FileError
 from neuron_core.foundation.files import replacing
+from neuron_core.foundation.outputs import mismatch
 from neuron_core.foundation.strict_json import canonical, parse, shown
 
 FORMAT = 1
@@ -123,6 +124,28 @@ def write_asset(path: Path, manifest: Manifest, tensors: Mapping[str, np.ndarray
             os.fsync(file.fileno())
         _read_asset(temporary, path, MAX_ASSET_BYTES)
     return final
+
+
+def write_if_changed(
+    path: Path, manifest: Manifest, tensors: Mapping[str, np.ndarray], may_replace: bool
+) -> bool:
+    """Write an asset unless the file holds just that; whether it was written.
+
+    Raises ConfigMismatchError for a file that holds something else and may not be replaced.
+    """
+    if path.exists():
+        wanted = replace(manifest, digest=digest_of(tensors))
+        try:
+            found = read_header(path).manifest
+        except AssetError:
+            found = None
+        if found == wanted:
+            return False
+        if not may_replace:
+            settings = (wanted.to_json(), found.to_json()) if found else ({}, {})
+            raise mismatch(path, "something else", *settings)
+    write_asset(path, manifest, tensors)
+    return True
 
 
 def digest_of(tensors: Mapping[str, np.ndarray]) -> str:

@@ -134,6 +134,25 @@ def axis_of(word: str) -> str:
     return ""
 
 
+def amount_of(text: str) -> tuple[str, float]:
+    """The name and the number of NAME=NUMBER. Raises PromptError."""
+    name, separator, number = text.rpartition("=")
+    try:
+        if separator and name.strip():
+            return name.strip(), float(number)
+    except ValueError:
+        pass
+    raise PromptError(f"{text!r} has no amount.", 'Write NAME=NUMBER, as in "wear=0.5".')
+
+
+def places_of(text: str) -> tuple[int, int]:
+    """The two places of FROM:TO. Raises PromptError."""
+    parts = text.split(":")
+    if len(parts) == 2 and all(part.strip().isdigit() for part in parts):
+        return int(parts[0]), int(parts[1])
+    raise PromptError(f"{text!r} moves nothing.", 'Write FROM:TO, as in "3:1".')
+
+
 def _place(stack: Stack, number: int) -> int:
     if not 1 <= number <= len(stack):
         has = f"They are numbered 1 to {len(stack)}." if stack else "The look has none."

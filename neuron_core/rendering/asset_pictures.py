@@ -1,14 +1,17 @@
 """What `neuron render` draws of a single asset: one look of its voxels, or a prompt of its field."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from neuron_core.assets import AssetError, Manifest, read_header
+from neuron_core.cameras.dome import portrait
 from neuron_core.foundation.errors import FileError, NeuronError
-from neuron_core.voxels.baked import Baked, read_baked
+from neuron_core.images.pictures import encode_png, to_bytes
+from neuron_core.rendering.tracing import BakedTracer, draw
+from neuron_core.voxels.baked import Baked, baked_from, read_baked
 from neuron_core.voxels.nvf import CELLS, SAMPLES, SIDE, brick_coordinates
 
 
@@ -82,3 +85,13 @@ def _outline(baked: Baked) -> np.ndarray:
 def _corners(manifest: Manifest) -> np.ndarray:
     box = np.array(manifest.aabb, np.float64)
     return np.array([[box[i, 0], box[j, 1], box[k, 2]] for i, j, k in np.ndindex(2, 2, 2)])
+
+
+def draw_thumbnail(
+    manifest: Manifest, tensors: Mapping[str, np.ndarray], slug: str, side: int, device: str
+) -> bytes:
+    """A look over white, from slightly above and to the side: a PNG of `side` pixels a side."""
+    baked = baked_from(Path(manifest.name), manifest, tensors)
+    camera = portrait(np.array(manifest.aabb), side, azimuth_deg=45.0)
+    pictures = draw(BakedTracer(baked, [slug], device), camera, 2)
+    return encode_png(to_bytes(pictures.over_white()[0]))

@@ -44,10 +44,15 @@ def read_baked(path: Path) -> Baked:
     asset = read_asset(path)
     if "nvf" not in asset.manifest.architecture or not asset.manifest.looks:
         raise AssetError(f"{path} holds no baked voxels.", "Bake it: neuron bake RUN OUT.neuron")
-    nvf, looks = from_tensors(asset.tensors)
-    field = asset.manifest.settings.get("field")
-    shader = shader_from_tensors(asset.tensors, field if isinstance(field, dict) else {})
-    return Baked(Path(path), asset.manifest, nvf, looks, shader)
+    return baked_from(Path(path), asset.manifest, asset.tensors)
+
+
+def baked_from(path: Path, manifest: Manifest, tensors: Mapping[str, np.ndarray]) -> Baked:
+    """The same from what is in memory; `path` is only for messages. Raises VoxelError."""
+    nvf, looks = from_tensors(tensors)
+    field = manifest.settings.get("field")
+    shader = shader_from_tensors(tensors, field if isinstance(field, dict) else {})
+    return Baked(path, manifest, nvf, looks, shader)
 
 
 def to_tensors(nvf: Nvf, looks: Mapping[str, LookCodes]) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuron_core.voxels.baked import from_tensors, to_tensors
+from neuron_core.voxels.look_tensors import base_codes, own_tensors, stored, with_own_tensors
 from neuron_core.voxels.nvf import (
     CELLS,
     SAMPLES,
@@ -194,3 +195,18 @@ def test_codes_of_another_field_are_refused() -> None:
     nvf = ball_field(20)
     with pytest.raises(VoxelError, match='"a"'):
         to_tensors(nvf, {"a": encode_codes(np.zeros((3, 8), np.float32))})
+
+
+def test_a_look_keeps_its_codes_and_those_without_its_edits():
+    def codes(value: int) -> LookCodes:
+        return LookCodes(np.full((5, 8), value, np.uint8), np.zeros(8, np.float32), np.ones(8, np.float32))
+
+    others = {"nvf.top": np.zeros(3), "looks.gold_2.codes": np.ones(2)}
+    for base in (None, codes(1)):
+        tensors = with_own_tensors(others, "gold", stored(codes(2), base))
+        own = own_tensors(tensors, "gold")
+        assert set(tensors) == {*others, *(f"looks.gold.{name}" for name in own)}
+        found = base_codes(own)
+        assert found is not None and (found.codes == (2 if base is None else 1)).all()
+        assert with_own_tensors(tensors, "gold", {}).keys() == others.keys()
+    assert base_codes({}) is None
