@@ -63,6 +63,7 @@ class Parm:
     base: bool = False  # a parameter that the table's own nodes have; Houdini knows the rest
     export: str = ""
     tags: tuple[tuple[str, str], ...] = ()
+    option: tuple[str, str] | None = None  # the task and the option that it stands for
 
     @property
     def components(self) -> int:

@@ -1,6 +1,7 @@
 """The LOP types: assets, many of them, and the stage that ground truth is made of."""
 
 from houdini_assets.description import Menu, NodeType, Parm
+from houdini_assets.mirrored import Row, mirrored
 from houdini_assets.pieces import (
     ASSET_FILE,
     LOOK,
@@ -10,10 +11,9 @@ from houdini_assets.pieces import (
     folder_parm,
     icon,
     lop_network,
-    number,
     toggle,
-    whole,
 )
+from houdini_assets.rops import CAMERAS, LENS, SEED
 
 REPRESENTATION = Parm(
     "representation",
@@ -183,6 +183,8 @@ def representations(kwargs):
     icon=icon("M20 18 H28 V26 H20 Z M38 18 H46 V26 H38 Z M20 38 H28 V46 H20 Z M38 38 H46 V46 H38 Z"),
 )
 
+OF_A_FILE = '{ source != "file" }'
+
 SHADERBALL = NodeType(
     table="Lop",
     name="shaderball",
@@ -207,18 +209,15 @@ SHADERBALL = NodeType(
             callback="bring",
             help="Puts Houdini's own shader ball before this node: its test geometry, through a SOP Import.",
         ),
-        Parm(
-            "geometry",
-            "USD File",
-            default=("shaderball",),
-            help="A USD file; a prim in it is written `FILE.usd@/prim`.",
-            hide_when='{ source != "file" }',
-        ),
-        Parm(
-            "assign",
-            "Assign To",
-            help="Prims of the file that take the material, separated by blanks. Empty: all of them.",
-            hide_when='{ source != "file" }',
+        *mirrored(
+            "dataset",
+            Row(
+                "geometry",
+                "USD File",
+                help="A USD file; a prim in it is written `FILE.usd@/prim`.",
+                hide_when=OF_A_FILE,
+            ),
+            Row("assign", "Assign To", note="separated by blanks", hide_when=OF_A_FILE),
         ),
         Parm(
             "primpath",
@@ -228,26 +227,20 @@ SHADERBALL = NodeType(
             hide_when='{ source != "input" }',
             tags=(("sidefx::usdpathtype", "prim"),),
         ),
-        Parm(
-            "materials",
-            "Library",
-            default=("builtin",),
-            help="`builtin`, names separated by commas, a JSON library, or a folder of MaterialX files.",
-        ),
+        *mirrored("dataset", Row("materials", "Library")),
         Parm(
             "material",
             "Material",
             help="The material that is shown. Empty: the first one.",
             menu=Menu(function="materials", kind="menureplace"),
         ),
-        whole("views", "Training Views", 48, "Cameras that are learned from.", "1! 200"),
-        whole("val_views", "Validation Views", 4, "Cameras whose pictures training is watched by.", "0! 32"),
-        whole("test_views", "Test Views", 8, "Cameras that nothing learns from.", "0! 32"),
-        whole("resolution", "Resolution", 128, "Pixels along each side of the square pictures.", "8! 1024"),
-        number("focal", "Focal Length", "50", "Millimetres.", "5! 200"),
-        number("aperture", "Aperture", "36", "Width of the film gate in millimetres.", "1! 100"),
-        toggle("ground", "Ground", "Keep the cameras above the ground."),
-        whole("seed", "Seed", 0, "Everything random follows from it.", "0! 100"),
+        *mirrored(
+            "dataset",
+            *CAMERAS,
+            *LENS,
+            Row("ground", "Ground", help="Keep the cameras above the ground."),
+            SEED,
+        ),
         folder_parm("folder", "Folder", "$HIP/neuron/lookdev", "Where the picture of the light is kept."),
     ),
     summary="Makes the stage of ground truth: an object, the studio light, cameras around it and a material.",

@@ -144,8 +144,3 @@ def toggle(name: str, label: str, text: str, default: bool = False, hide_when: s
 def whole(name: str, label: str, default: int, text: str, limits: str, **conditions: str) -> Parm:
     """A whole number; `conditions` are `hide_when` and `disable_when`."""
     return Parm(name, label, "integer", (str(default),), text, range=limits, **conditions)  # type: ignore[arg-type]
-
-
-def number(name: str, label: str, default: str, text: str, limits: str) -> Parm:
-    """A number with a fraction."""
-    return Parm(name, label, "float", (default,), text, range=limits)

@@ -1,13 +1,12 @@
 """The driver types: making datasets, training, rendering, publishing."""
 
 from houdini_assets.description import Folder, Item, Menu, NodeType, Parm
+from houdini_assets.mirrored import Row, mirrored
 from houdini_assets.pieces import (
     PRESSED,
-    file_parm,
     folder_parm,
     icon,
     job_parms,
-    number,
     render_parms,
     shell_network,
     toggle,
@@ -34,11 +33,20 @@ SHOWING = """
 def show(kwargs):
     _impl.show(kwargs["node"])
 """
-DEVICES = Menu((("auto", "Best Available"), ("cpu", "CPU"), ("cuda", "NVIDIA GPU")), kind="menureplace")
-DEVICE = Parm("device", "Device", default=("auto",), menu=DEVICES, help="Where the engine computes.")
-OVERWRITE = toggle(
-    "overwrite", "Replace Other Output", "Replace an output that was made with other settings."
+DEVICE = Row("device", "Device", choices=("Best Available", "CPU", "NVIDIA GPU"))
+OVERWRITE = Row(
+    "overwrite", "Replace Other Output", help="Replace an output that was made with other settings."
 )
+OF_THE_ENGINE = '{ renderer != "engine" }'
+# What a dataset and the stage of its ground truth are asked alike.
+CAMERAS = (
+    Row("views", "Training Views", 200),
+    Row("val_views", "Validation Views", 32),
+    Row("test_views", "Test Views", 32),
+    Row("resolution", "Resolution", 1024),
+)
+LENS = (Row("focal", "Focal Length", 200), Row("aperture", "Aperture", 100))
+SEED = Row("seed", "Seed", 100)
 
 
 def _driver(
@@ -97,12 +105,7 @@ DATASET = _driver(
     "Neuron Dataset",
     "M16 44 V24 L32 16 L48 24 V44 L32 52 Z M16 24 L32 32 L48 24 M32 32 V52",
     (
-        folder_parm(
-            "out",
-            "Dataset",
-            "$HIP/neuron/dataset",
-            "The folder that is written. The same node goes on there.",
-        ),
+        *mirrored("dataset", Row("out", "Dataset", default="$HIP/neuron/dataset", path="folder")),
         Parm(
             "renderer",
             "Renderer",
@@ -110,52 +113,25 @@ DATASET = _driver(
             help="Karma through husk, or the engine's own renderer. Both write the same folder.",
             menu=Menu((("karma", "Karma"), ("engine", "Use Engine Renderer")), kind="menureplace"),
         ),
-        Parm(
-            "geometry",
-            "Geometry",
-            default=("shaderball",),
-            help="`shaderball`, or a USD file; a prim in it is written `FILE.usd@/prim`.",
+        *mirrored(
+            "dataset",
+            Row("geometry", "Geometry"),
+            Row("assign", "Assign To", note="separated by blanks"),
+            Row("materials", "Materials"),
+            *CAMERAS,
+            Row(
+                "spp",
+                "Samples",
+                1024,
+                note="Of the engine's own renderer; Karma has its own below.",
+                hide_when=OF_THE_ENGINE,
+            ),
+            *LENS,
+            Row("light", "Light", note="`studio:N` is of the engine's own renderer."),
+            Row("ground", "Ground", note="Of the engine's own renderer.", hide_when=OF_THE_ENGINE),
+            SEED,
+            OVERWRITE,
         ),
-        Parm(
-            "assign",
-            "Assign To",
-            help="Prims that take the materials, separated by blanks. Empty: all of them.",
-        ),
-        Parm(
-            "materials",
-            "Materials",
-            default=("builtin",),
-            help="`builtin`, names separated by commas, a JSON library, or a folder of MaterialX files.",
-        ),
-        whole("views", "Training Views", 48, "Cameras that are learned from.", "1! 200"),
-        whole("val_views", "Validation Views", 4, "Cameras whose pictures training is watched by.", "0! 32"),
-        whole("test_views", "Test Views", 8, "Cameras that nothing learns from.", "0! 32"),
-        whole("resolution", "Resolution", 128, "Pixels along each side of the square pictures.", "8! 1024"),
-        whole(
-            "spp",
-            "Samples",
-            36,
-            "Samples a pixel of training pictures. Of the engine's own renderer; Karma has its own below.",
-            "1! 1024",
-            hide_when='{ renderer != "engine" }',
-        ),
-        number("focal", "Focal Length", "50", "Millimetres.", "5! 200"),
-        number("aperture", "Aperture", "36", "Width of the film gate in millimetres.", "1! 100"),
-        Parm(
-            "light",
-            "Light",
-            default=("studio",),
-            help="`studio`, or a latitude-longitude picture (EXR). `studio:N` is a variant of the studio, of the "
-            "engine's own renderer.",
-        ),
-        toggle(
-            "ground",
-            "Ground",
-            "Put the object on a grey disc. Of the engine's own renderer.",
-            hide_when='{ renderer != "engine" }',
-        ),
-        whole("seed", "Seed", 0, "Everything random follows from it.", "0! 100"),
-        OVERWRITE,
         Folder("karma", "Karma", KARMA, "simple", hide_when='{ renderer != "karma" }'),
     ),
     "Renders the ground truth that a neural asset is trained on, with Karma or the engine's own renderer.",
@@ -179,60 +155,46 @@ def convert_words(node):
 """,
 )
 
+PRESETS = ("CPU, a Minute or Two", "CPU", "GPU", "Small Library of Materials", "Library of Materials")
+
 TRAIN = _driver(
     "train",
     "Neuron Train",
     "M14 46 C24 46 24 20 34 20 C42 20 42 34 50 34",
     (
-        folder_parm(
-            "dataset",
-            "Dataset",
-            "$HIP/neuron/dataset",
-            "What is learned: a dataset, or photographs with transforms.json.",
+        *mirrored(
+            "train",
+            Row("dataset", "Dataset", default="$HIP/neuron/dataset", path="folder"),
+            Row("out", "Run", name="run", default="$HIP/neuron/run", path="folder"),
         ),
-        folder_parm(
-            "run", "Run", "$HIP/neuron/run", "Folder of checkpoints, figures and validation pictures."
-        ),
-        file_parm(
-            "asset",
-            "Asset",
-            "$HIP/neuron/asset.neuron",
-            "The asset that is baked at the end.",
-            "write",
-            "*.neuron",
-        ),
-        Parm(
-            "preset",
-            "Preset",
-            default=("cpu",),
-            help="How large the field is and how long it trains.",
-            menu=Menu(
-                (("cpu-demo", "CPU, a Minute or Two"), ("cpu", "CPU"), ("gpu", "GPU")), kind="menureplace"
+        *mirrored(
+            "bake",
+            Row(
+                "out",
+                "Asset",
+                name="asset",
+                default="$HIP/neuron/asset.neuron",
+                help="The asset that is baked at the end.",
+                path="write",
+                pattern="*.neuron",
             ),
         ),
-        DEVICE,
-        whole(
-            "steps",
-            "Steps",
-            0,
-            "All steps together instead of the preset's. 0 leaves it to the preset.",
-            "0! 20000",
+        *mirrored(
+            "train",
+            Row("preset", "Preset", choices=PRESETS),
+            DEVICE,
+            Row("steps", "Steps", 20000, note="0 leaves it to the preset."),
+            Row("validate_every", "Validate Every", 5000),
+            SEED,
         ),
-        whole(
-            "validate_every",
-            "Validate Every",
-            500,
-            "Steps between validation pictures. 0 makes none.",
-            "0! 5000",
+        *mirrored(
+            "bake",
+            Row("resolution", "Voxels", 512),
+            Row("prompt", "Looks", note="separated by semicolons"),
+            Row("name", "Name"),
+            Row("licence", "Licence"),
         ),
-        whole("seed", "Seed", 0, "Everything random follows from it.", "0! 100"),
-        whole("resolution", "Voxels", 128, "Voxels along the longest side of the baked asset.", "16! 512"),
-        Parm(
-            "prompt", "Looks", help="Prompts to bake, separated by semicolons. Empty: all that was trained."
-        ),
-        Parm("name", "Name", help="What the asset is called. Empty: the name of its file."),
-        Parm("licence", "Licence", help="Licence of the asset, written into it."),
-        OVERWRITE,
+        *mirrored("train", OVERWRITE),
         Parm(
             "show",
             "Validation in MPlay",
@@ -248,6 +210,8 @@ TRAIN = _driver(
     more=SHOWING,
 )
 
+OF_PICTURES = '{ what != "pictures" }'
+
 RENDER = _driver(
     "render",
     "Neuron Render",
@@ -260,14 +224,15 @@ RENDER = _driver(
             help="Whether a file or the stage of a LOP node is drawn.",
             menu=Menu((("asset", "File"), ("lop", "LOP Node")), kind="menureplace"),
         ),
-        Parm(
-            "asset",
-            "File",
-            "file",
-            ("$HIP/neuron/asset.neuron",),
-            "A `.neuron` file or a USD stage.",
-            hide_when='{ source != "asset" }',
-            tags=(("filechooser_mode", "read"),),
+        *mirrored(
+            "render",
+            Row(
+                "asset",
+                "File",
+                default="$HIP/neuron/asset.neuron",
+                path="read",
+                hide_when='{ source != "asset" }',
+            ),
         ),
         Parm(
             "loppath",
@@ -285,50 +250,46 @@ RENDER = _driver(
             "the flow to the next anchor, and a list of cameras.",
             menu=Menu((("pictures", "Pictures"), ("anchors", "Anchor Frames")), kind="menureplace"),
         ),
-        folder_parm("out", "Folder", "$HIP/neuron/render", "Folder of the pictures."),
-        Parm(
-            "cameras",
-            "Cameras",
-            default=("turntable:48",),
-            help="`turntable:N`, a file of cameras, or the path of a camera on the stage.",
-            hide_when='{ what != "pictures" }',
+        *mirrored(
+            "render",
+            Row("out", "Folder", default="$HIP/neuron/render", path="folder"),
+            Row("cameras", "Cameras", hide_when=OF_PICTURES),
         ),
-        Parm(
-            "camera",
-            "Camera",
-            help="The path of a camera on the stage. Empty: the only one that it has.",
-            hide_when='{ what != "anchors" }',
-            tags=(("sidefx::usdpathtype", "prim"),),
+        *mirrored(
+            "anchor",
+            Row(
+                "camera",
+                "Camera",
+                hide_when='{ what != "anchors" }',
+                tags=(("sidefx::usdpathtype", "prim"),),
+            ),
         ),
-        Parm(
-            "frames",
-            "Frames",
-            help="Frames as 1-24 or 1-24x5, of anchors as 1, 24, 48 too. Empty: all; of anchors the first and the "
-            "last of the stage.",
+        *mirrored(
+            "render",
+            Row(
+                "frames",
+                "Frames",
+                help="Frames as 1-24 or 1-24x5, of anchors as 1, 24, 48 too. Empty: all; of anchors the first "
+                "and the last of the stage.",
+            ),
+            Row(
+                "prompt",
+                "Look",
+                help="A look of a file, by its name or prompt. Empty: the first one.",
+                hide_when=OF_PICTURES,
+            ),
+            Row("size", "Size"),
+            Row("aov", "AOVs", hide_when=OF_PICTURES),
+            Row(
+                "background",
+                "Background",
+                name="behind",
+                choices=("Transparent", "White"),
+                hide_when=OF_PICTURES,
+            ),
+            DEVICE,
+            OVERWRITE,
         ),
-        Parm(
-            "prompt",
-            "Look",
-            help="A look of a file, by its name or prompt. Empty: the first one.",
-            hide_when='{ what != "pictures" }',
-        ),
-        Parm("size", "Size", help="Pixels as 512x512. Empty: as the cameras say, or 512x512."),
-        Parm(
-            "aov",
-            "AOVs",
-            help="Layers to write as EXR: depth, normal, alpha, separated by commas.",
-            hide_when='{ what != "pictures" }',
-        ),
-        Parm(
-            "behind",
-            "Background",
-            default=("transparent",),
-            help="What is seen where nothing is.",
-            hide_when='{ what != "pictures" }',
-            menu=Menu((("transparent", "Transparent"), ("white", "White")), kind="menureplace"),
-        ),
-        DEVICE,
-        OVERWRITE,
         Parm(
             "show",
             "Open in MPlay",
@@ -353,33 +314,20 @@ PUBLISH = _driver(
     "Neuron Publish",
     "M32 44 V16 M20 28 L32 16 L44 28 M16 50 H48",
     (
-        file_parm("asset", "Asset", "$HIP/neuron/asset.neuron", "The file to publish.", "read", "*.neuron"),
-        folder_parm(
-            "library",
-            "Library",
-            "$HIP/neuron/library",
-            "Folder of published assets; made if it is not there.",
+        *mirrored(
+            "publish",
+            Row("asset", "Asset", default="$HIP/neuron/asset.neuron", path="read", pattern="*.neuron"),
+            Row("library", "Library", default="$HIP/neuron/library", path="folder"),
+            Row("name", "Name"),
+            Row("number", "Version", 100),
         ),
-        Parm(
-            "name",
-            "Name",
-            help="What it is called: lower-case words joined by underscores. Empty: its own name.",
-        ),
-        whole("number", "Version", 0, "The version it becomes. 0 takes the next one.", "0! 100"),
         toggle(
             "splats",
             "Splats",
             "Make the Gaussian splats that Houdini 22 draws. They show the first look.",
             default=True,
         ),
-        whole(
-            "steps",
-            "Refinement",
-            0,
-            "Steps that fit the splats to drawn views; 1300 make them much better and take minutes on a CPU.",
-            "0! 2000",
-            disable_when="{ splats == 0 }",
-        ),
+        *mirrored("export", Row("steps", "Refinement", 2000, default="0", disable_when="{ splats == 0 }")),
         toggle(
             "points",
             "Points",

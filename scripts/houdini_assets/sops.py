@@ -1,7 +1,8 @@
 """The SOP types: splats, volumes, and values at points."""
 
 from houdini_assets.description import NodeType, Parm
-from houdini_assets.pieces import ASSET_FILE, LOOK, PRESSED, SOP_CODE, file_parm, icon, toggle, whole
+from houdini_assets.mirrored import Row, mirrored
+from houdini_assets.pieces import ASSET_FILE, LOOK, PRESSED, SOP_CODE, file_parm, icon, toggle
 
 SPLATS = NodeType(
     table="Sop",
@@ -40,6 +41,7 @@ SPLATS = NodeType(
     `GS_SPH_G` and `GS_SPH_B`.
     """,
     module="""from neuron_houdini.nodes.sops import splats as _impl
+from neuron_houdini.nodes import background as _background
 
 
 def cook(node):
@@ -51,7 +53,7 @@ def convert(kwargs):
 
 
 def reload(kwargs):
-    _impl.reload(kwargs["node"])
+    _background.cook_again(kwargs["node"])
 """,
     cook=SOP_CODE,
     max_inputs=0,
@@ -60,6 +62,7 @@ def reload(kwargs):
 
 FETCHING = """from neuron_houdini.nodes.sops import {name} as _impl
 from neuron_houdini.nodes import asset_file as _file
+from neuron_houdini.nodes import background as _background
 
 
 def cook(node):
@@ -75,7 +78,7 @@ def {button}(kwargs):
 
 
 def reload(kwargs):
-    _impl.reload(kwargs["node"])
+    _background.cook_again(kwargs["node"])
 """
 STATUS = Parm(
     "status",
@@ -130,7 +133,7 @@ SAMPLE = NodeType(
         ASSET_FILE,
         LOOK,
         file_parm("out", "Grid File", "$HIP/neuron/grids/$OS.npz", "The grid.", "read_and_write", "*.npz"),
-        whole("resolution", "Resolution", 256, "Samples along the longest side, at most.", "8! 512"),
+        *mirrored("grid", Row("resolution", "Resolution")),
         Parm(
             "fetch",
             "Fetch Grid",

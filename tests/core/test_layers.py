@@ -21,6 +21,8 @@ ASKS_TORCH = {"neuron_core.foundation.devices"}  # only for a torch device, and 
 FOR_HOUDINI = (
     "assets",
     "cameras",
+    "cli.registry",
+    "delivery.config",
     "foundation",
     "datasets.channels",
     "datasets.contract",
@@ -35,6 +37,12 @@ FOR_HOUDINI = (
     "lights.errors",
     "lights.studio",
     "materials",
+    "models.field.config",
+    "tasks.anchor.config",
+    "tasks.bake.config",
+    "tasks.grid.config",
+    "tasks.publish.config",
+    "tasks.render.config",
     "usd",
     "volumes.grids",
 )

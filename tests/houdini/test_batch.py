@@ -11,6 +11,8 @@ import pytest
 from houdini_assets.nodes import NODES
 from pxr import Plug, Usd, UsdGeom
 
+from neuron_core.cli.arguments import parse
+from neuron_core.cli.registry import find_task
 from neuron_core.usd import adding, changing
 from tests.houdini import published_hou, published_scene
 from tests.houdini.test_api import chains
@@ -60,7 +62,8 @@ def test_a_driver_of_a_scene_is_used_and_the_scene_is_saved(scene, batch, ran, t
     words = ["--scene", "shot.hip", "--node", "/out/mine", "--save", "after.hip", "steps=12", "prompt=a=b"]
     assert batch.main("train", words) == 0
     assert scene.files == ["shot.hip", "after.hip"] and len(scene.roots["out"].children()) == 1
-    assert ran[0][-2:] == ["--steps", "12"] and ran[1][-2:] == ["--prompt", "a=b"]
+    first, second = (parse(find_task(words[0]), words[1:]) for words in ran)
+    assert (first.steps, second.prompt) == (12, ("a=b",))
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,9 @@ class RenderConfig:
     out: Path
     """Folder of the pictures."""
     cameras: str = "turntable:48"
-    """`turntable:N`, a cameras.json, a transforms.json or a dataset; `PATH:test` takes one split of it;
-    `path:cameras.json:N` moves through those cameras in N frames. In a stage also `/path/to/camera`."""
+    """`turntable:N`, a cameras.json, a transforms.json, a dataset, or in a stage `/path/to/camera`.
+    `PATH:test` takes one split of a dataset; `path:cameras.json:N` moves through those cameras in N
+    frames."""
     frames: str = ""
     """A-B or A-BxS: only these of the cameras, counted from 1; with a camera of a stage, frames of
     the stage. Default: all."""
@@ -38,7 +39,7 @@ class RenderConfig:
     detail: Literal["nvf", "inr"] = "nvf"
     """What is drawn: the baked voxels, fast, or the field itself, which is finer and much slower."""
     aov: str = ""
-    """Layers of an EXR beside each PNG: depth, normal, alpha, and of a stage id, separated by commas."""
+    """AOVs of an EXR beside each PNG, separated by commas: depth, normal, alpha; of a stage also id."""
     samples: int = 2
     """Rays along each side of a pixel, 1 to 4, averaged in linear."""
     background: Literal["transparent", "white"] = "transparent"

@@ -5,6 +5,7 @@ from __future__ import annotations  # names of hou differ between versions
 import hashlib
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import hou
 import numpy as np
@@ -19,9 +20,7 @@ from neuron_core.lights.studio import studio_environment
 from neuron_core.materials import read_library
 from neuron_core.usd import karma_settings, lookdev
 from neuron_houdini.nodes import messages
-from neuron_houdini.nodes.parameters import text
-
-CAMERA_OPTIONS = "views val_views test_views resolution focal aperture seed".split()
+from neuron_houdini.nodes.parameters import text, values_of
 
 
 def cook(lop: hou.LopNode, hda: hou.LopNode) -> None:
@@ -81,17 +80,10 @@ def object_from_stage(stage: object, geometry: Geometry, centered: bool = False)
 
 def config_of(hda: hou.OpNode) -> DatasetConfig:
     """The dataset that the parameters stand for. Raises NeuronError."""
-    spec = "shaderball" if text(hda, "source") == "ball" else text(hda, "geometry")
-    values: dict[str, object] = {name: hda.evalParm(name) for name in CAMERA_OPTIONS}
-    return DatasetConfig(
-        out=Path(),
-        geometry=spec,
-        assign=tuple(text(hda, "assign").split()),
-        materials=text(hda, "materials"),
-        ground=bool(hda.evalParm("ground")),
-        surface_views=0,
-        **values,  # type: ignore[arg-type]  # each has the type of its parameter
-    )
+    values: dict[str, Any] = values_of(hda, "dataset")
+    if text(hda, "source") == "ball":
+        values["geometry"] = "shaderball"
+    return DatasetConfig(out=Path(), **values, surface_views=0)
 
 
 def geometry_of(spec: str, assign: tuple[str, ...]) -> Geometry:

@@ -5,12 +5,8 @@ from __future__ import annotations  # names of hou differ between versions
 import hou
 
 from neuron_houdini.engine.karma import KarmaJob
-from neuron_houdini.nodes.parameters import options, switches, text
+from neuron_houdini.nodes.parameters import text, words_of
 from neuron_houdini.nodes.rops import driver, karma_dataset
-
-DATASET_OPTIONS = (
-    "geometry materials views val_views test_views resolution spp focal aperture light seed".split()
-)
 
 
 def is_karma(node: hou.RopNode) -> bool:
@@ -20,10 +16,7 @@ def is_karma(node: hou.RopNode) -> bool:
 
 def commands(node: hou.RopNode) -> list[list[str]]:
     """The dataset of the engine's own renderer."""
-    words = ["dataset", text(node, "out"), *options(node, DATASET_OPTIONS)]
-    for prim in text(node, "assign").split():
-        words += ["--assign", prim]
-    return [words + switches(node, ["ground", "overwrite"])]
+    return [words_of(node, "dataset")]
 
 
 def render_frame(node: hou.RopNode) -> None:

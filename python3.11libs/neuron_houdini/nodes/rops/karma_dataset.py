@@ -5,6 +5,7 @@ from __future__ import annotations  # names of hou differ between versions
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import hou
 import numpy as np
@@ -26,11 +27,10 @@ from neuron_core.usd.records import engine_from_stage
 from neuron_houdini.engine import husk, karma, process
 from neuron_houdini.nodes import messages
 from neuron_houdini.nodes.lops.shaderball import geometry_of, light_file
-from neuron_houdini.nodes.parameters import text
+from neuron_houdini.nodes.parameters import text, values_of
 
 CAMERA = f"{lookdev.ROOT}/karma_camera"
 WATERMARK = (0.3, 0.12)  # of the width and height, in the lower right corner, with a margin
-OPTIONS = "views val_views test_views resolution focal aperture light seed".split()
 
 
 def render(node: hou.RopNode, progress: Callable[[float], None]) -> None:
@@ -128,16 +128,8 @@ def _reload(path: Path) -> None:
 
 
 def _config(node: hou.RopNode) -> DatasetConfig:
-    values: dict[str, object] = {name: node.evalParm(name) for name in OPTIONS}
-    return DatasetConfig(
-        out=_folder(node),
-        geometry=text(node, "geometry"),
-        assign=tuple(text(node, "assign").split()),
-        materials=text(node, "materials"),
-        ground=bool(node.evalParm("ground")),
-        surface_views=0,
-        **values,  # type: ignore[arg-type]  # each has the type of its parameter
-    )
+    values: dict[str, Any] = values_of(node, "dataset")
+    return DatasetConfig(**values, surface_views=0)
 
 
 def _stage_of(node: hou.RopNode) -> Usd.Stage | None:

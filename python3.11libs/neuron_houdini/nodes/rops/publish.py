@@ -6,26 +6,22 @@ from pathlib import Path
 
 import hou
 
-from neuron_houdini.nodes.parameters import options, text
+from neuron_houdini.nodes.parameters import text, words_of
 from neuron_houdini.nodes.rops import driver
 
-PUBLISH_OPTIONS = "name number".split()
 ATTACHED = {"splats": "splat", "points": "points"}  # forms that are made, and how assets call them
 
 
 def commands(node: hou.RopNode) -> list[list[str]]:
     """What Houdini draws is made first; the published asset holds it."""
     asset, folder = text(node, "asset"), Path(text(node, "folder"))
-    last = ["publish", asset, text(node, "library"), *options(node, PUBLISH_OPTIONS)]
-    exports = []
-    for form, representation in ATTACHED.items():
-        if node.evalParm(form):
-            file = str(folder / f"{Path(asset).stem}_{form}.usdc")
-            exports.append(["export", asset, file, "--form", form, "--overwrite"])
-            last += ["--attach", f"{representation}={file}"]
-            if form == "splats":
-                exports[-1] += ["--steps", str(node.evalParm("steps"))]
-    return [*exports, last]
+    files = {form: folder / f"{Path(asset).stem}_{form}.usdc" for form in ATTACHED if node.evalParm(form)}
+    exports = [
+        words_of(node, "export", source=asset, out=file, form=form, overwrite=True)
+        for form, file in files.items()
+    ]
+    attach = tuple(f"{ATTACHED[form]}={file}" for form, file in files.items())
+    return [*exports, words_of(node, "publish", attach=attach)]
 
 
 def render_frame(node: hou.RopNode) -> None:

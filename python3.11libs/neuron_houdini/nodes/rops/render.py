@@ -8,22 +8,19 @@ import hou
 
 from neuron_houdini.engine import jobs, process
 from neuron_houdini.nodes import pictures
-from neuron_houdini.nodes.parameters import options, switches, text
+from neuron_houdini.nodes.parameters import text, words_of
 from neuron_houdini.nodes.rops import driver
 
-RENDER_OPTIONS = "cameras frames prompt size aov device".split()
-ANCHOR_OPTIONS = "camera frames size device".split()
+RENDER_NAMES = {"background": "behind"}  # `background` is the button that starts a job
 
 
 def commands(node: hou.RopNode) -> list[list[str]]:
     """Draw pictures, or anchor frames of a stage."""
-    out = text(node, "out")
-    source = text(node, "asset") if text(node, "source") == "asset" else _exported(node, Path(out))
-    overwrite = switches(node, ["overwrite"])
+    from_file = text(node, "source") == "asset"
+    source = text(node, "asset") if from_file else _exported(node, Path(text(node, "out")))
     if text(node, "what") == "anchors":
-        return [["anchor", source, out, *options(node, ANCHOR_OPTIONS), *overwrite]]
-    words = ["render", source, out, *options(node, RENDER_OPTIONS), "--background", text(node, "behind")]
-    return [words + overwrite]
+        return [words_of(node, "anchor", scene=source)]
+    return [words_of(node, "render", RENDER_NAMES, asset=source)]
 
 
 def _exported(node: hou.RopNode, folder: Path) -> str:

@@ -7,24 +7,17 @@ from pathlib import Path
 import hou
 
 from neuron_houdini.nodes import pictures
-from neuron_houdini.nodes.parameters import options, switches, text
+from neuron_houdini.nodes.parameters import text, words_of
 from neuron_houdini.nodes.rops import driver
 
-TRAIN_OPTIONS = "preset device validate_every seed".split()
-BAKE_OPTIONS = "resolution name licence".split()
+TRAIN_NAMES = {"out": "run"}  # parameters that are called otherwise than their options
+BAKE_NAMES = {"out": "asset"}
 PREVIEWS = "previews"  # the folder of validation pictures in that of a run
 
 
 def commands(node: hou.RopNode) -> list[list[str]]:
     """Train, then bake."""
-    first = ["train", text(node, "dataset"), text(node, "run"), *options(node, TRAIN_OPTIONS)]
-    if (steps := node.evalParm("steps")) != 0:
-        first += ["--steps", str(steps)]
-    second = ["bake", text(node, "run"), text(node, "asset"), *options(node, BAKE_OPTIONS)]
-    for prompt in filter(None, map(str.strip, text(node, "prompt").split(";"))):
-        second += ["--prompt", prompt]
-    overwrite = switches(node, ["overwrite"])
-    return [first + overwrite, second + overwrite]
+    return [words_of(node, "train", TRAIN_NAMES), words_of(node, "bake", BAKE_NAMES)]
 
 
 def render_frame(node: hou.RopNode) -> None:

@@ -15,9 +15,10 @@ import numpy as np
 from neuron_core.volumes import grids
 from neuron_houdini.nodes import background, messages, points
 from neuron_houdini.nodes.asset_file import manifest_of, output_file, required_file
-from neuron_houdini.nodes.parameters import text
+from neuron_houdini.nodes.parameters import text, words_of
 
 CODE = "neuron_code"
+NAMES = {"prompt": "look"}  # parameters that are called otherwise than their options
 
 
 def cook(node: hou.SopNode) -> None:
@@ -66,12 +67,6 @@ def fetch(node: hou.SopNode) -> None:
     source = required_file(node)
     if source is None:
         return
-    words = ["grid", str(source), str(output_file(node, "out")), "--overwrite"]
-    words += ["--resolution", text(node, "resolution")]
-    look = text(node, "look")
-    background.start(node, "grid", [words + (["--prompt", look] if look else [])], background.cook_again)
-
-
-def reload(node: hou.SopNode) -> None:
-    """Cook again although no parameter changed."""
-    background.cook_again(node)
+    out = output_file(node, "out")
+    words = words_of(node, "grid", NAMES, asset=source, out=out, overwrite=True)
+    background.start(node, "grid", [words], background.cook_again)

@@ -8,7 +8,7 @@ import hou
 
 from neuron_houdini.nodes import background, messages, points
 from neuron_houdini.nodes.asset_file import is_older, output_file
-from neuron_houdini.nodes.parameters import text
+from neuron_houdini.nodes.parameters import text, words_of
 from neuron_houdini.nodes.sops.ply import Splats, read_splats
 
 
@@ -40,7 +40,8 @@ def convert(node: hou.SopNode) -> None:
     if not named:
         messages.show("There is no file yet. Pick a file of Gaussian splats.")
         return
-    words = ["export", named, str(output_file(node, "converted")), "--ply-axes", "y-up", "--overwrite"]
+    out = output_file(node, "converted")
+    words = words_of(node, "export", source=named, out=out, ply_axes="y-up", overwrite=True)
     background.start(node, "splats", [words], background.cook_again)
 
 
@@ -57,8 +58,3 @@ def write_points(geometry: hou.Geometry, splats: Splats) -> None:
         points.add_floats(geometry, "restorient", splats.orients, (0.0, 0.0, 0.0, 1.0))
         for index, letter in enumerate("RGB"):
             points.add_floats(geometry, f"GS_SPH_{letter}", splats.harmonics[:, :, index], (0.0,) * 16)
-
-
-def reload(node: hou.SopNode) -> None:
-    """Cook again although no parameter changed."""
-    background.cook_again(node)

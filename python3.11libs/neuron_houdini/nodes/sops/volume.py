@@ -8,7 +8,9 @@ import hou
 
 from neuron_houdini.nodes import background
 from neuron_houdini.nodes.asset_file import is_older, neuron_file, output_file, required_file
-from neuron_houdini.nodes.parameters import text
+from neuron_houdini.nodes.parameters import text, words_of
+
+NAMES = {"prompt": "look"}  # parameters that are called otherwise than their options
 
 
 def cook(node: hou.SopNode) -> None:
@@ -36,11 +38,5 @@ def write(node: hou.SopNode) -> None:
     if source is None:
         return
     out = output_file(node, "out")
-    words = ["export", str(source), str(out), "--overwrite"]
-    look = text(node, "look")
-    background.start(node, "volume", [words + (["--prompt", look] if look else [])], background.cook_again)
-
-
-def reload(node: hou.SopNode) -> None:
-    """Cook again although no parameter changed."""
-    background.cook_again(node)
+    words = words_of(node, "export", NAMES, source=source, out=out, overwrite=True)
+    background.start(node, "volume", [words], background.cook_again)
