@@ -1,4 +1,4 @@
-"""Pictures that people look at: PNG and JPEG, 8 bits, sRGB and straight alpha.
+"""Pictures that people look at: PNG (and JPEG to read), 8 bits, sRGB and straight alpha.
 
 Linear pictures are float arrays [H, W, 3] or premultiplied [H, W, 4]; encoded ones are uint8.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from neuron_core.foundation.colors import linear_to_srgb, over_white
-from neuron_core.foundation.files import read_bytes, write_bytes
+from neuron_core.foundation.files import read_bytes
 from neuron_core.images.sizes import ImageError
 
 MAX_PIXELS = 1 << 26  # more is refused before it is decoded
@@ -54,29 +54,13 @@ def straight(linear: np.ndarray) -> np.ndarray:
     return to_bytes(np.concatenate([linear_to_srgb(color), alpha], axis=-1))
 
 
-def write_png(path: Path, linear: np.ndarray) -> None:
-    """Write linear RGB or premultiplied RGBA, whole or not at all."""
-    write_bytes(path, encode_png(straight(np.asarray(linear, np.float32))))
-
-
 def encode_png(pixels: np.ndarray) -> bytes:
     """The PNG file of uint8 pixels [H, W], [H, W, 3] or [H, W, 4]."""
-    stream = io.BytesIO()
-    _as_picture(pixels).save(stream, "PNG")
-    return stream.getvalue()
-
-
-def encode_jpeg(pixels: np.ndarray, quality: int = 90) -> bytes:
-    """The JPEG file of uint8 pixels [H, W, 3]."""
-    stream = io.BytesIO()
-    _as_picture(pixels).save(stream, "JPEG", quality=quality, subsampling=0)
-    return stream.getvalue()
-
-
-def _as_picture(pixels: np.ndarray) -> Image.Image:
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,), (4,)):
         raise ValueError(f"No picture has {pixels.dtype} pixels of the shape {pixels.shape}.")
-    return Image.fromarray(np.ascontiguousarray(pixels))
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(stream, "PNG")
+    return stream.getvalue()
 
 
 def decode_image(path: Path, upright: bool = True) -> np.ndarray:

@@ -54,16 +54,6 @@ def evaluate(
     return results
 
 
-def layer_mask(layer: Layer, points: np.ndarray, around: Surroundings | None = None) -> np.ndarray:
-    """How much of a layer shows at `points` [N, 3], in [0, 1], float32 [N]; its amount included."""
-    columns = np.asarray(points, np.float32).T
-    mask = np.empty(columns.shape[1], np.float32)
-    for start in range(0, len(mask), CHUNK):
-        chunk = np.ascontiguousarray(columns[:, start : start + CHUNK])
-        mask[start : start + CHUNK] = _mask(layer, chunk, _part(around, start, len(chunk[0])))
-    return mask
-
-
 def _part(around: Surroundings | None, start: int, count: int) -> Surroundings:
     return Surroundings.open_and_flat(count) if around is None else around.rows(start, start + count)
 

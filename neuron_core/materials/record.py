@@ -10,7 +10,7 @@ import math
 import re
 import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
 from neuron_core.foundation.errors import NeuronError
@@ -144,21 +144,6 @@ class Material:
 _TAG_NAMES = ("base", "finish", "condition", "color")
 _LAYER_NAMES = ("kind", "amount", "scale", "seed", "towards")
 _LAYER_OPTIONS = ("role", "softness")
-
-
-def with_condition(
-    material: Material, *, wear: float = 1.0, dirt: float = 1.0, wetness: float = 1.0
-) -> Material:
-    """The same material with its wear, dirt and wet layers scaled; 1 keeps them, 0 is factory new."""
-    factors = {"surface": 1.0, "wear": wear, "dirt": dirt, "wet": wetness}
-    layers = [replace(item, amount=min(1.0, item.amount * factors[item.role])) for item in material.layers]
-    return replace(material, layers=tuple(layers))
-
-
-def with_seed(material: Material, seed: int) -> Material:
-    """The same material with other random patterns; seed 0 keeps them."""
-    layers = [replace(item, seed=(item.seed + seed * 7919) % (LARGEST_SEED + 1)) for item in material.layers]
-    return replace(material, layers=tuple(layers))
 
 
 def slug(text: str) -> str:

@@ -1,18 +1,27 @@
 """Tiny datasets as other NeRF programs write them, of a scene whose cameras are known in our world."""
 
+import io
 import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from neuron_core.cameras.camera import Camera
 from neuron_core.cameras.dome import fibonacci_dome
-from neuron_core.images.pictures import encode_jpeg, encode_png
+from neuron_core.images.pictures import encode_png
 
 # What (x, y, z) of our Y-up world is called in a Z-up world: (x, -z, y).
 Z_UP_FROM_Y_UP = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
+
+
+def encode_jpeg(pixels: np.ndarray, quality: int = 90) -> bytes:
+    """The JPEG file of uint8 pixels [H, W, 3]."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=quality, subsampling=0)
+    return stream.getvalue()
 
 
 def scene_cameras(count: int = 10, width: int = 24, height: int = 16) -> list[Camera]:

@@ -12,12 +12,11 @@ from neuron_core.images.pictures import (
     decode_bytes,
     decode_image,
     display,
-    encode_jpeg,
     encode_png,
     straight,
-    write_png,
 )
 from neuron_core.images.sizes import ImageError, picture_size
+from tests.core.foreign_scenes import encode_jpeg
 
 
 def pixels(height: int = 6, width: int = 9, channels: int = 3) -> np.ndarray:
@@ -72,7 +71,7 @@ def test_display_is_over_white_and_then_encoded():
 
 def test_written_png_has_straight_alpha_in_srgb(tmp_path):
     linear = np.array([[[0.1, 0.05, 0.25, 0.5], [0, 0, 0, 0]]], np.float32)
-    write_png(tmp_path / "a.png", linear)
+    (tmp_path / "a.png").write_bytes(encode_png(straight(linear)))
     color = np.rint(linear_to_srgb(np.array([0.2, 0.1, 0.5])) * 255)
     np.testing.assert_array_equal(decode_image(tmp_path / "a.png"), [[[*color, 128], [0, 0, 0, 0]]])
     np.testing.assert_array_equal(straight(np.full((1, 1, 3), np.nan)), np.zeros((1, 1, 3)))

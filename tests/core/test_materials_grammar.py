@@ -27,10 +27,10 @@ from neuron_core.materials.grammar import (
     material_of,
 )
 from neuron_core.materials.grammar_tables import AXES, BASES, CATEGORIES, COLORS, CONDITIONS, FINISHES, WEAR
-from neuron_core.materials.procedural import layer_mask
 from neuron_core.materials.record import slug
 from neuron_core.materials.selection import parse, select
 from neuron_core.materials.wording import paraphrases
+from tests.core.material_samples import layer_mask
 
 SMALL = ("a", "and", "by", "in", "is", "of", "that", "the", "which", "with")
 ALL = combinations()

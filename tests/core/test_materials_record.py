@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from neuron_core.materials import Layer, Material, MaterialError, Tags, builtin_materials
 from neuron_core.materials.openpbr import CONSTANT_INPUTS, INPUTS
-from neuron_core.materials.record import KINDS, ROLES, slug, with_condition, with_seed
+from neuron_core.materials.record import KINDS, ROLES, slug
 
 BUILTIN = list(builtin_materials().values())
 
@@ -101,22 +101,6 @@ def test_an_error_names_the_source_and_what_is_wrong(change, named):
         Material.from_json(content, "lib.json, material 3")
     text = f"{caught.value.message} {caught.value.hint}"
     assert "lib.json, material 3" in text and named in text
-
-
-def test_factory_new_has_no_wear_or_dirt_left_and_neutral_factors_change_nothing():
-    for material in BUILTIN:
-        assert with_condition(material) == material
-        new = with_condition(material, wear=0.0, dirt=0.0)
-        assert all(layer.amount == 0.0 for layer in new.layers if layer.role != "surface")
-        worse = with_condition(material, wear=100.0, dirt=100.0)
-        assert all(0.0 <= layer.amount <= 1.0 for layer in worse.layers)
-
-
-def test_another_seed_changes_every_layer_and_seed_zero_none():
-    for material in BUILTIN:
-        assert with_seed(material, 0) == material
-        pairs = zip(material.layers, with_seed(material, 5).layers, strict=True)
-        assert all(before.seed != after.seed for before, after in pairs)
 
 
 @given(st.text())

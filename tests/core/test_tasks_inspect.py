@@ -16,7 +16,7 @@ from neuron_core.foundation.files import write_json
 from neuron_core.foundation.progress import Silent
 from neuron_core.foundation.wording import listed
 from neuron_core.images.exr import write_exr
-from neuron_core.images.pictures import encode_jpeg, encode_png
+from neuron_core.images.pictures import encode_png
 from neuron_core.materials import builtin_materials, library_to_json
 from neuron_core.tasks.inspect.config import InspectConfig
 from neuron_core.tasks.inspect.findings import byte_size, figures
@@ -193,7 +193,7 @@ def test_an_exr_is_told_with_its_channels_and_what_is_not_finite(tmp_path):
 
 def test_pictures_are_told_by_their_content_whatever_their_name(tmp_path):
     (tmp_path / "a.png").write_bytes(encode_png(np.zeros((2, 3, 4), np.uint8)))
-    (tmp_path / "b").write_bytes(encode_jpeg(np.zeros((2, 3, 3), np.uint8)))
+    (tmp_path / "b").write_bytes(foreign_scenes.encode_jpeg(np.zeros((2, 3, 3), np.uint8)))
     png, jpeg = found(tmp_path / "a.png"), found(tmp_path / "b")
     assert png["kind"] == jpeg["kind"] == "picture"
     assert (png["details"]["encoding"], jpeg["details"]["encoding"]) == ("PNG", "JPEG")
