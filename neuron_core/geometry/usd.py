@@ -18,7 +18,8 @@ from neuron_core.geometry import polygons
 from neuron_core.geometry.mesh import Geometry, GeometryError, MeshPart
 from neuron_core.geometry.notes import Notes
 from neuron_core.geometry.placing import Shape, placed
-from neuron_core.geometry.subdivision import Cage, Extent, choose_levels, lowest_level, subdivide
+from neuron_core.geometry.refinement import Cage
+from neuron_core.geometry.subdivision import Extent, choose_levels, lowest_level, subdivide
 from neuron_core.geometry.usd_scene import Collector, Placement
 from neuron_core.geometry.usd_shapes import read_shape
 

@@ -13,7 +13,7 @@ from neuron_core.geometry import polygons, primitives
 from neuron_core.geometry.mesh import GeometryError, merge_equal_vertices
 from neuron_core.geometry.notes import Notes
 from neuron_core.geometry.placing import Shape
-from neuron_core.geometry.subdivision import Cage
+from neuron_core.geometry.refinement import Cage
 
 EARLIEST = Usd.TimeCode.EarliestTime()
 MOST_CORNERS = 30_000_000  # of one mesh

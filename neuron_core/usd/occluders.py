@@ -12,7 +12,8 @@ from pxr import Sdf, Usd, UsdGeom, UsdShade
 from neuron_core.geometry import polygons
 from neuron_core.geometry.mesh import GeometryError
 from neuron_core.geometry.notes import Notes
-from neuron_core.geometry.subdivision import Cage, lowest_level, subdivide
+from neuron_core.geometry.refinement import Cage
+from neuron_core.geometry.subdivision import lowest_level, subdivide
 from neuron_core.geometry.usd_shapes import read_shape
 
 MOST_TRIANGLES = 50_000  # of one subdivided mesh

@@ -7,15 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuron_core.geometry.subdivision import (
-    Cage,
-    Extent,
-    base_level,
-    choose_levels,
-    lowest_level,
-    refined,
-    subdivide,
-)
+from neuron_core.geometry.refinement import Cage, base_level, refined
+from neuron_core.geometry.subdivision import Extent, choose_levels, lowest_level, subdivide
 from tests.core.geometry_laws import area, is_watertight, least_agreement, volume
 
 CUBE = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=float)
