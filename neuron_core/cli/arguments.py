@@ -4,13 +4,13 @@ The options are made from the config's dataclass: names and defaults are the fie
 are the comments beside them. A tuple option is repeated (`--prompt a --prompt b`).
 """
 
-import contextlib
 import importlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 from typing import Any
 
+from neuron_core.cli.parser import Complaint, Helped, Rejected, options_of, parsed
 from neuron_core.cli.registry import Task
 from neuron_core.foundation.errors import NeuronError
 
@@ -57,65 +57,27 @@ def load(reference: str) -> Any:
 
 def parse(task: Task, words: Sequence[str]) -> Any:
     """Build the task's config. Raises ArgumentsError, or HelpRequested with the text to show."""
-    import tyro
-
     config_class = load(task.config)
     if "overwrite" not in {field.name for field in fields(config_class)}:
         words = [word for word in words if word != "--overwrite"]  # nothing that it could overwrite
-    shown, complaint = io.StringIO(), io.StringIO()
-    markers = (
-        tyro.conf.PositionalRequiredArgs,
-        tyro.conf.PositionalMetavarFromFieldName,
-        tyro.conf.UseAppendAction,
-        tyro.conf.FlagCreatePairsOff,
-        tyro.conf.DisallowNone,
-    )
+    description = f"{task.summary[:1].upper()}{task.summary[1:]}."
     try:
-        with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(complaint):
-            return tyro.cli(
-                config_class,
-                prog=f"neuron {task.name}",
-                description=f"{task.summary[:1].upper()}{task.summary[1:]}.",
-                args=list(words),
-                config=markers,
-            )
-    except SystemExit as end:
-        if not end.code:
-            rows = [row.rstrip() for row in shown.getvalue().strip().splitlines()]
-            raise HelpRequested("\n".join([*rows, "", SWITCHES_HELP])) from None
-        if _lacks_only(task, complaint.getvalue()):
+        return parsed(config_class, f"neuron {task.name}", description, words)
+    except Helped as text:
+        rows = [row.rstrip() for row in str(text).strip().splitlines()]
+        raise HelpRequested("\n".join([*rows, "", SWITCHES_HELP])) from None
+    except Rejected as rejected:
+        complaint = rejected.complaint
+        if task.optional and set(complaint.missing) == set(task.optional):
             filled = parse(replace(task, optional=()), [*words, *(NOTHING for _ in task.optional)])
             return replace(filled, **dict.fromkeys(task.optional))
-        raise _arguments_error(task, complaint.getvalue()) from None
+        raise _arguments_error(task, config_class, complaint) from None
 
 
-def _lacks_only(task: Task, complaint: str) -> bool:
-    """Whether nothing is wrong but that what may be left out was left out."""
-    rows = [row.strip("│|+╭╮╰╯ ") for row in complaint.splitlines()]
-    title = next((row for row in rows if row), "")
-    lacking = {row.lower() for row in rows if row.lower() in task.positionals}
-    return bool(task.optional) and "Required" in title and lacking == set(task.optional)
-
-
-def _arguments_error(task: Task, complaint: str) -> ArgumentsError:
-    """Turn the parser's framed text into one sentence and a hint.
-
-    The frame holds a title and sections between rules; the first section says what is wrong.
-    """
-    rows = [row.strip("│|+╭╮╰╯ ") for row in complaint.splitlines()]
-    title, *rest = [row for row in rows if row] or [""]
-    sections: list[list[str]] = [[]]
-    for row in rest:
-        if row.strip("─-"):
-            sections[-1].append(row)
-        else:
-            sections.append([])
-    said, *others = [section for section in sections if section] or [[title]]
-    message = " ".join(said).partition(" Got errors:")[0]
-    if "Required" in title:
-        message = f"Missing {' and '.join(row for row in said if row.lower() in task.positionals)}"
-    similar = [row.split()[0] for section in others for row in section if row.startswith("--")]
+def _arguments_error(task: Task, config_class: type, complaint: Complaint) -> ArgumentsError:
     hint = f"`neuron {task.name} --help` lists what it takes."
-    if similar and "Unrecognized" in title:
-        hint = f"Perhaps you meant {' or '.join(dict.fromkeys(similar))}. {hint}"
-    return ArgumentsError(f"{message[:1].upper()}{message[1:].rstrip('.')}.", hint)
+    known = options_of(config_class)
+    near = [one for name in complaint.unknown for one in get_close_matches(name, known, n=1, cutoff=0.7)]
+    if near:
+        hint = f"Perhaps you meant {' or '.join(dict.fromkeys(near))}. {hint}"
+    return ArgumentsError(complaint.sentence, hint)

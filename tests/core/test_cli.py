@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import re
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,7 @@ from neuron_core.cli.arguments import ArgumentsError, HelpRequested, load, parse
 from neuron_core.cli.entry import main, overview
 from neuron_core.cli.failures import failure_of
 from neuron_core.cli.output import plain
+from neuron_core.cli.parser import _complaint_of, options_of, unknown_options
 from neuron_core.cli.registry import TASKS, Task, find_task
 from neuron_core.cli.reporters import describe
 from neuron_core.foundation.errors import NeuronError
@@ -74,6 +76,57 @@ def test_wrong_words_are_named_in_one_line(words, said):
     assert "\n" not in caught.value.message + caught.value.hint
     assert not set("│╭╰─|") & set(caught.value.message)
     assert "neuron toy --help" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "Missing SOURCE."),
+        (["a", "b"], "Too many arguments: b."),
+        (["a", "--steps", "many"], "Invalid value 'many' for --steps."),
+        (["a", "--preset", "huge"], "Invalid choice 'huge' for --preset. Choose small, large."),
+        (["a", "--prompt"], "Missing value for --prompt."),
+        (["a", "--stepz", "4"], "Unrecognized options: --stepz."),
+        (["--stepz=4"], "Unrecognized options: --stepz."),
+        (["-x", "a"], "Missing value for SOURCE."),
+    ],
+)
+def test_a_complaint_is_a_sentence(words, said):
+    with pytest.raises(ArgumentsError) as caught:
+        parse(TOY, words)
+    assert caught.value.message == said
+
+
+@pytest.mark.parametrize("words", [[], ["a", "b"], ["a", "--steps", "many"], ["a", "--preset", "huge"]])
+def test_without_tyros_hook_wrong_words_are_still_one_error(words, monkeypatch):
+    """The hook is experimental; a version of tyro without it costs the reason and nothing else."""
+    import tyro._errors
+
+    monkeypatch.delattr(tyro._errors, "on_parse_error")
+    with pytest.raises(ArgumentsError, match="Cannot understand") as caught:
+        parse(TOY, words)
+    assert " ".join(words) in caught.value.message and "\n" not in caught.value.message
+    assert parse(TOY, ["a"]) == ToyConfig(Path("a"))
+
+
+def test_words_behind_a_double_dash_are_no_options():
+    assert unknown_options(ToyConfig, ["--stepz", "--", "--stepy"]) == ["--stepz"]
+    assert unknown_options(ToyConfig, ["--steps=3", "--prompt", "--overwrite"]) == []
+
+
+def test_an_event_of_an_unknown_form_is_left_to_tyro():
+    class BadValue:
+        """As an event of a later version, without what this one has."""
+
+    assert _complaint_of(BadValue()) is None
+    assert _complaint_of(object()) is None
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_help_lists_the_options_that_are_taken(task):
+    with pytest.raises(HelpRequested) as caught:
+        parse(task, ["--help"])
+    assert set(options_of(load(task.config))) <= set(re.findall(r"--[a-z][a-z-]*", str(caught.value)))
 
 
 def test_a_misspelt_option_is_answered_with_the_right_one():
