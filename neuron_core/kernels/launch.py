@@ -79,4 +79,6 @@ def launch(
 def load(kernel: wp.Kernel) -> None:
     """Compile or load the kernel's module for the CPU, once, before threads need it."""
     with _loading:
-        kernel.module.load("cpu")
+        kernel.module.load(
+            "cpu", block_dim=1
+        )  # as a launch on a CPU has it; another would be compiled as well

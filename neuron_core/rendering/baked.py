@@ -11,8 +11,8 @@ import numpy as np
 import warp as wp
 
 from neuron_core.cameras.camera import Camera, pinhole, pixel_centers, rays
-from neuron_core.kernels.baked.drawing import Picture, draw
-from neuron_core.kernels.baked.marching import FAINT, find_tiles
+from neuron_core.kernels.baked.drawing import Picture, draw, find_tiles
+from neuron_core.kernels.baked.layout import FAINT
 from neuron_core.kernels.baked.rays import Pinhole, Rays, rays_of_arrays, rays_of_camera
 from neuron_core.rendering.shaded import LIFT, DeviceField, ShadedAsset, on_device, zeros
 from neuron_core.voxels.nvf import CHANNELS, LookCodes, Nvf, VoxelError
@@ -150,18 +150,18 @@ class BakedRenderer:
         if self._starts.shape[0] < given.tiles:
             self._starts = zeros((given.tiles,), self._device)
         asset = self._asset
-        tiles = find_tiles(asset.field.pools, given, self._starts)
+        tiles = find_tiles(asset.arrays, given, self._starts, self._device)
         if shown is not None and self._device == "cpu":
             tiles = _with_stale(tiles, shown)
         draw(
-            asset.field.pools,
-            asset.codes,
+            asset.arrays,
             asset.network,
             asset.mirror,
             given,
             tiles,
             self._starts,
             picture,
+            self._device,
             lift=LIFT,
             step=self._step,
             sharing=self._sharing,

@@ -19,9 +19,9 @@ import warp as wp
 from neuron_core.cameras.camera import Camera, pinhole, pixel_centers, rays
 from neuron_core.kernels.baked import instances as kernels
 from neuron_core.kernels.baked.compositing import Occluders, Picture, compose
-from neuron_core.kernels.baked.instances import FAR, LAYER, RECORD
+from neuron_core.kernels.baked.layout import BEAM, FAR, LAYER, PLACEMENT, RECORD
 from neuron_core.kernels.baked.overlap import march_together
-from neuron_core.kernels.baked.rays import BEAM, Pinhole, Rays, rays_of_arrays, rays_of_camera
+from neuron_core.kernels.baked.rays import Pinhole, Rays, rays_of_arrays, rays_of_camera
 from neuron_core.rendering.culling import (
     Pairs,
     corners_of,
@@ -85,7 +85,7 @@ class Composer:
         fields = {id(one.field): one.field for one in self._shaded}
         own = sum(one.nbytes() for one in self._shaded) + sum(one.nbytes() for one in fields.values())
         own += self._mesh.nbytes() if self._mesh is not None else 0
-        return own + len(self._instances) * 4 * (kernels.PLACEMENT + 1)
+        return own + len(self._instances) * 4 * (PLACEMENT + 1)
 
     def render(self, camera: Camera) -> Composed:
         """One ray through the center of each pixel."""
@@ -109,7 +109,7 @@ class Composer:
         occluders, limits = self._occluders(given)
         everything = np.arange(len(self._instances))
         shown = everything if lens is None else in_sight(self._corners, given.view, lens)
-        table = np.zeros((len(self._instances), kernels.PLACEMENT), np.float32)
+        table = np.zeros((len(self._instances), PLACEMENT), np.float32)
         table[shown] = kernels.placements(self._inverses[shown], lens)
         table = on_device(table, self._device)
         nearest = None

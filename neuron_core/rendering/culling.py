@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from neuron_core.kernels.baked.rays import BEAM
+from neuron_core.kernels.baked.layout import BEAM
 
 ALMOST = 1.0 - 1e-4  # of the extent of two boxes along an axis; less apart is an overlap
 MOST_AT_ONCE = 1 << 20  # pairs of a tile and an instance that are looked at together

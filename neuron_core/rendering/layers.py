@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from neuron_core.foundation.colors import srgb_to_linear
-from neuron_core.kernels.baked.instances import LAYER, Tiled
-from neuron_core.kernels.baked.marching import FAINT, OPAQUE
-from neuron_core.kernels.baked.rays import BEAM
+from neuron_core.kernels.baked.instances import Tiled
+from neuron_core.kernels.baked.layout import BEAM, FAINT, LAYER, OPAQUE
 from neuron_core.rendering.culling import Pairs
 from neuron_core.rendering.shaded import on_device
 

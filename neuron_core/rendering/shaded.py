@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from neuron_core.kernels.baked.bricks import BrickPools, brick_pools
+from neuron_core.kernels.baked.bricks import BrickPools, asset_of, brick_pools
 from neuron_core.kernels.baked.network import Network
 from neuron_core.voxels.nvf import CHANNELS, LookCodes, Nvf, VoxelError
 from neuron_core.voxels.shading import Shader, direction_map, mirror_of, network_of
@@ -57,6 +57,7 @@ class ShadedAsset:
         self._stored = np.zeros((field.samples, CHANNELS), np.uint8)
         on_host = field.device == "cpu"
         self.codes: Any = wp.array(self._stored, dtype=wp.uint8, device=field.device, copy=not on_host)
+        self.arrays: Any = asset_of(field.pools, self.codes)  # as kernels take them
         self.set_look(look)
 
     def set_look(self, look: LookCodes) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from neuron_core.kernels.baked import bricks
-from neuron_core.kernels.baked import marching as nvf_kernels
 from neuron_core.kernels.baked.bricks import distances_to
+from neuron_core.kernels.baked.layout import OPAQUE
 from neuron_core.rendering.baked import BakedRenderer
 from neuron_core.voxels.nvf import (
     LookCodes,
@@ -273,7 +273,7 @@ def test_neither_cutting_nor_skipping_changes_a_bit(width: int, monkeypatch: pyt
         np.testing.assert_array_equal(getattr(whole, name)[::13], parts)
     monkeypatch.setattr(bricks, "distances_to", lambda found: np.zeros(found.shape, np.uint8))
     unskipped = rendered(nvf, rays_o, rays_d, width=width)
-    np.testing.assert_allclose(whole.alpha, unskipped.alpha, atol=nvf_kernels.OPAQUE)
+    np.testing.assert_allclose(whole.alpha, unskipped.alpha, atol=OPAQUE)
     np.testing.assert_allclose(whole.depth, unskipped.depth, atol=0.02 * nvf.voxel_size)
 
 
@@ -291,7 +291,7 @@ def test_large_grids_skip_in_larger_blocks_to_the_same_picture(monkeypatch: pyte
     fine = rendered(nvf, *rays)
     monkeypatch.setattr(bricks, "FINE_BRICKS", 1)
     coarse = rendered(nvf, *rays)
-    np.testing.assert_allclose(fine.alpha, coarse.alpha, atol=nvf_kernels.OPAQUE)
+    np.testing.assert_allclose(fine.alpha, coarse.alpha, atol=OPAQUE)
 
 
 def test_another_look_changes_colors_only() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from neuron_core.cameras.camera import Camera, pixel_centers, rays
 from neuron_core.foundation.colors import srgb_to_linear
-from neuron_core.kernels.baked import marching as kernels
+from neuron_core.kernels.baked.layout import OPAQUE
 from neuron_core.rendering import composer
 from neuron_core.rendering.baked import BakedRenderer
 from neuron_core.rendering.composer import Composer
@@ -220,7 +220,7 @@ def test_any_number_of_veils_one_after_another_let_through_the_product(count):
         passed *= 1.0 - drawn((veil, place), view=view).rgba[..., 3]
     assert passed.min() < 0.9
     scene = drawn(*((veil, place) for place in places), view=view)
-    expected = np.where(passed > kernels.OPAQUE, 1.0 - passed, 1.0)
+    expected = np.where(passed > OPAQUE, 1.0 - passed, 1.0)
     np.testing.assert_allclose(scene.rgba[..., 3], expected, atol=2e-3)
     back = drawn(*((veil, place) for place in reversed(places)), view=view)
     np.testing.assert_allclose(back.rgba, scene.rgba, atol=1e-5)
@@ -281,7 +281,7 @@ def test_marching_together_and_alone_agree_where_nothing_overlaps(cloud, ball, m
     monkeypatch.setattr(composer, "crossing", lambda pairs, touching: np.ones(len(pairs), bool))
     together = drawn(*scene)
     assert decibels(alone.rgba, together.rgba) >= 55
-    np.testing.assert_allclose(alone.rgba[..., 3], together.rgba[..., 3], atol=2 * kernels.OPAQUE)
+    np.testing.assert_allclose(alone.rgba[..., 3], together.rgba[..., 3], atol=2 * OPAQUE)
 
 
 def test_what_is_hidden_or_out_of_the_picture_changes_nothing(ball):
@@ -290,7 +290,7 @@ def test_what_is_hidden_or_out_of_the_picture_changes_nothing(ball):
     hidden = [(ball, placed(tuple(behind), (0.3, 0.3, 0.3)))]
     outside = [(ball, placed((50.0 * x, 90.0, 40.0 * z))) for x in range(-3, 4) for z in range(-3, 4)]
     scene = drawn((ball, np.eye(4)), *hidden, *outside)
-    np.testing.assert_allclose(scene.rgba, shown.rgba, atol=2 * kernels.OPAQUE)
+    np.testing.assert_allclose(scene.rgba, shown.rgba, atol=2 * OPAQUE)
 
 
 def test_an_asset_around_the_camera_is_seen_from_inside(cloud):

@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-CELLS = 8
-SIDE = CELLS + 1
-SAMPLES = SIDE**3
-CHANNELS = 8
+from neuron_core.kernels.arrays import view
+from neuron_core.kernels.baked.layout import CELLS, CHANNELS, SIDE
 
 FARTHEST = 32  # largest distance, in blocks, that is told
 FINE_BRICKS = 16 * 18**2  # grids up to this size tell distances in voxels, 3 MB of them;
@@ -144,6 +142,28 @@ def grid_of(pools: BrickPools) -> Any:
     grid.inside_low = wp.vec3f(*pools.inside[0])
     grid.inside_high = wp.vec3f(*pools.inside[1])
     return grid
+
+
+@wp.struct
+class Asset:
+    """The pools of a field under one look."""
+
+    grid: Grid
+    top: wp.array[wp.int32]
+    blocks: wp.array[wp.uint8]
+    density: wp.array[wp.float32]
+    normals: wp.array2d[wp.int8]
+    codes: wp.array2d[wp.uint8]
+
+
+def asset_of(pools: BrickPools, codes: Any) -> Any:
+    """The field as kernels take it; `codes` [B * 729, 8] uint8. It refers to both and keeps no copy."""
+    asset = Asset()
+    asset.grid = grid_of(pools)
+    asset.top, asset.blocks = pools.top, pools.blocks
+    asset.density, asset.normals = pools.density, pools.normals
+    asset.codes = view(codes, wp.uint8, [int(pools.density.shape[0]), CHANNELS])
+    return asset
 
 
 @wp.func

@@ -13,8 +13,9 @@ import numpy as np
 import warp as wp
 
 from neuron_core.kernels.arrays import view
-from neuron_core.kernels.baked.instances import FAR, FEW_TILES, ray_arguments
-from neuron_core.kernels.baked.rays import BEAM, Rays, View, direction_of, origin_of, ray_of
+from neuron_core.kernels.baked.drawing import FEW_TILES
+from neuron_core.kernels.baked.layout import BEAM, FAR
+from neuron_core.kernels.baked.rays import RayBundle, Rays, direction_of, origin_of, ray_of
 from neuron_core.kernels.launch import CORES, launch
 
 MARGIN = 1e-5  # of a box, by its size and place: flat ones have no inside for a ray to hit
@@ -105,7 +106,7 @@ def cast(
     of its triangles."""
     arguments = [
         placed.solids,
-        *ray_arguments(rays),
+        rays.bundle,
         view(times, wp.float32, [rays.count]),
         view(normals, wp.vec3f, [rays.count]),
         view(facing, wp.float32, [rays.count]),
@@ -180,9 +181,7 @@ def is_hit(solids: Solids, start: wp.vec3f, direction: wp.vec3f, reach: wp.float
 @wp.kernel(enable_backward=False)
 def cast_kernel(
     solids: Solids,
-    rays: View,
-    rays_o: wp.array[wp.vec3f],
-    rays_d: wp.array[wp.vec3f],
+    rays: RayBundle,
     times: wp.array[wp.float32],  # [R]
     normals: wp.array[wp.vec3f],  # [R]
     facing: wp.array[wp.float32],  # [R]
@@ -192,11 +191,11 @@ def cast_kernel(
 ) -> None:
     """One index per ray, in the order of tiles."""
     index = first + wp.tid()
-    ray = ray_of(rays, index >> 6, index & 63)
+    ray = ray_of(rays.view, index >> 6, index & 63)
     if ray < 0:
         return
-    direction = wp.normalize(direction_of(rays, rays_d, ray))
-    hit = first_hit(solids, origin_of(rays, rays_o, ray), direction, wp.static(FAR))
+    direction = wp.normalize(direction_of(rays, ray))
+    hit = first_hit(solids, origin_of(rays, ray), direction, wp.static(FAR))
     times[ray] = hit.time
     if hit.time < wp.static(FAR):
         normal = wp.normalize(hit.normal)

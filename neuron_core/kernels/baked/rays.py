@@ -11,8 +11,7 @@ import numpy as np
 import warp as wp
 
 from neuron_core.kernels.arrays import view as as_warp
-
-BEAM = 64
+from neuron_core.kernels.baked.layout import BEAM
 
 Triple = tuple[float, float, float]
 
@@ -51,13 +50,21 @@ class View:
     down: wp.vec3f
 
 
+@wp.struct
+class RayBundle:
+    """A view and, unless a camera makes them, its rays."""
+
+    view: View
+    origins: wp.array[wp.vec3f]  # [R], or [0] with a camera
+    directions: wp.array[wp.vec3f]
+
+
 @dataclass(frozen=True, slots=True)
 class Rays:
-    """A view and, unless a camera makes them, its rays, on one device."""
+    """Rays on one device."""
 
     view: Any  # View
-    rays_o: Any  # [R] vec3f, or [0] with a camera
-    rays_d: Any
+    bundle: Any  # RayBundle
     count: int  # R
     tiles: int
     kept: tuple[Any, ...] = ()  # what the arrays are views of, so that it lives as long
@@ -70,8 +77,7 @@ def rays_of_camera(camera: Pinhole, device: str) -> Rays:
     found.eye, found.first = wp.vec3f(*camera.eye), wp.vec3f(*camera.first)
     found.right, found.down = wp.vec3f(*camera.right), wp.vec3f(*camera.down)
     nothing: Any = wp.empty(0, dtype=wp.vec3f, device=device)
-    count = camera.width * camera.height
-    return Rays(found, nothing, nothing, count, found.tiles_x * found.tiles_y)
+    return _bundled(found, nothing, nothing, camera.width * camera.height)
 
 
 def rays_of_arrays(rays_o: Any, rays_d: Any, width: int = 0) -> Rays:
@@ -80,7 +86,13 @@ def rays_of_arrays(rays_o: Any, rays_d: Any, width: int = 0) -> Rays:
     whole = width >= 8 and count % width == 0
     found = _tiled(width, count // width, 3) if whole else _tiled(count, 1, 6)
     origins, directions = (as_warp(rays, wp.vec3f, [count]) for rays in (rays_o, rays_d))
-    return Rays(found, origins, directions, count, found.tiles_x * found.tiles_y, (rays_o, rays_d))
+    return _bundled(found, origins, directions, count, (rays_o, rays_d))
+
+
+def _bundled(view: Any, origins: Any, directions: Any, count: int, kept: tuple[Any, ...] = ()) -> Rays:
+    bundle = RayBundle()
+    bundle.view, bundle.origins, bundle.directions = view, origins, directions
+    return Rays(view, bundle, count, view.tiles_x * view.tiles_y, kept)
 
 
 def _tiled(width: int, height: int, tile_width_log2: int) -> Any:
@@ -104,21 +116,22 @@ def ray_of(view: View, tile: wp.int32, place: wp.int32) -> wp.int32:
 
 
 @wp.func
-def origin_of(view: View, rays_o: wp.array[wp.vec3f], ray: wp.int32) -> wp.vec3f:
+def origin_of(rays: RayBundle, ray: wp.int32) -> wp.vec3f:
     """Where a ray begins, world."""
-    if view.pinhole != 0:
-        return view.eye
-    return rays_o[ray]
+    if rays.view.pinhole != 0:
+        return rays.view.eye
+    return rays.origins[ray]
 
 
 @wp.func
-def direction_of(view: View, rays_d: wp.array[wp.vec3f], ray: wp.int32) -> wp.vec3f:
+def direction_of(rays: RayBundle, ray: wp.int32) -> wp.vec3f:
     """Where a ray goes, world; the rays of a camera all reach one plane at time 1."""
+    view = rays.view
     if view.pinhole != 0:
         column = wp.float32(ray % view.width)
         row = wp.float32(ray // view.width)
         return view.first + column * view.right + row * view.down
-    return rays_d[ray]
+    return rays.directions[ray]
 
 
 @wp.func

@@ -14,9 +14,11 @@ import numpy as np
 import warp as wp
 
 from neuron_core.kernels.arrays import view
-from neuron_core.kernels.baked.bricks import block_of
-from neuron_core.kernels.baked.instances import PLACEMENT, Asset, column_of
-from neuron_core.kernels.baked.marching import cell_at
+from neuron_core.kernels.baked.beams import cell_at
+from neuron_core.kernels.baked.bricks import Asset, block_of
+from neuron_core.kernels.baked.headers import native
+from neuron_core.kernels.baked.instances import column_of
+from neuron_core.kernels.baked.layout import PLACEMENT
 from neuron_core.kernels.baked.mesh_hits import Placed, Solids, is_hit
 from neuron_core.kernels.launch import CORES, launch
 
@@ -26,6 +28,8 @@ STEP = 0.75  # voxels between two looks at the density
 MOST_STEPS = 2048
 DARK = 8.0  # optical depth at which a ray is given up
 SPREAD = 0.12  # radius of the lamp by its distance
+
+wp.set_module_options(native("platform.h"))
 
 Depths = wp.types.vector(MOST_RAYS, wp.float32)
 
