@@ -115,15 +115,14 @@ def main() -> None:
     size = (folder / "large.neuron").stat().st_size / 1e6
     show(f"menu of looks, file of {size:.0f} MB, not read before", best(menu))
     show("menu of looks, read before", best(lambda: asset_file.look_menu(node)))
-    sys.path.insert(0, str(PROJECT / "scripts"))
-    import verify_in_houdini
+    from neuron_houdini.verify.exercises import write_splats
 
-    verify_in_houdini.write_splats(folder / "a.ply", SPLATS)
+    write_splats(folder / "a.ply", SPLATS)
     splats = scene.roots["obj"].createNode("geo").createNode("neuron::splats::1.0")
     splats.setParms({"file": str(folder / "a.ply")})
     show("1,000,000 splats: the file", best(lambda: read_splats(folder / "a.ply", False), 3))
     show("1,000,000 splats: the node", best(lambda: splats.cook(force=True), 3))
-    verify_in_houdini.write_splats(folder / "a.ply", SPLATS, 45)
+    write_splats(folder / "a.ply", SPLATS, 45)
     show("1,000,000 splats with harmonics: the node", best(lambda: splats.cook(force=True), 3))
     publish_ball(folder, folder / "library")
     many = scene.roots["stage"].createNode("neuron::assemble::1.0")

@@ -98,13 +98,11 @@ def test_without_the_package_our_types_are_installed(scene, batch):
 
 @pytest.fixture
 def verify(batch, monkeypatch):
-    """The script as a module, with a fresh one for each test."""
+    """What the script runs."""
     monkeypatch.setenv("NEURON", str(SCRIPTS.parent))
-    monkeypatch.delitem(sys.modules, "verify_in_houdini", raising=False)
-    import verify_in_houdini
+    from neuron_houdini.verify import run
 
-    yield verify_in_houdini
-    sys.modules.pop("verify_in_houdini", None)
+    return run
 
 
 @pytest.mark.parametrize("path", [*SCRIPTS.glob("hython_*.py"), SCRIPTS / "verify_in_houdini.py"])
@@ -150,7 +148,7 @@ def test_types_that_houdini_lacks_are_found(verify, scene, tmp_path, monkeypatch
     scene.missing.update(node.operator for node in NODES)
     monkeypatch.setattr(verify.batch, "install_types", lambda: None)
     node = NODES[0]
-    outcome = verify.perform("x", verify.check_type(node), verify.Work(tmp_path), float("inf"))
+    outcome = verify.perform("x", verify.installation.check_type(node), verify.Work(tmp_path), float("inf"))
     assert outcome.state == "failed" and node.operator in outcome.text
 
 

@@ -228,7 +228,7 @@ sys.modules["hou"] = types.ModuleType("hou")
 class Guard:
     def find_spec(self, name, path=None, target=None):
         top = name.partition(".")[0]
-        known = ("neuron_houdini", "neuron_core", "numpy", "pxr")
+        known = ("neuron_houdini", "houdini_assets", "neuron_core", "numpy", "pxr")
         if top not in sys.stdlib_module_names and top not in known:
             raise ImportError(name + " is not there")
 sys.meta_path.insert(0, Guard())
@@ -286,8 +286,9 @@ def test_the_package_needs_numpy_and_pxr_only(version):
         for path in (libs / "neuron_houdini").rglob("[a-z]*.py")
         if path.parent.name != "panel" or path.stem in ("library", "opening")  # the rest needs Houdini's Qt
     ]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), str(libs)])}
+    paths = os.pathsep.join(map(str, (PROJECT, libs, PROJECT / "scripts")))
+    variables = {**os.environ, "PYTHONPATH": paths}
     done = subprocess.run(
-        [python, "-c", GUARD, *modules], env=environment, capture_output=True, text=True, check=False
+        [python, "-c", GUARD, *modules], env=variables, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from extract_node_table import TABLE, created_in, extract, used_types
 
+from tests.houdini.extract_node_table import TABLE, created_in, extract, used_types
 from tests.houdini.published_hou import houdini_node, node_table
 
 

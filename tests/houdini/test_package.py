@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import set_up_houdini
+from neuron_houdini import package_file
 
 import neuron_core
 
@@ -127,12 +128,12 @@ def test_every_new_houdini_of_the_account_is_told(tmp_path, platform, where):
     made = [tmp_path / where.format(name if platform == "darwin" else f"houdini{name}") for name in names]
     for folder in made:
         folder.mkdir(parents=True)
-    assert set_up_houdini.preference_folders(tmp_path, platform) == made[2:5]
+    assert package_file.preference_folders(tmp_path, platform) == made[2:5]
 
 
 def test_without_a_houdini_nothing_is_written(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("HOUDINI_USER_PREF_DIR", raising=False)
-    monkeypatch.setattr(set_up_houdini.Path, "home", lambda: tmp_path)
+    monkeypatch.setattr(package_file.Path, "home", lambda: tmp_path)
     assert set_up_houdini.main([]) == 2
     assert "no Houdini" in capsys.readouterr().out and not list(tmp_path.iterdir())
 

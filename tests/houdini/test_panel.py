@@ -8,7 +8,6 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-import extract_qt_names
 import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -23,7 +22,7 @@ from PySide6 import QtCore, QtGui, QtTest, QtWidgets
 from neuron_core.library.publishing import Submission, publish
 from neuron_core.usd.published import LibraryError
 from tests.core.scene_samples import write_ball
-from tests.houdini import published_scene
+from tests.houdini import extract_qt_names, published_scene
 
 PROJECT = Path(__file__).resolve().parents[2]
 FOLDER = PROJECT / "python3.11libs" / "neuron_houdini" / "panel"

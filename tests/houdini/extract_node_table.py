@@ -1,6 +1,6 @@
 """Extract what our code uses of Houdini's own node types from a table of all of them.
 
-    python scripts/extract_node_table.py NODES.json
+    python -m tests.houdini.extract_node_table NODES.json
 
 NODES.json has, by context (`sop`, `lop`, `driver` ...) and type, the parameters with their kinds and the
 named inputs, as a Houdini lists them. The result is tests/houdini/node_table.json, which is not edited.
@@ -12,11 +12,13 @@ import re
 import sys
 from pathlib import Path
 
-from houdini_assets.nodes import NODES
+PROJECT = Path(__file__).resolve().parents[2]
+sys.path.append(str(PROJECT / "scripts"))  # as pytest is told to
 
-PROJECT = Path(__file__).resolve().parents[1]
+from houdini_assets.nodes import NODES  # noqa: E402
+
 TABLE = PROJECT / "tests" / "houdini" / "node_table.json"
-CODE = ("python3.11libs/**/*.py", "scripts/hython_*.py", "scripts/verify_in_houdini.py")
+CODE = ("python3.11libs/**/*.py", "scripts/*.py")
 PANELS = ("toolbar/*.shelf", "python_panels/*.pypanel", "*.xml")
 CONTEXTS = {"Sop": "sop", "Lop": "lop", "Driver": "driver"}
 

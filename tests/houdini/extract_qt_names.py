@@ -1,4 +1,6 @@
-"""Look up what the panel uses of Qt in a PySide2, as Houdini 20.5 has it: python scripts/extract_qt_names.py
+"""Look up what the panel uses of Qt in a PySide2, as Houdini 20.5 has it.
+
+    python -m tests.houdini.extract_qt_names
 
 Run it with a Python that has PySide2 5.15. The result is tests/houdini/qt_names.json, which is not edited:
 the names that the panel writes out, and of the attributes that it uses those that some class of Qt has.
@@ -10,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[2]
 TABLE = PROJECT / "tests" / "houdini" / "qt_names.json"
 PANEL = PROJECT / "python3.11libs" / "neuron_houdini" / "panel"
 MODULES = ("QtCore", "QtGui", "QtWidgets")
