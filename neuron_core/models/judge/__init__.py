@@ -1,1 +1,1 @@
-"""An image encoder that tells materials apart, to judge what a field draws."""
+"""An image encoder that tells materials apart, to judge what a field draws. Assets never hold it."""

@@ -12,9 +12,10 @@ from neuron_core.evaluation.baselines import known_materials
 from neuron_core.foundation.files import write_json
 from neuron_core.foundation.progress import Silent
 from neuron_core.materials.grammar import find
-from neuron_core.models.judge.model import Judge, load_or_train
+from neuron_core.models.judge.model import Judge
 from neuron_core.studies.library import measures
 from neuron_core.studies.library.artist import artist_of
+from neuron_core.studies.library.second_encoder import second_encoder
 from neuron_core.studies.library.steps import Steps
 from neuron_core.studies.library.tables import tables
 from neuron_core.tasks.evaluate.config import EvaluateConfig
@@ -36,8 +37,7 @@ def run_study(config: StudyConfig) -> str:
     """Make what is missing, measure, and return the tables; figures.json holds the figures."""
     folder, steps = config.folder, Steps(config.folder)
     render(config, steps)
-    with steps.timed("second encoder"):
-        judge = load_or_train(folder / "judge", config.materials)
+    judge = second_encoder(folder / "judge", config.materials, steps)
     train(config, steps)
     with steps.timed("figures"):
         measured = measure(config, judge)
