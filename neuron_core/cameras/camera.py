@@ -1,8 +1,8 @@
 """A camera, the rays through its pixels, and the file that keeps many of them.
 
-World: right-handed, Y up, metres. A camera looks down -Z with +Y up in its own frame; `c2w` maps
+World: right-handed, Y up, meters. A camera looks down -Z with +Y up in its own frame; `c2w` maps
 camera to world for column vectors. Pixel coordinates are continuous, x to the right and y down from
-the upper left corner of the image, so the centre of the first pixel is at (0.5, 0.5).
+the upper left corner of the image, so the center of the first pixel is at (0.5, 0.5).
 Distortion is OpenCV's (k1 k2 radial, p1 p2 tangential).
 """
 
@@ -33,7 +33,7 @@ class CameraError(NeuronError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Camera:
-    """A pinhole with lens distortion at a pose. Raises CameraError for values that are no camera."""
+    """A pinhole with lens distortion at a pose. Raises CameraError for values that cannot be a camera."""
 
     name: str
     width: int  # pixels
@@ -42,7 +42,7 @@ class Camera:
     fl_y: float
     cx: float  # pixels from the upper left corner of the image
     cy: float
-    c2w: np.ndarray  # [4, 4] float64, a rotation and a translation in metres; read-only
+    c2w: np.ndarray  # [4, 4] float64, a rotation and a translation in meters; read-only
     k1: float = 0.0
     k2: float = 0.0
     p1: float = 0.0
@@ -57,7 +57,7 @@ class Camera:
 
     @property
     def position(self) -> np.ndarray:
-        """Where it stands, [3]."""
+        """Its position in the world, [3]."""
         return np.asarray(self.c2w[:3, 3])
 
     @property
@@ -192,13 +192,13 @@ def _newton_step(
 
 
 def pixel_centers(camera: Camera) -> tuple[np.ndarray, np.ndarray]:
-    """Pixel coordinates x [H, W] and y [H, W] of all centres."""
+    """Pixel coordinates x [H, W] and y [H, W] of all centers."""
     x, y = np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5)
     return x, y
 
 
 def subpixels(camera: Camera, per_side: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """Rays [H, W, per_side**2, 3] through the centres of a regular grid inside every pixel."""
+    """Rays [H, W, per_side**2, 3] through the centers of a regular grid inside every pixel."""
     offsets = (np.arange(per_side) + 0.5) / per_side - 0.5
     offsets_x, offsets_y = np.meshgrid(offsets, offsets)
     x, y = pixel_centers(camera)
@@ -218,7 +218,7 @@ def look_at(
     back = position - np.asarray(target, np.float64)
     distance = np.linalg.norm(back)
     if not distance > 0:
-        raise CameraError(f"A camera at {position.tolist()} cannot look at where it stands.")
+        raise CameraError(f"A camera at {position.tolist()} cannot look at its own position.")
     back = back / distance
     right = np.cross(_usable_up(back, np.asarray(up, np.float64)), back)
     right /= np.linalg.norm(right)
@@ -328,7 +328,7 @@ def _check_splits(path: Path, cameras: Sequence[Camera], splits: object) -> dict
         repeated = sorted({name for name in known if known.count(name) > 1})
         raise CameraError(f"{path} names cameras twice: {', '.join(repeated)}.")
     if not isinstance(splits, dict) or not all(isinstance(names, list) for names in splits.values()):
-        raise CameraError(f"{path} has splits that are no lists of camera names.")
+        raise CameraError(f"{path} has splits that are not lists of camera names.")
     for split, names in splits.items():
         missing = [str(name) for name in names if name not in known]
         if missing:

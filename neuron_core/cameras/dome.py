@@ -1,4 +1,4 @@
-"""Cameras around an object: even domes, turntables and how far away they stand."""
+"""Cameras around an object: even domes, turntables, and their distance."""
 
 import math
 
@@ -19,7 +19,7 @@ def field_of_view(focal_mm: float, aperture_mm: float, width: int, height: int) 
 
 
 def framing_distance(bounding_radius: float, fov: float, margin: float = 1.05) -> float:
-    """How far from the centre of a sphere a camera sees the whole of it.
+    """How far from the center of a sphere a camera sees the whole of it.
 
     At margin 1 the cone of view (`fov` in radians) touches the sphere; larger is further away.
     """
@@ -44,7 +44,7 @@ def fibonacci_dome(
 ) -> list[Camera]:
     """Cameras on the sphere of `radius` around `center`, evenly spread between two elevations.
 
-    They look at the centre, upright. The seed turns the spiral and shifts it along its length; the
+    They look at the center, upright. The seed turns the spiral and shifts it along its length; the
     names are `<prefix>_000` and on, from the lowest camera to the highest.
     """
     if count < 0 or not -90 <= lowest_elevation_deg <= highest_elevation_deg <= 90:
@@ -78,7 +78,7 @@ def turntable(
 ) -> list[Camera]:
     """Cameras on one circle around the Y axis through `center`, a full turn in equal steps.
 
-    The first one stands at +Z for a start of 0; they move towards +X.
+    The first one is at +Z for a start of 0; they move towards +X.
     """
     elevation = math.radians(elevation_deg)
     azimuths = [math.radians(start_deg) + 2 * math.pi * index / max(count, 1) for index in range(count)]

@@ -13,7 +13,7 @@ class Focus:
     """Where the cameras look together, and how far away it is from most of them."""
 
     point: np.ndarray  # [3] float64, closest to all optical axes
-    distance: float  # metres, the median from the cameras to the point
+    distance: float  # meters, the median from the cameras to the point
 
 
 def find_focus(cameras: Sequence[Camera]) -> Focus:

@@ -25,7 +25,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CameraPath:
-    """A move through keys. Before the first and after the last one it stands still.
+    """A move through keys. Before the first and after the last one it holds.
 
     `ease` is how much of each end is used to get going and to stop: 0 is even speed from key to key,
     1 starts and ends at rest. Raises CameraError without keys or with two at one time.
@@ -71,7 +71,7 @@ class CameraPath:
         if len(points) == 1:
             return np.asarray(points[0])
         ahead = min(before + 1, len(points) - 1)
-        # Beyond the ends the curve goes on as if mirrored at them.
+        # Beyond the ends the curve is mirrored at them.
         back = points[before - 1] if before > 0 else 2 * points[before] - points[ahead]
         far = points[ahead + 1] if ahead + 1 < len(points) else 2 * points[ahead] - points[before]
         return centripetal(back, points[before], points[ahead], far, part)

@@ -7,7 +7,7 @@
 
 In all of them `transform_matrix` is camera-to-world with a camera that looks down -Z, and their worlds
 are Z up. They are turned to Y up: (x, y, z) becomes (x, z, -y). A file that says `"up_axis": "Y"`, as
-ours do, is taken as it is. Units are taken for metres.
+ours do, is taken as it is. Units are taken for meters.
 
 Splits: the file's own ones (separate files, or lists of file names). Without a test list the val list
 serves, and without both every eighth picture, sorted by name and beginning with the first, is test and
@@ -62,7 +62,7 @@ class TransformsFile:
     frames: tuple[Frame, ...]
     splits: dict[str, list[str]]  # train, val, test -> names of cameras
     aabb_scale: float | None = None  # as instant-ngp writes it
-    aabb: np.ndarray | None = None  # [2, 3] float64: the cube that aabb_scale stands for
+    aabb: np.ndarray | None = None  # [2, 3] float64: the cube of aabb_scale
 
     @property
     def cameras(self) -> list[Camera]:
@@ -127,7 +127,9 @@ def _files_of(path: Path) -> list[Path]:
 def _content(file: Path) -> Mapping[str, object]:
     content = read_json(file)
     if not isinstance(content, dict) or not isinstance(content.get("frames"), list):
-        raise TransformsError(f"{file} has no list of frames.", "It is no transforms.json of a NeRF dataset.")
+        raise TransformsError(
+            f"{file} has no list of frames.", "It is not the transforms.json of a NeRF dataset."
+        )
     return content
 
 
@@ -259,7 +261,7 @@ def _focal_lengths(frame: _Listed, width: int, height: int) -> tuple[float, floa
     fl_y = _focal_length(frame, "y", height)
     found = fl_x or fl_y
     if found is None:
-        raise TransformsError(f"{frame.file} tells no focal length: neither fl_x nor camera_angle_x.")
+        raise TransformsError(f"{frame.file} has no focal length: neither fl_x nor camera_angle_x.")
     return fl_x or found, fl_y or found
 
 
@@ -355,7 +357,7 @@ def _file_names(contents: Mapping[Path, Mapping[str, object]], split: str) -> se
     for file, content in contents.items():
         listed = content.get(f"{split}_filenames", [])
         if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
-            raise TransformsError(f"{file} has {split}_filenames that are no list of names.")
+            raise TransformsError(f"{file} has {split}_filenames that are not a list of names.")
         names.update(_plain(name) for name in listed)
     return names
 

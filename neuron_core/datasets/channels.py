@@ -1,6 +1,6 @@
 """What a view can hold beside its picture, and how each channel is named in EXR files.
 
-Arrays are [H, W] or [H, W, C] float32, ids [H, W] int32. Lengths are metres of the world.
+Arrays are [H, W] or [H, W, C] float32, ids [H, W] int32. Lengths are meters of the world.
 """
 
 from collections.abc import Iterable, Mapping

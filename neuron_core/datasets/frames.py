@@ -34,7 +34,7 @@ class ObjectBox:
 
 @dataclass(frozen=True, slots=True)
 class FrameRecord:
-    """One frame. Cameras that it does not have stand where cameras.json says."""
+    """One frame. Cameras that it does not list are where cameras.json has them."""
 
     number: Annotated[int, within(0, LAST_FRAME)]
     time: float = 0.0  # seconds
@@ -48,7 +48,7 @@ class FrameRecord:
         return str(self.number)
 
     def moved_cameras(self) -> dict[str, Camera]:
-        """Those that stand elsewhere at this frame. Raises DatasetError."""
+        """Those that are elsewhere at this frame. Raises DatasetError."""
         try:
             cameras = {name: from_json(content) for name, content in self.cameras.items()}
         except CameraError as error:

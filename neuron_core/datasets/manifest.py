@@ -45,7 +45,7 @@ class GeometryInfo:
     digest: str  # of the meshes
     assign: tuple[str, ...]  # prims that take the material; none means all
     center: Point  # the position in the source that became the origin
-    aabb: Annotated[tuple[Point, Point], _low_before_high]  # lower and upper corner, metres
+    aabb: Annotated[tuple[Point, Point], _low_before_high]  # lower and upper corner, meters
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ def _damaged(message: str, hint: str = "") -> DatasetError:
 
 
 def mask_rectangle(content: object) -> Rectangle | None:
-    """A mask rectangle that somebody asked for; None passes. Raises DatasetError."""
+    """A mask rectangle that was asked for; None passes. Raises DatasetError."""
     if content is None:
         return None
     numbers = content if isinstance(content, list | tuple) else []

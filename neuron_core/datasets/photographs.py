@@ -24,9 +24,9 @@ from neuron_core.images.pictures import decode_image
 
 SCENE = "scene"  # the name of the one "material" that photographs have
 PROMPT = "as photographed"
-CAPTURED = "captured"  # the name of their one light, which nobody knows
+CAPTURED = "captured"  # the name of their one light, which is unknown
 LINEAR = srgb_to_linear(np.arange(256) / 255)  # of every 8 bit value
-HALF_SIDE = 0.4  # of the cameras' distance, where a file tells no bounds
+HALF_SIDE = 0.4  # of the cameras' distance, for files without bounds
 
 
 class Photographs:
@@ -96,7 +96,7 @@ def bounds(transforms: TransformsFile) -> np.ndarray:
     half = HALF_SIDE * focus.distance
     if not half > 0:
         raise DatasetError(
-            f"All cameras of {transforms.files[0]} stand in one place.",
+            f"All cameras of {transforms.files[0]} are in one place.",
             "Add an aabb_scale to the file, or photographs from other positions.",
         )
     return np.stack([focus.point - half, focus.point + half]).astype(np.float32)

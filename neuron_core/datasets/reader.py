@@ -68,7 +68,7 @@ class StoredDataset:
 
     @property
     def cameras(self) -> Mapping[str, Camera]:
-        """All of them by name, as they stand at frame 0."""
+        """All of them by name, at frame 0."""
         return self.names.cameras
 
     @property
@@ -168,7 +168,7 @@ class StoredDataset:
 
 def _split(name: str) -> Split:
     if name not in SPLITS:
-        raise DatasetError(f"There is no split {name!r}.", f"Splits are {', '.join(SPLITS)}.")
+        raise DatasetError(f"Unknown split {name!r}.", f"Splits are {', '.join(SPLITS)}.")
     return name
 
 

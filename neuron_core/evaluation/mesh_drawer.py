@@ -8,7 +8,7 @@ from neuron_core.cameras.camera import Camera
 from neuron_core.evaluation.drawn import SAMPLES, Picture
 from neuron_core.foundation.colors import linear_to_srgb, srgb_to_linear
 from neuron_core.foundation.progress import Reporter
-from neuron_core.groundtruth.mitsuba.sensor import sensor_of
+from neuron_core.groundtruth.mitsuba.sensor import ONE_RAY, sensor_of
 from neuron_core.groundtruth.mitsuba.variants import choose_variant
 from neuron_core.splats.drawing import magnified
 from neuron_core.surfaces.usd_reading import ShownMesh
@@ -49,8 +49,7 @@ class MeshDrawer:
         return values[..., :3], values[..., 3] > 0
 
     def _sensor(self, camera: Camera) -> Any:
-        sampler: dict[str, object] = {"type": "stratified", "sample_count": 1, "jitter": False}
-        return sensor_of(self._mi, camera, self._center, self._radius, sampler)
+        return sensor_of(self._mi, camera, self._center, self._radius, ONE_RAY)
 
     def _mesh(self, shown: ShownMesh) -> Any:
         """Corners are not shared where there are UVs: each triangle has its own."""

@@ -1,4 +1,4 @@
-"""What every other part sees of geometry: triangles in metres, Y up, recentred.
+"""What every other part sees of geometry: triangles in meters, Y up, recentered.
 
 Letters in shapes: V vertices, F triangles. Positions and normals are float32, computed in float64.
 """
@@ -22,23 +22,23 @@ class MeshPart:
     """One surface. Vertices are split where normals differ, so a hard edge has its vertices twice."""
 
     name: str  # prim path or part name
-    positions: np.ndarray  # [V,3] float32, metres, Y up, recentred frame
+    positions: np.ndarray  # [V,3] float32, meters, Y up, recentered frame
     faces: np.ndarray  # [F,3] int32, counter-clockwise seen from outside
     normals: np.ndarray  # [V,3] float32, unit length
-    takes_material: bool  # else neutral grey
+    takes_material: bool  # else neutral gray
 
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """The surfaces of one object; the centre of its bounding box is the origin."""
+    """The surfaces of one object; the center of its bounding box is the origin."""
 
     parts: tuple[MeshPart, ...]
     source: str  # "shaderball" or path@/prim
-    center: tuple[float, float, float]  # world position (metres, Y up) that became the origin
+    center: tuple[float, float, float]  # world position (meters, Y up) that became the origin
     notes: tuple[str, ...]  # what was skipped or repaired, for a person
 
     def aabb(self) -> np.ndarray:
-        """[2,3] float32: lower and upper corner of all parts, recentred frame."""
+        """[2,3] float32: lower and upper corner of all parts, recentered frame."""
         lower = np.min([part.positions.min(axis=0) for part in self.parts], axis=0)
         upper = np.max([part.positions.max(axis=0) for part in self.parts], axis=0)
         return np.stack([lower, upper]).astype(np.float32)

@@ -108,7 +108,7 @@ def _split_equal_faces(corners: np.ndarray, normals: np.ndarray) -> np.ndarray:
 
 
 def _turns(corners: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """[F,n] doubled area of each corner with its neighbours, seen along the normal; negative is reflex."""
+    """[F,n] doubled area of each corner with its neighbors, seen along the normal; negative is reflex."""
     outgoing = np.roll(corners, -1, axis=1) - corners
     incoming = corners - np.roll(corners, 1, axis=1)
     lengths = np.linalg.norm(normals, axis=1, keepdims=True)

@@ -1,6 +1,6 @@
 """The shapes that USD describes by a few numbers, as triangles with exact normals.
 
-All return positions [V,3], triangles [T,3] and normals [V,3] in float64, centred as USD centres
+All return positions [V,3], triangles [T,3] and normals [V,3] in float64, centered as USD centers
 them, along the axis "X", "Y" or "Z". Sizes are positive and finite.
 """
 

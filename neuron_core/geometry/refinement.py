@@ -23,7 +23,7 @@ class Cage:
     points: np.ndarray  # [V,3] float64
     counts: np.ndarray  # [F] corners of each face
     indices: np.ndarray  # [C] point of each corner
-    crease_edges: np.ndarray  # [K,2] int64 points; pairs that are no edge are ignored
+    crease_edges: np.ndarray  # [K,2] int64 points; pairs that are not edges are ignored
     crease_sharpness: np.ndarray  # [K]
     corner_points: np.ndarray  # [J]
     corner_sharpness: np.ndarray  # [J]
@@ -33,7 +33,7 @@ class Cage:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One level of refinement with its neighbourhoods."""
+    """One level of refinement with its neighborhoods."""
 
     points: np.ndarray  # [V,3]
     vertex: np.ndarray  # [C]
@@ -49,7 +49,7 @@ class Level:
 
 
 def base_level(cage: Cage) -> Level:
-    """The control mesh with its neighbourhoods and every rule turned into sharpness."""
+    """The control mesh with its neighborhoods and every rule turned into sharpness."""
     vertex = cage.indices
     sharpness = np.zeros(len(cage.points))
     np.maximum.at(sharpness, cage.corner_points, _finished(cage.corner_sharpness))
@@ -220,9 +220,9 @@ def _smooth_points(mesh: Level, face_points: np.ndarray) -> np.ndarray:
     count = len(mesh.points)
     ends, others = mesh.edge_ends.ravel(), mesh.edge_ends[:, ::-1].ravel()
     valence = np.maximum(np.bincount(ends, minlength=count), 1)[:, None].astype(float)
-    neighbours = summed(mesh.points[others], ends, count)
+    neighbors = summed(mesh.points[others], ends, count)
     around = summed(face_points[mesh.face], mesh.vertex, count)
-    smooth: np.ndarray = (valence - 2.0) / valence * mesh.points + (neighbours + around) / (valence * valence)
+    smooth: np.ndarray = (valence - 2.0) / valence * mesh.points + (neighbors + around) / (valence * valence)
     return smooth
 
 

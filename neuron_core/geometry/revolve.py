@@ -42,7 +42,7 @@ def line(start: Sequence[float] | np.ndarray, end: Sequence[float] | np.ndarray)
 
 
 def revolve(profile: Sequence[Segment], columns: int) -> list[Grid]:
-    """One grid per segment. Ends of neighbours agree bit for bit, also around a closed profile."""
+    """One grid per segment. Ends of neighbors agree bit for bit, also around a closed profile."""
     turn = 2.0 * np.pi * np.arange(columns) / columns
     around = np.stack([np.sin(turn), np.cos(turn)], axis=1)
     closed = np.allclose(profile[-1].points[-1], profile[0].points[0])

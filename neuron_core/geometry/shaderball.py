@@ -1,9 +1,9 @@
-"""The built-in shader ball, one metre tall, made from closed forms.
+"""The built-in shader ball, one meter tall, made from closed forms.
 
 A spherical shell with a rounded three-sided opening (about an octant) shows an inner ball on a
 stem; it rests in a collar on a neutral base. Every part is closed, no part touches another (gaps
 of a millimetre and more, so that refractive materials have clean interfaces), and normals are
-exact. Before recentring the frame stands on the ground: y = 0 is the underside of the foot, the
+exact. Before recentering the frame is on the ground: y = 0 is the underside of the foot, the
 axis of the base is the Y axis and the opening faces +Z.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from neuron_core.geometry.mesh import Geometry, GeometryError, MeshPart
 from neuron_core.geometry.revolve import Grid, Segment, arc, joined, line, revolve
 
-BALL_HEIGHT = 0.6  # of the center of shell and core, metres
+BALL_HEIGHT = 0.6  # of the center of shell and core, meters
 OUTER_RADIUS = 0.4
 INNER_RADIUS = 0.345
 LIP_RADIUS = 0.010  # rounding of the opening's two edges
@@ -60,8 +60,8 @@ def assigned(ball: Geometry, names: Sequence[str]) -> Geometry:
 
 def _part(name: str, grids: Sequence[Grid], takes_material: bool) -> MeshPart:
     positions, faces, normals = joined(grids)
-    recentred = (positions - [0.0, 0.5, 0.0]).astype(np.float32)
-    return MeshPart(name, recentred, faces.astype(np.int32), normals.astype(np.float32), takes_material)
+    recentered = (positions - [0.0, 0.5, 0.0]).astype(np.float32)
+    return MeshPart(name, recentered, faces.astype(np.int32), normals.astype(np.float32), takes_material)
 
 
 # --- shell: a sphere in polar coordinates around the middle of its opening ---

@@ -56,7 +56,7 @@ def choose_levels(extents: Sequence[Extent], triangles: int, finest: int, spacin
     """A level for each cage: the coarsest is refined first, until triangles or coarse cages run out.
 
     No level is below the cage's lowest, also where that alone is more than `triangles`; none is
-    above `finest`, and none goes on once its vertices are closer than `spacing`.
+    above `finest`, and refining stops once vertices are closer than `spacing`.
     """
     levels = [extent.lowest for extent in extents]
     left = triangles - sum(extent.triangles(extent.lowest) for extent in extents)

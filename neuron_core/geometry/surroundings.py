@@ -31,7 +31,7 @@ class Surroundings:
 
     occlusion: np.ndarray  # [N] 0 open, 1 closed
     convexity: np.ndarray  # [N] 0 flat or hollow, towards 1 on sharp edges
-    normals: np.ndarray  # [N, 3] not longer than 1; zero where nothing is near
+    normals: np.ndarray  # [N, 3] not longer than 1; zero far from everything
 
     @staticmethod
     def open_and_flat(count: int) -> "Surroundings":
@@ -182,19 +182,19 @@ def _splat(grid: np.ndarray, figures: np.ndarray, shape: tuple[int, ...]) -> tup
 
 
 def _spread(sums: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Means [X, Y, Z, C]; nodes without samples take those of their neighbours, a few cells far."""
+    """Means [X, Y, Z, C]; nodes without samples take those of their neighbors, a few cells far."""
     known = weights > 0.05
     values = np.where(known[..., None], sums / np.maximum(weights, 1e-12)[..., None], 0.0)
     for _ in range(SPREAD):
-        total, count = _neighbours(values * known[..., None]), _neighbours(known[..., None].astype(float))
+        total, count = _neighbors(values * known[..., None]), _neighbors(known[..., None].astype(float))
         fresh = ~known & (count[..., 0] > 0)
         values = np.where(fresh[..., None], total / np.maximum(count, 1e-12), values)
         known |= fresh
     return values.astype(np.float32)
 
 
-def _neighbours(values: np.ndarray) -> np.ndarray:
-    """Sums over the six neighbours."""
+def _neighbors(values: np.ndarray) -> np.ndarray:
+    """Sums over the six neighbors."""
     padded = np.pad(values, ((1, 1), (1, 1), (1, 1), (0, 0)))
     inner = slice(1, -1)
     total: np.ndarray = padded[2:, inner, inner] + padded[:-2, inner, inner]

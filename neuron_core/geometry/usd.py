@@ -1,4 +1,4 @@
-"""Meshes of any USD file: as they stand in the world, in metres, Y up, triangulated and recentred.
+"""Meshes of any USD file: placed in the world, in meters, Y up, triangulated and recentered.
 
 Everything that USD calls a surface is read: meshes of all kinds, Catmull-Clark surfaces on their
 limit, simple solids, native instances and point instancers. What a render would not show (hidden
@@ -27,13 +27,13 @@ SUBDIVIDED_TRIANGLES = 500_000  # all subdivision surfaces together, instances c
 FINEST = 5  # most levels of subdivision
 FINE_ENOUGH = 1.0 / 600.0  # of the object's diagonal: triangles smaller than this are not split further
 MOST_TRIANGLES = 10_000_000
-SMALLEST, LARGEST = 1e-6, 1e7  # metres along the diagonal
+SMALLEST, LARGEST = 1e-6, 1e7  # meters along the diagonal
 
 
 def parse_geometry_spec(spec: str) -> tuple[Path, str]:
     """File and prim path of "PATH.usd[@/prim]"; the prim is "/", the whole stage, where none is named.
 
-    Raises GeometryError when what follows the "@" is no absolute prim path. File names may contain "@".
+    Raises GeometryError when what follows the "@" is not an absolute prim path. File names may contain "@".
     """
     file, separator, prim = spec.rpartition("@")
     if not separator or Path(spec).exists():
@@ -42,10 +42,10 @@ def parse_geometry_spec(spec: str) -> tuple[Path, str]:
         if not Path(file).exists():
             return Path(spec), "/"
         raise GeometryError(
-            f"{prim!r} is no prim path.", f"Write {file}@/path/to/prim, beginning with a slash."
+            f"{prim!r} is not a prim path.", f"Write {file}@/path/to/prim, beginning with a slash."
         )
     if prim != "/" and not _is_prim_path(prim):
-        raise GeometryError(f"{prim!r} is no prim path.", "Write it like /World/ball.")
+        raise GeometryError(f"{prim!r} is not a prim path.", "Write it like /World/ball.")
     return Path(file), prim
 
 
@@ -61,7 +61,7 @@ def read_usd(spec: str, assign: Sequence[str] = ()) -> Geometry:
 
     `assign` names prims (paths, or names and ends of paths) that take the library material with
     all below them; none means all. Animation is read at its earliest time. Raises GeometryError
-    for what cannot be read, for unknown prims, and where nothing with an area is left.
+    for what cannot be read, for unknown prims, and if nothing with an area is left.
     """
     path, prim_path = parse_geometry_spec(spec)
     notes = Notes()
@@ -80,7 +80,7 @@ def read_usd(spec: str, assign: Sequence[str] = ()) -> Geometry:
             placed(shapes[_key(placement)], placement.matrices @ from_stage) for placement in placements
         ]
     source = str(path) if prim_path == "/" else f"{path}@{prim_path}"
-    return _recentred(copies, placements, takes, source, notes)
+    return _recentered(copies, placements, takes, source, notes)
 
 
 # --- opening ---
@@ -147,11 +147,11 @@ def _nothing(spec: str, notes: Notes) -> GeometryError:
 
 
 def _meters_y_up(stage: Usd.Stage, path: Path, notes: Notes) -> np.ndarray:
-    """[4,4] row-vector matrix from stage units and axes to metres, Y up."""
+    """[4,4] row-vector matrix from stage units and axes to meters, Y up."""
     meters = UsdGeom.GetStageMetersPerUnit(stage)
     if not (np.isfinite(meters) and meters > 0.0):
         raise GeometryError(
-            f"{path}: metersPerUnit is {meters}.", "Author 0.01 for centimetres, 1 for metres."
+            f"{path}: metersPerUnit is {meters}.", "Author 0.01 for centimetres, 1 for meters."
         )
     if not UsdGeom.StageHasAuthoredMetersPerUnit(stage):
         notes.add("metersPerUnit is not authored, so a unit is a centimetre")
@@ -256,7 +256,7 @@ def _subdivided(cage: Cage, level: int) -> Shape | None:
 # --- the world around the object ---
 
 
-def _recentred(
+def _recentered(
     copies: list[Shape | None],
     placements: list[Placement],
     takes: list[bool],

@@ -21,7 +21,7 @@ ANY_SPECIFIER = Usd.TraverseInstanceProxies(Usd.PrimIsActive & Usd.PrimIsLoaded)
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A drawable prim and the places where it stands."""
+    """A drawable prim and its placements."""
 
     prim: Usd.Prim
     name: str  # unique among the placements
@@ -88,7 +88,7 @@ class Collector:
     def _instances(
         self, prim: Usd.Prim, to_world: np.ndarray, owners: tuple[str, ...], depth: int
     ) -> list[Placement]:
-        """Placements of the prototypes of a point instancer that itself stands at [K,4,4] places."""
+        """Placements of the prototypes of a point instancer that itself has the placements [K,4,4]."""
         path = str(prim.GetPath())
         if depth > DEEPEST_NESTING:
             self.notes.add(f"Stopped at point instancers nested more than {DEEPEST_NESTING} deep", path)

@@ -43,7 +43,7 @@ class _Polygons:
 
 
 def read_shape(prim: Usd.Prim, notes: Notes) -> Shape | Cage | None:
-    """The shape of a mesh or primitive; None, and a note, where there is nothing to draw.
+    """The shape of a mesh or primitive; None, and a note, if there is nothing to draw.
 
     Raises GeometryError, with the prim's path, for indices, counts or numbers that cannot be.
     """
@@ -132,7 +132,7 @@ def _check_topology(path: str, points: np.ndarray, counts: np.ndarray, indices: 
     bad = indices[~np.isfinite(points[indices]).all(axis=1)]
     if len(bad):
         raise GeometryError(
-            f"{path}: point {bad[0]} is {tuple(points[bad[0]].tolist())}, which is no position.",
+            f"{path}: point {bad[0]} is {tuple(points[bad[0]].tolist())}, which is not a position.",
             "Remove points that are not finite and export the mesh again.",
         )
 
@@ -233,7 +233,7 @@ def _smooth_corner_normals(faces: _Polygons) -> np.ndarray:
 
 
 def _authored_corner_normals(mesh: UsdGeom.Mesh, faces: _Polygons, notes: Notes) -> np.ndarray:
-    """[C,3] unit, in the interpolation they were authored; face normals where there are none."""
+    """[C,3] unit, in the interpolation they were authored; face normals if there are none."""
     flat = np.repeat(_face_normals(faces), faces.counts, axis=0)
     authored = _normals_and_interpolation(mesh)
     if authored is None:

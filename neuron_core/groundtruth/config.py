@@ -86,7 +86,7 @@ class DatasetConfig:
         _check_range("surface views", self.extra_views, 0, MOST_VIEWS)
         if not -90.0 <= self.lowest_elevation <= self.highest_elevation <= 90.0:
             raise NeuronError(
-                f"Cameras cannot stand from {self.lowest_elevation} to {self.highest_elevation} degrees.",
+                f"Cameras cannot be placed from {self.lowest_elevation} to {self.highest_elevation} degrees.",
                 "Elevations run from -90 (below) to 90 (above), the lowest first.",
             )
         parse_shard(self.shard)
@@ -117,7 +117,7 @@ def parse_shard(shard: str) -> tuple[int, int]:
         return 0, 1
     match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", shard.strip())
     if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise NeuronError(f"{shard!r} is no shard.", 'Write I/N with 1 <= I <= N, as in "1/4".')
+        raise NeuronError(f"{shard!r} is not a shard.", 'Write I/N with 1 <= I <= N, as in "1/4".')
     return int(match[1]) - 1, int(match[2])
 
 

@@ -96,7 +96,7 @@ def _description(plan: DatasetPlan, folder: DatasetFolder, facts: Facts) -> Desc
 
 
 def _preview_rows(plan: DatasetPlan, folder: DatasetFolder) -> list[Row]:
-    """Some pictures of every material, from test cameras where there are any."""
+    """Some pictures of every material, from test cameras if there are any."""
     rows: list[Row] = []
     for material in plan.materials[:MOST_ROWS]:
         names = (plan.splits["test"] or plan.training_views(material.name))[:MOST_COLUMNS]

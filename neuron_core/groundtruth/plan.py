@@ -1,7 +1,7 @@
 """What will be rendered: cameras, which materials are held out, seeds, and the order of the work.
 
 All of it is a function of the config, the geometry and the library, so that every shard and every
-run that goes on makes the same plan.
+resumed run makes the same plan.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ class Unit:
     kind: Kind
     camera: str
     material: str = ""  # empty for a G-buffer
-    measured: bool = False  # a training picture that stands for the noise of the others
+    measured: bool = False  # a training picture whose noise is taken for that of the others
 
     @property
     def view(self) -> View:
@@ -50,7 +50,7 @@ class Unit:
 
     @property
     def label(self) -> str:
-        """What a person is told."""
+        """What it is called in progress messages."""
         return f"{self.material or 'gbuffer'} {self.camera}"
 
 
@@ -113,9 +113,9 @@ def make_plan(
 def _take_turns(
     config: DatasetConfig, cameras: Sequence[str], materials: Sequence[Material], hidden: frozenset[str]
 ) -> dict[str, tuple[str, ...]]:
-    """The training cameras of each material, where there are several sets of them.
+    """The training cameras of each material, if there are several sets of them.
 
-    Every set is spread over the whole dome: neighbours in height go to different ones. Turns follow an
+    Every set is spread over the whole dome: neighbors in height go to different ones. Turns follow an
     order that has nothing to do with words, so that each base is seen by every set.
     """
     if config.view_sets == 1:

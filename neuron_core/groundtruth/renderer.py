@@ -29,7 +29,7 @@ class DatasetRenderer(Protocol):
         """Take the object and its light, an image over directions [H, W, 3] as `studio` lays it out."""
 
     def gbuffer(self, camera: Camera) -> GBuffer:
-        """One exact ray through every pixel centre."""
+        """One exact ray through every pixel center."""
 
     def beauty(
         self, material: Material, camera: Camera, spp: int, seed: int, repeats: np.ndarray | None = None

@@ -12,9 +12,9 @@ PARTIAL_SPP = 16  # a pass where pixels are chosen: 4 x 4 strata
 WHOLE_SPP = 36  # a pass over all pixels: 6 x 6 strata
 RESERVE = 1.2  # more samples than the estimate by pixel asks for
 WHOLE_RESERVE = 1.05  # than the mean over the picture does, which is less uncertain
-SPREAD = 3  # pixels around one that tell how noisy it is
+SPREAD = 3  # pixels around one that its noise is estimated from
 MOST_ROUNDS = 6
-BEST_DB = 99.0  # what is told of pictures without noise
+BEST_DB = 99.0  # reported for pictures without noise
 
 Render = Callable[[int, int, np.ndarray], np.ndarray]
 
@@ -35,7 +35,7 @@ def sample_until(
 
     `render(spp, index, repeats)` answers with independent pictures [H, W, 4] for different indices;
     `repeats` [H, W] int is the effort by pixel, the same for all unless `partial`. Two halves that
-    differ by a mean square D stand D / 4 from the limit on average, once they are averaged; nothing
+    differ by a mean square D are D / 4 from the limit on average, once they are averaged; nothing
     that was rendered is thrown away. No pixel gets more than `most_spp` samples, even if the target
     is not reached then.
     """
@@ -67,7 +67,7 @@ def _effort(variances: np.ndarray, passes: np.ndarray, target: float, most: int,
     """Passes [H, W] in all, at least those done, that bring the mean error to the target.
 
     Errors fall as passes grow, so the fewest passes are proportional to the root of the variance.
-    The neighbours of a pixel are asked too, as both halves of one may be off in the same way.
+    The neighbors of a pixel are asked too, as both halves of one may be off in the same way.
     """
     if not partial:
         variances = np.full_like(variances, variances.mean())

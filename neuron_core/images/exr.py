@@ -55,7 +55,7 @@ def _encodable(values: np.ndarray, half: bool) -> np.ndarray:
 def read_exr(path: Path) -> dict[str, np.ndarray]:
     """Read all channels of the first part as float32 [H, W].
 
-    Raises ImageError naming the file if it is no EXR, damaged, deep, subsampled or huge.
+    Raises ImageError naming the file if it is not an EXR, is damaged, deep, subsampled or huge.
     """
     path = Path(path)
     width, height = _check_header(path)
@@ -67,7 +67,7 @@ def read_exr(path: Path) -> dict[str, np.ndarray]:
 
 
 def _decode(path: Path) -> dict[str, np.ndarray]:
-    # The library prints what is wrong with pixels and goes on without the part that has them.
+    # The library prints what is wrong with pixels and continues without the part that has them.
     complaints = io.StringIO()
     try:
         with _reading, contextlib.redirect_stdout(complaints):
@@ -127,10 +127,10 @@ def _size(path: Path, attributes: Mapping[str, bytes]) -> tuple[int, int]:
     try:
         left, top, right, bottom = struct.unpack("<4i", attributes["dataWindow"])
     except (KeyError, struct.error) as error:
-        raise _damaged(path, "its header tells no size") from error
+        raise _damaged(path, "its header has no size") from error
     width, height = right - left + 1, bottom - top + 1
     if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
-        raise _damaged(path, f"its header tells a size of {width} x {height} pixels")
+        raise _damaged(path, f"its header has a size of {width} x {height} pixels")
     return width, height
 
 

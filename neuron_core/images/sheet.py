@@ -28,7 +28,7 @@ Row = tuple[str, Sequence[tuple[str, np.ndarray]]]  # a label, and captions with
 def contact_sheet(rows: Sequence[Row], title: str = "", scale: int = 0) -> np.ndarray:
     """Rows of a label and captioned pictures, on neutral dark gray, as uint8 [H, W, 3].
 
-    The label stands above its row, each caption below its picture; pictures may differ in size. Each
+    The label is above its row, each caption below its picture; pictures may differ in size. Each
     pixel is shown as `scale` x `scale` pixels; 0 picks a scale that makes small pictures legible.
     Raises ValueError for a sheet without pictures.
     """
@@ -59,7 +59,7 @@ def write_animation(path: Path, frames: Sequence[np.ndarray], fps: float | int =
     """
     kind = KINDS.get(Path(path).suffix.lower())
     if kind is None:
-        raise FileError(f"{path} is no kind of animation.", "Use .png, .webp or .gif.")
+        raise FileError(f"{path} is not an animation format.", "Use .png, .webp or .gif.")
     if not frames or len({frame.shape for frame in frames}) != 1:
         raise ValueError("An animation needs frames of one size.")
     first, *others = [Image.fromarray(np.ascontiguousarray(frame)) for frame in frames]

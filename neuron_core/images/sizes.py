@@ -24,7 +24,7 @@ def picture_size(path: Path) -> tuple[int, int]:
     """Width and height in pixels as stored, of a PNG, JPEG or EXR file, whatever its name ends in.
 
     A JPEG's note that it should be shown turned is not looked at. Raises FileError for a file that
-    cannot be read and ImageError for one that is no such picture.
+    cannot be read and ImageError for one that is not such a picture.
     """
     try:
         with Path(path).open("rb") as file:

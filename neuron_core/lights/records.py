@@ -48,7 +48,7 @@ class AnalyticLight:
     normalize: bool = False  # whether its power is independent of its size
     world_from_light: Matrix = IDENTITY  # column vectors, as everywhere in the engine
     angle: Annotated[float, within(0.0, 180.0)] = 0.0  # degrees across, of distant ones
-    radius: Size = 0.0  # metres, as the others
+    radius: Size = 0.0  # meters, as the others
     width: Size = 0.0
     height: Size = 0.0
     length: Size = 0.0

@@ -3,7 +3,7 @@
 Large soft boxes with smooth edges around the object, a pale backdrop that darkens upwards and a
 soft floor. Nothing is small and hot, so that pictures are quiet at few samples. Values are
 scene-linear Rec.709 radiance. Names of directions: +Z is the front, +X the right of the object
-as seen by a camera that stands at +Z.
+as seen by a camera at +Z.
 """
 
 from collections.abc import Sequence
@@ -72,7 +72,7 @@ def _varied(box: SoftBox, turn: float, random: np.random.Generator) -> SoftBox:
 
 
 def latlong_directions(width: int, height: int) -> np.ndarray:
-    """Unit directions [H, W, 3] of pixel centres: +Y on top, +Z in the middle, +X to its left.
+    """Unit directions [H, W, 3] of pixel centers: +Y on top, +Z in the middle, +X to its left.
 
     This is the view from inside, as dome lights of USD and Mitsuba's envmap lay it out.
     """

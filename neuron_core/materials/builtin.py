@@ -1,6 +1,6 @@
 """The built-in library: nine materials that differ in kind.
 
-Sizes fit an object of about one metre: no feature is smaller than 15 mm, so that small pictures
+Sizes fit an object of about one meter: no feature is smaller than 15 mm, so that small pictures
 resolve it, and glossy materials vary slowly. Reflectances of metals are linear Rec.709 values at
 normal incidence; dielectrics have an index of refraction near 1.5.
 """

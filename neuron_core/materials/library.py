@@ -57,7 +57,8 @@ def read_library(spec: str) -> LibraryResult:
         return LibraryResult(*_with_distinct_prompts(found.materials, found.notes))
     if os.sep in spec or "/" in spec or path.is_file():
         raise MaterialError(
-            f"{spec} is no material library.", "Use a .json library, a .mtlx file or a folder of .mtlx files."
+            f"{spec} is not a material library.",
+            "Use a .json library, a .mtlx file or a folder of .mtlx files.",
         )
     return LibraryResult(tuple(_builtin(part) for part in _parts(spec)))
 
@@ -158,9 +159,9 @@ def _with_distinct_prompts(
         else material
         for material in materials
     ]
-    told = [
+    found = [
         f"{new.name}: its prompt is {canonical_prompt(new)!r}, because others share {old.tags.base!r}."
         for old, new in zip(materials, renamed, strict=True)
         if old != new
     ]
-    return tuple(renamed), (*notes, *told)
+    return tuple(renamed), (*notes, *found)

@@ -52,7 +52,7 @@ class Found:
 def read_materialx(path: Path) -> Found:
     """Every material of one `.mtlx` file, or of all such files in a folder, in the order of names.
 
-    Materials of the same name in different files are told apart by the names of their files.
+    Materials of the same name in different files are distinguished by the names of their files.
     Raises FileError for what cannot be read, MaterialError for what it says.
     """
     path = Path(path)
@@ -62,9 +62,9 @@ def read_materialx(path: Path) -> Found:
     names = _unique_names([(name, document.path) for name, document, _ in named])
     materials, notes = [], [note for _, document in found for note in document.notes]
     for name, (_, document, shader) in zip(names, named, strict=True):
-        values, told = document.read_surface(name, shader)
+        values, found = document.read_surface(name, shader)
         materials.append(Material(name, values, (), tags_from_name(name)))
-        notes += told
+        notes += found
     return Found(tuple(materials), tuple(notes))
 
 
@@ -164,7 +164,7 @@ class _Document:
                 if value is not None:
                     given[key] = value
             else:
-                notes.append(f"{name}: {key} is no input of {shader.tag} and is ignored.")
+                notes.append(f"{name}: {key} is not an input of {shader.tag} and is ignored.")
         return self._translated(name, shader, translator, given, notes), notes
 
     def _translated(
@@ -175,8 +175,8 @@ class _Document:
         given: Mapping[str, Value],
         notes: list[str],
     ) -> dict[str, Value]:
-        values, told = translator.translate(given, shader.get("version", ""))
-        notes += [f"{name}: {note}" for note in told]
+        values, found = translator.translate(given, shader.get("version", ""))
+        notes += [f"{name}: {note}" for note in found]
         checked = {}
         for key, value in values.items():
             try:

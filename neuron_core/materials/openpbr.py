@@ -1,6 +1,6 @@
 """The inputs of MaterialX `open_pbr_surface` (OpenPBR 1.1): their names, ranges and defaults.
 
-Colors are scene-linear Rec.709, lengths metres. Switches are floats, 0 or 1. The four `frame`
+Colors are scene-linear Rec.709, lengths meters. Switches are floats, 0 or 1. The four `frame`
 inputs (normals and tangents) have no constant value; they can only be connected.
 """
 
@@ -24,7 +24,7 @@ class Input:
 WHITE = (1.0, 1.0, 1.0)
 BLACK = (0.0, 0.0, 0.0)
 GREY = (0.8, 0.8, 0.8)
-LONGEST = 1e6  # metres
+LONGEST = 1e6  # meters
 BRIGHTEST = 1e9  # nits
 
 INPUTS: dict[str, Input] = {

@@ -178,7 +178,7 @@ def principled(material: Material) -> Principled:
 def varying_inputs(
     material: Material, points: np.ndarray, around: Surroundings | None = None
 ) -> dict[str, np.ndarray]:
-    """The plug-in's inputs in `principled(material).varying` at points [N, 3] in object metres.
+    """The plug-in's inputs in `principled(material).varying` at points [N, 3] in object meters.
 
     Arrays are float32, [N, 3] for base_color and [N] for the others, ready for grid textures.
     """
@@ -296,7 +296,7 @@ def _f0(ior: np.ndarray) -> np.ndarray:
 
 
 def _eta(material: Material) -> float:
-    """The index whose F0 is the base's, or the coat's where there is one."""
+    """The index whose F0 is the base's, or the coat's if there is one."""
     ior, weight = material.number("specular_ior"), material.number("specular_weight")
     coat = material.number("coat_weight") * (1.0 - material.number("transmission_weight"))
     if weight == 1.0 and coat == 0.0:

@@ -86,7 +86,7 @@ def _checked(points: np.ndarray, material: Material) -> np.ndarray:
     if points.size and not float(np.abs(points).max()) <= FARTHEST * finest:  # NaN fails too
         raise MaterialError(
             f"Points must be finite and within {FARTHEST * finest:g} m of the origin for {material.name}.",
-            "Recentre the object, or use a larger scale.",
+            "Recenter the object, or use a larger scale.",
         )
     return points
 

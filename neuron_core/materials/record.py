@@ -1,6 +1,6 @@
 """What a material is: OpenPBR values, procedural layers in object space, and words about it.
 
-Colors are scene-linear Rec.709, lengths in units of the longest side of the recentred object. A record that
+Colors are scene-linear Rec.709, lengths in units of the longest side of the recentered object. A record that
 exists is valid: names are known, values finite and in range. Everything a record is made from
 is checked here once, and MaterialError names what is wrong.
 """

@@ -133,7 +133,7 @@ def _pairs(triple: tuple[str, str, str]) -> list[tuple[str, ...]]:
 
 
 def _features(item: Combination) -> list[tuple[str, ...]]:
-    """The words of a combination and pairs of them; a pair with a category stands for all its bases."""
+    """The words of a combination and pairs of them; a pair with a category means all its bases."""
     category = BASES[item.base].category
     words: Iterable[tuple[str, ...]] = (
         ("base", item.base),

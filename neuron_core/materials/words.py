@@ -111,6 +111,6 @@ def usual(table: Words, tag: str) -> tuple[str, ...]:
 
 
 def kept(table: Words, tag: str) -> tuple[str, ...]:
-    """The words that only held-out paraphrases use; those of training where there are too few."""
+    """The words that only held-out paraphrases use; those of training if there are too few."""
     words = table.get(tag, (tag,))
     return words[-1:] if len(words) > 2 else words

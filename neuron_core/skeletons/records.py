@@ -1,7 +1,7 @@
 """Records of a skeleton and its poses, as skeleton.json and poses.json hold them, strictly checked.
 
 Joints are named by their path, as in UsdSkel ("root/arm/hand"), parents before children. Matrices
-are for column vectors and in metres; quaternions are x y z w.
+are for column vectors and in meters; quaternions are x y z w.
 """
 
 import math
@@ -49,7 +49,7 @@ def _is_rotation(quaternion: Quaternion) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Skeleton:
-    """Joints at rest. Raises SkeletonError for a tree that is none."""
+    """Joints at rest. Raises SkeletonError for joints that are not a tree."""
 
     RECORD: ClassVar[Rules] = Rules(version="version", newest=1)
 

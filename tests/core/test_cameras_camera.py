@@ -204,7 +204,7 @@ def test_files_of_cameras_survive_with_their_splits(tmp_path):
         ("cameras", [1], "JSON object"),
         ("cameras", [{"name": "a", "zoom": 1}], "unknown entries: zoom"),
         ("splits", {"train": ["x"]}, "does not have: x"),
-        ("splits", {"train": "a"}, "no lists"),
+        ("splits", {"train": "a"}, "not lists"),
     ],
 )
 def test_damaged_files_of_cameras_are_named(tmp_path, key, value, told):

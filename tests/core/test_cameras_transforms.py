@@ -196,7 +196,7 @@ def test_slightly_rounded_poses_become_exact_rotations(tmp_path):
         ({"w": 0}, "size of 0.0"),
         ({"aabb_scale": -1}, "aabb_scale -1"),
         ({"offset": [0.5, "a", 0]}, "offset"),
-        ({"train_filenames": "all"}, "no list of names"),
+        ({"train_filenames": "all"}, "not a list of names"),
         ({"k1": -9.0, "k2": 1e400}, "k2 = inf"),
     ],
 )

@@ -151,7 +151,7 @@ def test_splits_are_by_what_was_not_trained_on(whole):
     assert dataset.views("compositional") == (View("cam_002", "copper", "sunset", "rest"),)
     assert dataset.views("lights") == (View("cam_002", "gold", "lamp", "rest"),)
     assert dataset.views("poses") == (View("cam_002", "gold", "sunset", "bow"),)
-    with pytest.raises(DatasetError, match="no split 'light'"):
+    with pytest.raises(DatasetError, match="Unknown split 'light'"):
         dataset.views("light")
 
 

@@ -96,7 +96,7 @@ def test_a_spec_is_a_path_and_a_prim(spec, expected):
 def test_what_is_no_prim_path_is_refused(scene, prim):
     scene.mesh()
     scene.load()
-    with pytest.raises(GeometryError, match="no prim path"):
+    with pytest.raises(GeometryError, match="not a prim path"):
         read_usd(f"{scene.path}@{prim}")
 
 

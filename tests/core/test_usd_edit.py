@@ -188,7 +188,11 @@ WRONG = {
     "a place that is not finite": ("/World/ball", Change(at=(float("nan"), 0.0, 0.0)), "translate"),
     "aiming and turning": (CAMERA, Change(aim=(0.0, 0.0, 0.0), rotate=(0.0, 0.0, 0.0)), "either"),
     "inside an instance": ("/World/ball/geo", Change(visible=False), "inside an instance"),
-    "aiming at where it stands": (CAMERA, Change(at=(1.0, 1.0, 1.0), aim=(1.0, 1.0, 1.0)), "where it stands"),
+    "aiming at where it stands": (
+        CAMERA,
+        Change(at=(1.0, 1.0, 1.0), aim=(1.0, 1.0, 1.0)),
+        "its own position",
+    ),
 }
 
 

@@ -44,7 +44,7 @@ def _placed(path: Path, values: np.ndarray, header: Mapping[str, object]) -> np.
     if (x, y) == (0, 0) and values.shape == (height, width):
         return values
     if not (1 <= width <= 32768 and 1 <= height <= 32768):
-        raise DatasetError(f"{path} tells a size of {width} x {height} pixels.", "Render it again.")
+        raise DatasetError(f"{path} has a display window of {width} x {height} pixels.", "Render it again.")
     whole = np.zeros((height, width), np.float32)
     x0, y0 = max(x, 0), max(y, 0)
     x1, y1 = min(x + values.shape[1], width), min(y + values.shape[0], height)

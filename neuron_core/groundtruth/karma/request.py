@@ -103,7 +103,7 @@ def read_request(folder: Path) -> Request:
         matrix = np.array(content["dataset_from_stage"], np.float64)
         listed = {name for names in splits.values() for name in names}
         if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
-            raise TypeError("dataset_from_stage is no matrix")
+            raise TypeError("dataset_from_stage is not a 4 x 4 matrix")
         if not cameras or listed != {camera.name for camera in cameras}:
             raise TypeError("cameras and splits do not fit")
         return Request(
@@ -121,5 +121,5 @@ def read_request(folder: Path) -> Request:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DatasetError(
-            f"{path} is no request to Karma: {error}.", "Render again from Houdini."
+            f"{path} is not a request to Karma: {error}.", "Render again from Houdini."
         ) from error

@@ -1,8 +1,8 @@
-"""From Karma's averaged layers to what one ray through each pixel centre hits.
+"""From Karma's averaged layers to what one ray through each pixel center hits.
 
 Karma averages positions, normals and ids over the samples of a pixel. Where a pixel shows one smooth
-surface, the plane through the mean position gives back the point under its centre. Where it shows an
-edge, the mean lies on nothing: such pixels continue the surface of a neighbour. Letters: H W pixels.
+surface, the plane through the mean position gives back the point under its center. Where it shows an
+edge, the mean lies on nothing: such pixels continue the surface of a neighbor. Letters: H W pixels.
 """
 
 from collections.abc import Mapping
@@ -18,15 +18,15 @@ from neuron_core.geometry.mesh import Geometry, MeshPart
 from neuron_core.groundtruth.karma.pictures import layer, read_beauty, require_layer
 
 WHOLE = 0.999  # alpha of a pixel that the object fills
-STRAYED = 1.0  # pixels that a mean position may lie beside its pixel's centre
+STRAYED = 1.0  # pixels that a mean position may lie beside its pixel's center
 BENT = 0.9  # length of a mean normal below which a pixel shows several surfaces
-CENTERED = 1e-2  # pixels beside the centre that single samples through it may appear, as floats are rounded
+CENTERED = 1e-2  # pixels beside the center that single samples through it may appear, as floats are rounded
 MOSTLY = 0.95  # share of such samples that says that nothing was averaged
 GRAZING = 0.08  # cosine below which planes are not extended
 OFF = 0.02  # relative difference of two distances that are the same
-NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
+NEIGHBORS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
 PASSES = 4  # how far surfaces are continued, in pixels
-PROBES = 16  # points of a surface that tell which part it is
+PROBES = 16  # points of a surface that are compared with the parts
 
 
 @dataclass(slots=True, eq=False)
@@ -35,7 +35,7 @@ class Layers:
 
     alpha: np.ndarray  # [H, W]
     position: np.ndarray  # [H, W, 3]
-    normal: np.ndarray  # [H, W, 3] not normalised
+    normal: np.ndarray  # [H, W, 3] not normalized
     ids: np.ndarray  # [H, W] as Karma numbers things
     notes: list[str] = field(default_factory=list)
 
@@ -147,7 +147,7 @@ def _over_hits(
         )
     place = of_world if best == "world" else of_camera
     plain, divided = place(raw), place(raw / share)
-    if best == "camera":  # points on a ray from the eye re-project alike: they cannot tell
+    if best == "camera":  # points on a ray from the eye re-project alike and decide nothing
         return divided if within else plain
     nearer = _strayed(divided, camera) < _strayed(plain, camera)
     return np.where(nearer[..., None], divided, plain)
@@ -161,7 +161,7 @@ def _misses_within(normal: np.ndarray, alpha: np.ndarray) -> bool:
 
 
 def _strayed(positions: np.ndarray, camera: Camera) -> np.ndarray:
-    """How far from its pixel's centre each position appears, [H, W] pixels; infinite behind the camera."""
+    """How far from its pixel's center each position appears, [H, W] pixels; infinite behind the camera."""
     x, y, _ = project(camera, positions)
     center_x, center_y = pixel_centers(camera)
     return np.nan_to_num(np.hypot(x - center_x, y - center_y), nan=np.inf)
@@ -184,7 +184,7 @@ def _check_distance(
 
 
 def _exact(found: Layers, camera: Camera) -> np.ndarray:
-    """Whether a pixel holds one sample through its centre, [H, W], as unfiltered layers may."""
+    """Whether a pixel holds one sample through its center, [H, W], as unfiltered layers may."""
     unit = np.abs(np.linalg.norm(found.normal, axis=-1) - 1.0) < 1e-3
     return unit & (_strayed(found.position, camera) < CENTERED)
 
@@ -200,7 +200,7 @@ def _sound(found: Layers, camera: Camera) -> np.ndarray:
 
 
 def _even(found: Layers, camera: Camera) -> np.ndarray:
-    """Whether a position lies on the plane of one of its neighbours: means across a step lie on neither."""
+    """Whether a position lies on the plane of one of its neighbors: means across a step lie on neither."""
     away = np.linalg.norm(found.position - camera.position, axis=-1)
     pixel = away / max(camera.fl_x, 1.0)
     unit = found.normal / np.maximum(np.linalg.norm(found.normal, axis=-1, keepdims=True), 1e-12)
@@ -215,7 +215,7 @@ def _even(found: Layers, camera: Camera) -> np.ndarray:
 
 
 def _shifted(values: np.ndarray, shift: tuple[int, int]) -> np.ndarray:
-    """The neighbour's values [H, W, ...]; 0 beyond the edge."""
+    """The neighbor's values [H, W, ...]; 0 beyond the edge."""
     result = np.zeros_like(values)
     down, right = shift
     height, width = values.shape[:2]
@@ -228,7 +228,7 @@ def _shifted(values: np.ndarray, shift: tuple[int, int]) -> np.ndarray:
 def _under_centers(
     found: Layers, rays_o: np.ndarray, rays_d: np.ndarray, sound: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Distance [H, W], unit normal and id where the ray of each centre meets the plane of its pixel."""
+    """Distance [H, W], unit normal and id where the ray of each center meets the plane of its pixel."""
     lengths = np.linalg.norm(found.normal, axis=-1, keepdims=True)
     normal = found.normal / np.maximum(lengths, 1e-12)
     distance = _reach(found.position - rays_o, normal, rays_d)
@@ -254,7 +254,7 @@ def _continued(
         best, chosen = np.full(distance.shape, np.inf), distance.copy()
         best_normal, best_ids = normal.copy(), ids.copy()
         position = rays_o + distance[..., None] * rays_d
-        for shift in NEIGHBOURS:
+        for shift in NEIGHBORS:
             known = _shifted(sound[..., None], shift)[..., 0]
             facing = _shifted(normal, shift)
             reach = _reach(_shifted(position, shift) - rays_o, facing, rays_d)

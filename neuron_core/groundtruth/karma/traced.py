@@ -1,4 +1,4 @@
-"""The shape where Karma's pictures lack layers: one exact ray through every pixel's centre, by the engine."""
+"""The shape where Karma's pictures lack layers: one exact ray through every pixel's center, by the engine."""
 
 from collections.abc import Mapping
 
@@ -9,12 +9,14 @@ from neuron_core.datasets.channels import GBuffer
 from neuron_core.geometry.mesh import Geometry
 from neuron_core.groundtruth.karma.pictures import layer
 
-VARIANT = "scalar_rgb"  # of Mitsuba; one ray a pixel is no work
+VARIANT = "scalar_rgb"  # of Mitsuba; fast enough for one ray a pixel
 
 
 def lacking(channels: Mapping[str, np.ndarray], parts: int) -> tuple[str, ...]:
-    """Layers without which the shape cannot be told. Distances alone may be of either kind; the id of the
-    only part needs no telling."""
+    """Layers that are missing and without which the shape is unknown.
+
+    Distances alone may be of either kind; the id of the only part is known.
+    """
     wanted = {"P": 3, "N": 3} | ({"shape_id": 1} if parts > 1 else {})
     return tuple(name for name, count in wanted.items() if layer(channels, name, count) is None)
 

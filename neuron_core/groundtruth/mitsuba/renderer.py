@@ -1,7 +1,7 @@
 """The renderer that needs no Houdini: Mitsuba 3, path traced.
 
 Everything of Mitsuba is `Any`: its types exist only after a variant was chosen. The module is
-imported inside functions, so that nobody pays for it who renders nothing.
+imported inside functions: it is slow to load and only rendering needs it.
 """
 
 import math
@@ -14,7 +14,7 @@ from neuron_core.datasets.channels import GBuffer
 from neuron_core.foundation.seeds import seed_of
 from neuron_core.geometry.mesh import Geometry, MeshPart
 from neuron_core.geometry.surroundings import near_surface, surroundings_of
-from neuron_core.groundtruth.mitsuba.sensor import sensor_of
+from neuron_core.groundtruth.mitsuba.sensor import ONE_RAY, sensor_of
 from neuron_core.materials.principled import Principled, principled, varying_inputs
 from neuron_core.materials.procedural import follows_shape
 from neuron_core.materials.record import Material
@@ -74,12 +74,11 @@ class MitsubaRenderer:
         self._near = None
 
     def gbuffer(self, camera: Camera) -> GBuffer:
-        """One exact ray through every pixel centre; normals look towards the camera's side."""
+        """One exact ray through every pixel center; normals look towards the camera's side."""
         if self._gbuffer_scene is None:
             self._gbuffer_scene = self._scene(self._mi.load_dict(NEUTRAL), False)
         integrator = self._mi.load_dict({"type": "aov", "aovs": GBUFFER_AOVS})
-        sampler = {"type": "stratified", "sample_count": 1, "jitter": False}
-        sensor = self._sensor(camera, sampler)
+        sensor = self._sensor(camera, ONE_RAY)
         picture = self._mi.render(self._gbuffer_scene, sensor=sensor, integrator=integrator, spp=1)
         return _to_gbuffer(camera, np.array(picture)[..., -10:])
 
@@ -211,7 +210,7 @@ class MitsubaRenderer:
         low, high, counts = padded_grid(box, self._grid_cells)
         rows, centers = self._cells_near(low, high, counts)
         around = surroundings_of(self._taken()).at(centers) if follows_shape(material) else None
-        # Patterns are made for objects of one metre; on a thimble they shrink with it.
+        # Patterns are made for objects of one meter; on a thimble they shrink with it.
         values = varying_inputs(material, centers / float((box[1] - box[0]).max()), around)
         to_world = self._mi.ScalarTransform4f().translate(low.tolist()).scale((high - low).tolist())
         return {name: self._grid(_filled(array, rows, counts), to_world) for name, array in values.items()}
@@ -219,7 +218,7 @@ class MitsubaRenderer:
     def _cells_near(
         self, low: np.ndarray, high: np.ndarray, counts: tuple[int, int, int]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The flat indices [N] and centres [N, 3] of cells that a surface can show; kept for the object."""
+        """The flat indices [N] and centers [N, 3] of cells that a surface can show; kept for the object."""
         if self._near is None:
             cell = (high - low) / np.array(counts)
             mask = near_surface(self._taken().parts, low + cell / 2, cell, counts)
@@ -253,7 +252,7 @@ def padded_grid(aabb: np.ndarray, cells: int) -> tuple[np.ndarray, np.ndarray, t
 
 
 def cell_centers(low: np.ndarray, high: np.ndarray, counts: tuple[int, int, int]) -> np.ndarray:
-    """Centres [N, 3] of the cells of a grid, x running fastest."""
+    """Centers [N, 3] of the cells of a grid, x running fastest."""
     axes = [low[k] + (np.arange(counts[k]) + 0.5) / counts[k] * (high - low)[k] for k in range(3)]
     z, y, x = np.meshgrid(axes[2], axes[1], axes[0], indexing="ij")
     return np.stack([x, y, z], axis=-1).reshape(-1, 3)

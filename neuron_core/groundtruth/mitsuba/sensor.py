@@ -7,11 +7,13 @@ import numpy as np
 
 from neuron_core.cameras.camera import Camera
 
+ONE_RAY: dict[str, object] = {"type": "stratified", "sample_count": 1, "jitter": False}  # sampler: centers
+
 
 def sensor_of(
     mitsuba: Any, camera: Camera, center: np.ndarray, radius: float, sampler: dict[str, object]
 ) -> Any:
-    """A sensor of the loaded variant whose clipping planes enclose a sphere in metres.
+    """A sensor of the loaded variant whose clipping planes enclose a sphere in meters.
 
     The film is RGBA in single precision under a box filter; pixels are square and nothing is distorted.
     """

@@ -1,6 +1,6 @@
 """Which variant of Mitsuba runs here: asked once in another process, then remembered.
 
-An old libLLVM does not raise, it ends the process; so does nobody who only wants to know.
+An old libLLVM does not raise but aborts the process, so a child process tries it.
 """
 
 import ctypes.util
@@ -36,7 +36,7 @@ WINDOWS_FOLDERS = ("C:/Program Files/LLVM/bin",)
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A variant that runs, and the libLLVM that it needs to be told (empty: it finds it itself)."""
+    """A variant that runs, and the libLLVM to name to it (empty: it finds one itself)."""
 
     variant: str
     library: str = ""
