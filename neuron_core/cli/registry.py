@@ -28,8 +28,8 @@ class Task:
     optional: tuple[str, ...] = ()
 
 
-def _scene(name: str, positionals: tuple[str, ...], summary: str) -> Task:
-    package = "neuron_core.tasks.scene"
+def _scene(folder: str, name: str, positionals: tuple[str, ...], summary: str) -> Task:
+    package = f"neuron_core.tasks.{folder}"
     config = f"{package}.config:Scene{name.capitalize()}Config"
     return Task(f"scene {name}", summary, positionals, config, f"{package}.run:run_{name}")
 
@@ -96,13 +96,13 @@ TASKS: tuple[Task, ...] = (
     _task(
         "anchor", "AnchorConfig", ("scene", "out"), "write anchor frames of a USD stage for other programs"
     ),
-    _scene("new", ("stage",), "write an empty shot"),
-    _scene("add", ("stage", "asset"), "put an asset, or a grid of it, into a shot"),
-    _scene("set", ("stage", "prim"), "move a prim, key it, change its look or version, aim a camera"),
-    _scene("list", ("path",), "say what a stage draws, or what a library holds"),
-    _scene("search", ("library", "text"), "find assets and looks of a library by words"),
-    _scene("flatten", ("stage", "out"), "write a stage as one layer"),
-    _scene("validate", ("stage",), "check a stage: USD's validators and our own"),
+    _scene("shot", "new", ("stage",), "write an empty shot"),
+    _scene("shot", "add", ("stage", "asset"), "put an asset, or a grid of it, into a shot"),
+    _scene("shot", "set", ("stage", "prim"), "move a prim, key it, change its look or version, aim a camera"),
+    _scene("scene", "list", ("path",), "say what a stage draws, or what a library holds"),
+    _scene("scene", "search", ("library", "text"), "find assets and looks of a library by words"),
+    _scene("scene", "flatten", ("stage", "out"), "write a stage as one layer"),
+    _scene("scene", "validate", ("stage",), "check a stage: USD's validators and our own"),
     _task("inspect", "InspectConfig", ("path",), "say what a file or folder is, and check it"),
 )
 

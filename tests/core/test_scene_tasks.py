@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from neuron_core.cli import main
-from neuron_core.tasks.publish.colors import mean_colors
-from neuron_core.tasks.scene.grid import Grid, parse_grid
-from neuron_core.tasks.scene.search import shared_words
+from neuron_core.library.search import shared_words
 from neuron_core.usd import read_stage
+from neuron_core.usd.copies import Grid, parse_grid
 from neuron_core.voxels.baked import read_baked
+from neuron_core.voxels.colors import mean_colors
 from tests.core.baked_samples import MATERIALS, write_ball
 
 

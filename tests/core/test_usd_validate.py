@@ -7,9 +7,9 @@ import pytest
 from pxr import Gf, Sdf, Usd, UsdGeom, Vt
 
 from neuron_core.assets import AssetError, read_header
+from neuron_core.assets.encoders import check_encoder
 from neuron_core.library.publishing import Submission, publish
 from neuron_core.prompts import EncoderId, PromptError, load_encoder
-from neuron_core.tasks.scene.encoders import check_encoder
 from neuron_core.usd import Problem, read_stage, schema, validators
 from neuron_core.usd.proxy import fog_of
 from neuron_core.usd.splats import TYPE, splat_problems

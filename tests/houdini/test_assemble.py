@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from pxr import Gf, Sdf, Usd, UsdGeom
 
-from neuron_core.tasks.scene.grid import parse_grid
 from neuron_core.usd import SceneError, adding, assembly, changing
 from neuron_core.usd.assembly import Placements
 from neuron_core.usd.changing import Change
+from neuron_core.usd.copies import parse_grid
 from neuron_core.usd.stage import SceneStage
 from tests.core.scene_samples import publish_ball, usd_matrix, write_ball
 from tests.houdini.published_hou import node_of, sop_with

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from pxr import Sdf, Tf, Usd, UsdGeom, UsdUtils
 
+from neuron_core.assets.encoders import check_encoder
 from neuron_core.foundation.wording import counted, listed
 from neuron_core.geometry.usd import parse_geometry_spec, read_usd
 from neuron_core.tasks.inspect.findings import Findings, InspectError, box_size
-from neuron_core.tasks.scene.encoders import check_encoder
 from neuron_core.usd import schema
 from neuron_core.usd.stage import SceneStage
 from neuron_core.usd.validate import validate

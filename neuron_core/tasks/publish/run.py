@@ -5,10 +5,10 @@ from pathlib import Path
 from neuron_core.foundation.interrupts import stop_if_requested
 from neuron_core.foundation.progress import Reporter
 from neuron_core.library.publishing import Submission, publish
-from neuron_core.tasks.publish.colors import mean_colors
 from neuron_core.tasks.publish.config import PublishConfig
 from neuron_core.usd.published import LibraryError
 from neuron_core.voxels.baked import read_baked
+from neuron_core.voxels.colors import mean_colors
 
 
 def run(config: PublishConfig, report: Reporter) -> dict[str, object]:

@@ -1,1 +1,1 @@
-"""Author, list, search, flatten and check stages."""
+"""List, search, flatten and check stages and libraries."""

@@ -1,4 +1,4 @@
-"""One colour for each look, for hosts that only draw stand-ins."""
+"""One color for each look, for hosts that only draw stand-ins."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ Color = tuple[float, float, float]
 
 
 def mean_colors(baked: Baked) -> dict[str, Color]:
-    """The mean linear colour of every look's surface, each point seen from straight ahead."""
+    """The mean linear color of every look's surface, each point seen from straight ahead."""
     nvf = baked.nvf
     density = nvf.density.reshape(-1)[nvf.active]
     seen = np.flatnonzero(density * nvf.voxel_size > SURFACE)

@@ -1,12 +1,17 @@
-"""Many instances on the ground, like pieces on a board."""
+"""An asset in a shot, once, or as a grid of instances on the ground, like pieces on a board."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from neuron_core.foundation.values import ValueNotationError
+from pxr import Usd, UsdGeom
+
+from neuron_core.foundation.interrupts import stop_if_requested
+from neuron_core.foundation.values import ValueNotationError, Vec3
+from neuron_core.usd import adding, changing, published
 from neuron_core.usd.adding import MOST_COPIES
-from neuron_core.usd.changing import Change, Vec3
+from neuron_core.usd.changing import Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,50 @@ class Grid:
         right = (column - (self.columns - 1) / 2) * self.spacing
         near = (row - (self.rows - 1) / 2) * self.spacing
         return (x + right, y - near, z) if up == "Z" else (x + right, y, z + near)
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where an asset goes in the tree of prims, and how."""
+
+    name: str = ""  # of the prim; like the asset, numbered where that is taken
+    under: str = "/World"
+    grid: Grid | None = None
+    editable: bool = False  # no native instance, so that what is inside can be changed
+
+
+def add_copies(
+    stage: Usd.Stage,
+    source: Path,
+    wanted: Placement,
+    base: Change,
+    looks: Sequence[str],
+) -> list[str]:
+    """Put an asset into a stage, once or on a grid; the paths of its prims.
+
+    Looks are taken in turn. Raises SceneError for a path that is taken or an asset that cannot be added.
+    """
+    name = adding.prim_name(wanted.name or _plain_name(source))
+    grid = wanted.grid
+    if grid is None:
+        named = f"{wanted.under.rstrip('/')}/{name}"
+        paths = [named if wanted.name else adding.free_path(stage, wanted.under, name)]
+        changes = [replace(base, look=looks[0] if looks else None)]
+    else:
+        group = adding.free_path(stage, wanted.under, name)
+        paths = [f"{group}/{name}_{number:0{grid.digits}d}" for number in range(grid.count)]
+        changes = grid.changes(base, looks, str(UsdGeom.GetStageUpAxis(stage)))
+    adding.add(stage, source, paths[0], instance=not wanted.editable)
+    for change in reversed(changes[: max(len(looks), 1)]):  # so that every look is known
+        changing.change(stage, paths[0], change)
+    stop_if_requested()
+    adding.repeat(stage, paths[0], dict(zip(paths[1:], changes[1:], strict=True)))
+    return paths
+
+
+def _plain_name(source: Path) -> str:
+    home = published.home_of(source)
+    return home.name if home is not None else source.stem
 
 
 def parse_grid(text: str, spacing: float) -> Grid | None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from neuron_core.assets.encoders import encoder_named
 from neuron_core.library.index import read_library
 from neuron_core.library.version import Version
 from neuron_core.prompts import PromptError, check_prompt
-from neuron_core.tasks.scene.encoders import encoder_named
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,17 @@
-"""What a stage draws and what a library holds, for people and programs."""
+"""What a stage draws, for people and programs."""
 
 from pathlib import Path
 
 import numpy as np
 
 from neuron_core.foundation.wording import counted
-from neuron_core.library.index import read_library
 from neuron_core.usd.records import AssetNode
 from neuron_core.usd.stage import read_stage
 
 SHOWN = 64  # rows that a person gets to see
 
 
-def of_stage(path: Path, time: float | None) -> dict[str, object]:
+def list_stage(path: Path, time: float | None) -> dict[str, object]:
     """Assets with their places, occluding meshes, cameras and problems at a frame."""
     scene = read_stage(path)
     snapshot = scene.snapshot(time)
@@ -63,25 +62,3 @@ def _asset_row(node: AssetNode) -> str:
     shown = f'"{node.prompt}"' if node.prompt else node.look
     what = f"{node.file.name}, {shown}" if node.file is not None else "not drawn"
     return f"  {node.path}  {what}, at {x:.4g} {y:.4g} {z:.4g} m{size}"
-
-
-def of_library(library: Path) -> dict[str, object]:
-    """The assets of a library with their versions and looks."""
-    assets = read_library(library)
-    rows = [f"{library}: {counted(len(assets), 'asset')}"]
-    for name, versions in assets.items():
-        latest = versions[-1]
-        looks = ", ".join(look.slug for look in latest.looks)
-        rows.append(f"  {name}  {latest.label} of {len(versions)}, looks {looks}")
-    return {
-        "library": str(library),
-        "assets": {
-            name: {
-                "latest": versions[-1].label,
-                "entry": str(library / name / f"{name}.usd"),
-                "versions": [version.to_json() for version in versions],
-            }
-            for name, versions in assets.items()
-        },
-        "summary": "\n".join(rows),
-    }

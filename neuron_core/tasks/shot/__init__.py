@@ -1,0 +1,1 @@
+"""Make and change shots: new, add, set."""
