@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from neuron_core.foundation.files import replacing
-from neuron_core.models.field.checkpoint import FIELD, load_run, write_run
+from neuron_core.models.field.trained import FIELD, load_run, write_run
 
 
 def main() -> None:

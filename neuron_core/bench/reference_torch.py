@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from neuron_core.kernels.training.hashgrid import PRIME_Y, PRIME_Z, HashGridSpec
 from neuron_core.kernels.training.raymarch import OCCUPIED, OPAQUE, SOLID
+from neuron_core.learning.objective import Step
 from neuron_core.models.field.frame_data import FrameBatch
-from neuron_core.models.field.frame_stage import LEAST_ALPHA, LEAST_LIGHT, FrameStage
+from neuron_core.models.field.frames_objective import MIN_ALPHA, MIN_LIGHT, FramesObjective, Sampled
 from neuron_core.models.field.model import Field, Style
 from neuron_core.models.field.render import Pixels, attributes, looked_of, shade
 from neuron_core.models.field.volume import PackedSamples
@@ -98,8 +99,8 @@ def _padded(samples: PackedSamples, values: Float[Tensor, " M"]) -> Float[Tensor
     return padded.index_put((samples.ray_index.long(), _places(samples)), values)
 
 
-class EagerFrameStage(FrameStage):
-    """The stage with the same draws, losses and cells, its samples and pictures in plain torch."""
+class EagerFramesObjective(FramesObjective):
+    """The objective with the same draws, losses and cells, its samples and pictures in plain torch."""
 
     def render(self, samples: PackedSamples, batch: FrameBatch, style: Style, softness: float) -> Pixels:
         """What the rays of the batch see by their samples. Differentiable."""
@@ -109,7 +110,7 @@ class EagerFrameStage(FrameStage):
         return shade(self.field, looked_of(self.field, *sums), batch.rays_d)
 
     @torch.no_grad()
-    def sample(self, batch: FrameBatch, step: int, softness: float) -> tuple[PackedSamples, FrameBatch]:
+    def sample(self, batch: FrameBatch, step: Step, softness: float) -> Sampled:
         """Every step inside the cube is looked up; what is neither occupied nor seen is dropped."""
         assert self.cells is not None
         low, high = (
@@ -120,7 +121,7 @@ class EagerFrameStage(FrameStage):
         near = walls.amin(dim=1).amax(dim=-1).clamp_min(self.rays.near)
         far = walls.amax(dim=1).amin(dim=-1)
         length = self.spec.step_min
-        random = torch.Generator().manual_seed(self.seed + step)
+        random = torch.Generator().manual_seed(step.seed + step.index)
         near = near + torch.rand(len(near), generator=random) * length
         steps = int(((far - near).amax() / length).clamp_min(1.0))
         t_mid = near[:, None] + (torch.arange(steps) + 0.5) * length
@@ -139,10 +140,11 @@ class EagerFrameStage(FrameStage):
         )
         before = F.pad(_padded(samples, 1 - alphas).cumprod(dim=1), (1, -1), value=1.0)
         light = before[samples.ray_index.long(), _places(samples)]
-        live = torch.nonzero((light >= LEAST_LIGHT) & (alphas >= LEAST_ALPHA)).squeeze(-1)
-        met = torch.nonzero(samples.ray_count).squeeze(-1)
-        index = torch.searchsorted(met, samples.ray_index[live].long())
-        return _packed(samples.units[live], samples.t_mid[live], length, index, len(met)), batch.of(met)
+        live = torch.nonzero((light >= MIN_LIGHT) & (alphas >= MIN_ALPHA)).squeeze(-1)
+        hit = torch.nonzero(samples.ray_count).squeeze(-1)
+        index = torch.searchsorted(hit, samples.ray_index[live].long())
+        packed = _packed(samples.units[live], samples.t_mid[live], length, index, len(hit))
+        return Sampled(packed, batch.of(hit), len(hit))
 
 
 def _packed(

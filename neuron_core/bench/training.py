@@ -8,33 +8,38 @@ compiled before anything is timed. Imports torch.
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn import Module
 
-from neuron_core.bench.reference_torch import EagerFrameStage, eager_copy
-from neuron_core.datasets.names import MaterialEntry
+from neuron_core.bench.reference_torch import EagerFramesObjective, eager_copy
 from neuron_core.datasets.reader import StoredDataset, open_dataset
 from neuron_core.evaluation.measure import measure
 from neuron_core.foundation.progress import Reporter, Silent
 from neuron_core.groundtruth.config import DatasetConfig
+from neuron_core.learning.distributed import Placement
+from neuron_core.learning.loop import Loop, Timing
+from neuron_core.learning.objective import Metrics, Objective, Optimized, Stateless, Step, Turn
+from neuron_core.learning.plan import Constant, Phase, Position
+from neuron_core.learning.run_folder import RunFolder
 from neuron_core.models.field.config import TrainConfig
-from neuron_core.models.field.frame_stage import FrameStage
-from neuron_core.models.field.loop import schedule
+from neuron_core.models.field.family import FAMILY
+from neuron_core.models.field.frames_objective import FramesObjective, Sampled
 from neuron_core.models.field.model import Field
-from neuron_core.models.field.presets import Plan, StagePlan
-from neuron_core.models.field.stages import Stage
 from neuron_core.models.field.tracer import FieldTracer
-from neuron_core.prompts import load_encoder
 from neuron_core.tasks.dataset.run import run as make_dataset
-from neuron_core.tasks.train import run as training
 
 MATERIAL = "brushed-copper"
 WINDOWS = 5  # parts of the second half of a run: their rates are the spread
 GOAL_DB = 30.0
+PLACEMENT = Placement(torch.device("cpu"))
+TIMING = Timing(checkpoint_seconds=math.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,34 +105,17 @@ class TrainingScaling:
 
 @dataclass(slots=True)
 class Clocked:
-    """A stage that notes when its steps begin, and what they say."""
+    """When the steps of a phase ended, and what they reported."""
 
-    stage: Stage
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
-    told: list[Mapping[str, float]] = field(default_factory=list)
+    metrics: list[Mapping[str, float]] = field(default_factory=list)
 
-    def note(self) -> None:
-        """Now."""
+    def note(self, position: Position, metrics: Metrics) -> None:
+        """After a step."""
         self.wall.append(time.perf_counter())
         self.cpu.append(time.process_time())
-
-    def step(self, index: int, done: float, rate: float, optimizer: torch.optim.Optimizer) -> None:
-        """One step as the trainer takes it; `done` is the part of the steps that is."""
-        for group in optimizer.param_groups:
-            group["lr"] = rate * group.get("pace", 1.0) * schedule(index, done)
-        optimizer.zero_grad(set_to_none=True)
-        self.told.append(self.stage.backward(index))
-        optimizer.step()
-        self.note()
-
-    def run(self, plan: StagePlan, tell: Callable[[float], None]) -> None:
-        """All steps of a plan."""
-        optimizer = _optimizer(self.stage, plan.learning_rate)
-        self.note()
-        for index in range(plan.steps):
-            self.step(index, index / plan.steps, plan.learning_rate, optimizer)
-            tell((index + 1) / plan.steps)
+        self.metrics.append({name: float(value) for name, value in metrics.items()})
 
 
 def training_run(folder: Path, *, quick: bool = False, report: Reporter | None = None) -> TrainingRun:
@@ -137,18 +125,14 @@ def training_run(folder: Path, *, quick: bool = False, report: Reporter | None =
     dataset = ball(folder, views, resolution, report=report)
     load_kernels(folder, report)
     began, cpu_began = time.perf_counter(), time.process_time()
-    session = Session(dataset, plan)
-    stages = []
-    for name, make in zip(session.plan.stages, session.make(), strict=True):
-        stages.append(Clocked(make()))
-        stages[-1].run(session.plan.stages[name], lambda done, name=name: report.progress(done, name, ""))  # type: ignore[misc]
+    session = Session(dataset, plan, folder)
+    frames = session.train(session.phases, report)["frames"]
     seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
-    frames = stages[-1]
-    half = len(frames.told) // 2
-    told = frames.told[half:]
+    half = len(frames.metrics) // 2
+    metrics = frames.metrics[half:]
     rates = _rates(frames, half)
-    total = sum(one["rays"] for one in told)
-    hit = sum(one["hit_rays"] for one in told)
+    total = sum(one["rays"] for one in metrics)
+    hit = sum(one["hit_rays"] for one in metrics)
     return TrainingRun(
         seconds=seconds,
         cpu_seconds=cpu_seconds,
@@ -157,9 +141,9 @@ def training_run(folder: Path, *, quick: bool = False, report: Reporter | None =
         rays_per_second=total / (frames.wall[-1] - frames.wall[half]),
         spread=(min(rates), max(rates)),
         rays_per_cpu_second=total / (frames.cpu[-1] - frames.cpu[half]),
-        live_per_hit_ray=sum(one["samples"] for one in told) / max(hit, 1.0),
+        live_per_hit_ray=sum(one["samples"] for one in metrics) / max(hit, 1.0),
         hit_share=hit / total,
-        steps=len(frames.told),
+        steps=len(frames.metrics),
         views=views,
         resolution=resolution,
     )
@@ -171,17 +155,14 @@ def step_vs_torch(
     """Steps of the same field on the same pixels, in turn, after the first tenth of a run."""
     report = report or Silent()
     dataset = ball(folder, *((24, 64) if quick else (64, 200)), report=report)
-    session = Session(dataset, 200)
-    geometry, frames = (make() for make in session.make())
-    Clocked(geometry).run(session.plan.stages["geometry"], lambda done: report.progress(done, "geometry", ""))
-    assert isinstance(frames, FrameStage)
-    ours = Clocked(frames)
-    ours.run(StagePlan(60, 0, 1e-2, 1.0), lambda done: report.progress(done, "frames", ""))
+    session = Session(dataset, 200, folder)
+    geometry, frames = session.phases
+    session.train([geometry, replace(frames, steps=60)], report)
+    ours = session.frames
     twin = eager_copy(session.field)
-    peer = Clocked(EagerFrameStage(twin, frames.pool, frames.prompts, frames.batch, 200, frames.seed))
-    peer.stage.load_state(frames.state())  # the same cells
-    times = {name: _steps(clocked, runs) for name, clocked in (("ours", ours), ("torch", peer))}
-    own, other = times["ours"], times["torch"]
+    peer = EagerFramesObjective(twin, ours.pool, ours.prompts, ours.batch, 200, ours.seed)
+    peer.load_state(ours.state())  # the same cells
+    own, other = (session.steps(one, runs) for one in (ours, peer))
     return StepComparison(
         seconds=statistics.median(own.wall),
         spread=(min(own.wall), max(own.wall)),
@@ -191,9 +172,9 @@ def step_vs_torch(
         peer_cpu_seconds=statistics.median(other.cpu),
         ratio=statistics.median(other.wall) / statistics.median(own.wall),
         cpu_ratio=statistics.median(other.cpu) / statistics.median(own.cpu),
-        network_ratio=_network_ratio(frames, peer.stage, runs),
-        rays=frames.batch,
-        samples=round(own.told[-1]["samples"]),
+        network_ratio=_network_ratio(session, ours, peer, runs),
+        rays=ours.batch,
+        samples=round(own.metrics[-1]["samples"]),
     )
 
 
@@ -236,37 +217,85 @@ def ball(folder: Path, views: int, resolution: int, spp: int = 36, *, report: Re
 
 def load_kernels(folder: Path, report: Reporter) -> None:
     """Take a few steps on next to nothing, so that nothing is compiled or loaded while timing."""
-    session = Session(ball(folder, 2, 16, 4, report=report), 4)
-    for make in session.make():
-        Clocked(make()).run(StagePlan(2, 0, 1e-3, 1.0), lambda _: None)
+    session = Session(ball(folder, 2, 16, 4, report=report), 4, folder)
+    session.train(session.phases, Silent())
     session.psnr(report)
 
 
 class Session:
-    """What `neuron train --preset cpu-demo --learn-from frames` sets up, in memory."""
+    """What `neuron train --preset cpu-demo --learn-from frames` sets up."""
 
-    def __init__(self, dataset: StoredDataset, steps: int | None) -> None:
-        self.config = TrainConfig(dataset.path, Path(), "cpu-demo", learn_from="frames", steps=steps)
+    def __init__(self, dataset: StoredDataset, steps: int | None, folder: Path) -> None:
+        """Runs are written below `folder` and thrown away."""
+        config = TrainConfig(dataset.path, Path(), "cpu-demo", learn_from="frames", steps=steps)
         self.dataset = dataset
-        self.looks: list[MaterialEntry] = [entry for entry in dataset.materials if entry.split == "train"]
-        self.look = self.looks[0]
-        self.encoder = load_encoder("embedded", None)
-        self.plan: Plan = training.plan_of(self.config, dataset)
-        torch.manual_seed(0)
-        self.field = Field(training.field_spec(self.config, dataset, self.encoder.width))
-        self.prompts = training.encode_prompts(self.encoder, self.looks)
+        self.folder = folder
+        self.data = FAMILY.prepare(replace(config, device="cpu", validate_every=0), Silent())
+        self.phases = list(FAMILY.phases(self.data, "full"))
+        self.built = FAMILY.build(self.data, PLACEMENT)
+        self.look = self.data.looks[0]
+        self._made: FramesObjective | None = None
 
-    def make(self) -> list[Callable[[], Stage]]:
-        """How to make each stage when its turn comes."""
-        return training.make_stages(
-            self.config, self.dataset, self.field, self.looks, self.prompts, self.plan, self.encoder, Silent()
+    @property
+    def field(self) -> Field:
+        """The field that is trained."""
+        found = self.built.modules["field"]
+        assert isinstance(found, Field)
+        return found
+
+    @property
+    def frames(self) -> FramesObjective:
+        """The objective of the volumetric steps, made once."""
+        if self._made is None:
+            made = self.built.objectives["frames"]()
+            assert isinstance(made, FramesObjective)
+            self._made = made
+        return self._made
+
+    def train(self, phases: Sequence[Phase], report: Reporter) -> dict[str, Clocked]:
+        """Go through phases as the trainer does; the clocks of each."""
+        make = {**self.built.objectives, "frames": lambda: self.frames}
+        return self.loop(phases, make, self.built.modules, Position(), report)
+
+    def steps(self, objective: FramesObjective, runs: int, first: int = 100) -> Clocked:
+        """Times of single steps, after one that is not counted."""
+        phase = Phase("frames", first + 1 + runs, rate=1e-3, schedule=Constant())
+        modules = {"field": objective.field}
+        clocks = self.loop(
+            [phase], {"frames": lambda: objective}, modules, Position(step=first, total=first), Silent()
         )
+        found = clocks["frames"]
+        wall, cpu = np.diff(found.wall).tolist(), np.diff(found.cpu).tolist()
+        return Clocked(wall, cpu, found.metrics[1:])
+
+    def loop(
+        self,
+        phases: Sequence[Phase],
+        make: Mapping[str, Callable[[], Objective]],
+        modules: Mapping[str, Module],
+        start: Position,
+        report: Reporter,
+    ) -> dict[str, Clocked]:
+        """The trainer's own loop, watched."""
+        clocks = {phase.name: Clocked() for phase in phases}
+
+        def observe(position: Position, metrics: Metrics) -> None:
+            clocks[phases[position.phase].name].note(position, metrics)
+
+        with TemporaryDirectory(dir=self.folder) as path:
+            folder = RunFolder(Path(path), FAMILY.name)
+            loop = Loop(
+                modules, phases, make, folder, seed=0, placement=PLACEMENT, report=report, timing=TIMING,
+                observe=observe, start=start,
+            )  # fmt: skip
+            loop.run()
+        return clocks
 
     def psnr(self, report: Reporter) -> float:
         """In dB on the test views, as `neuron evaluate` measures it."""
         names = self.dataset.splits["test"]
-        tracer = FieldTracer(self.field, self.prompts[:1, 0].numpy())
-        told = measure(
+        tracer = FieldTracer(self.field, self.data.prompts[:1, 0].numpy())
+        found = measure(
             self.dataset,
             names,
             [self.look],
@@ -274,75 +303,66 @@ class Session:
             [],
             lambda done: report.progress(done / len(names), "evaluate", ""),
         )
-        value = told[0].mean()["psnr"]
+        value = found[0].mean()["psnr"]
         return math.nan if value is None else value
-
-
-def _optimizer(stage: Stage, rate: float) -> torch.optim.Optimizer:
-    parameters = list(stage.parameters())
-    return torch.optim.Adam(parameters, rate, betas=(0.9, 0.99), eps=1e-15, fused=True)  # type: ignore[arg-type]
 
 
 def _rates(clocked: Clocked, first: int) -> list[float]:
     """Rays a second in parts of the steps from `first` on."""
-    bounds = np.linspace(first, len(clocked.told), WINDOWS + 1).astype(int)
+    bounds = np.linspace(first, len(clocked.metrics), WINDOWS + 1).astype(int)
     return [
-        sum(one["rays"] for one in clocked.told[begin:end]) / (clocked.wall[end] - clocked.wall[begin])
+        sum(one["rays"] for one in clocked.metrics[begin:end]) / (clocked.wall[end] - clocked.wall[begin])
         for begin, end in zip(bounds[:-1], bounds[1:], strict=True)
         if end > begin
     ]
 
 
-@dataclass(slots=True)
-class _Steps:
-    wall: list[float]
-    cpu: list[float]
-    told: list[Mapping[str, float]]
+class _Given(Stateless):
+    """The networks alone: fields, compositing and gradients on samples that are given."""
+
+    def __init__(self, objective: FramesObjective, sampled: Sampled, looks: Tensor, softness: float) -> None:
+        self.objective = objective
+        self.sampled = sampled
+        self.looks = looks
+        self.softness = softness
+
+    def optimized(self) -> Sequence[Optimized]:
+        """As the objective says."""
+        return self.objective.optimized()
+
+    def turns(self, step: Step) -> Iterator[Turn]:
+        """A loss that every output takes part in."""
+        samples, rays, _ = self.sampled
+        style = self.objective.field.material.style(self.objective.prompts[self.looks, 0])
+        pixels = self.objective.render(samples, rays, style, self.softness)
+        yield Turn("field", {"colors": pixels.rgbs.square().mean(), "opacities": pixels.opacities.mean()})
 
 
-def _steps(clocked: Clocked, runs: int, first: int = 100) -> _Steps:
-    """Times of steps one by one, after one that is not counted."""
-    optimizer = _optimizer(clocked.stage, 1e-3)
-    clocked.wall.clear()
-    clocked.cpu.clear()
-    clocked.step(first, 0.5, 1e-3, optimizer)
-    for index in range(first + 1, first + 1 + runs):
-        clocked.step(index, 0.5, 1e-3, optimizer)
-    wall, cpu = np.diff(clocked.wall).tolist(), np.diff(clocked.cpu).tolist()
-    return _Steps(wall, cpu, clocked.told[-runs:])
-
-
-def _network_ratio(ours: FrameStage, peer: Stage, runs: int) -> float:
+def _network_ratio(session: Session, ours: FramesObjective, peer: FramesObjective, runs: int) -> float:
     """How many times longer the peer takes where both are given the same samples."""
-    assert isinstance(peer, FrameStage)
-    step = 120
-    batch, looks = ours.draw(step)
-    samples, rays = ours.sample(batch, step, ours.softness(step))
+    index = 120
+    batch, looks = ours.draw(index)
+    softness = ours.softness(index)
+    sampled = ours.sample(batch, Step(index, 0.6, ours.seed, ours.name), softness)
+    phase = Phase("given", 1 + runs, rate=1e-3, schedule=Constant())
 
-    def seconds(stage: FrameStage) -> float:
-        optimizer = _optimizer(stage, 1e-3)
-        times = []
-        for _ in range(runs + 1):
-            began = time.perf_counter()
-            optimizer.zero_grad(set_to_none=True)
-            style = stage.field.material.style(stage.prompts[looks, 0])
-            pixels = stage.render(samples, rays, style, ours.softness(step))
-            (pixels.rgbs.square().mean() + pixels.opacities.mean()).backward()
-            optimizer.step()
-            times.append(time.perf_counter() - began)
-        return statistics.median(times[1:])
+    def seconds(objective: FramesObjective) -> float:
+        given = _Given(objective, sampled, looks, softness)
+        modules = {"field": objective.field}
+        found = session.loop([phase], {"given": lambda: given}, modules, Position(), Silent())["given"]
+        return statistics.median(np.diff(found.wall).tolist())
 
     return seconds(peer) / seconds(ours)
 
 
 def _scaling_row(folder: Path, views: int, resolution: int, quick: bool, report: Reporter) -> ScalingRow:
-    session = Session(ball(folder, views, resolution, 4, report=report), 60 if quick else 300)
+    session = Session(ball(folder, views, resolution, 4, report=report), 60 if quick else 300, folder)
     began = time.perf_counter()
-    geometry, frames = (make() for make in session.make())
+    session.built.objectives["geometry"]()
+    frames = session.frames
     read = time.perf_counter() - began
-    assert isinstance(frames, FrameStage)
-    Clocked(geometry).run(session.plan.stages["geometry"], lambda _: None)
-    times = _steps(Clocked(frames), 5 if quick else 20)
+    session.train(session.phases[:1], Silent())
+    times = session.steps(frames, 5 if quick else 20)
     held = [frames.pool.colors, frames.pool.normals, frames.pool.places]
     return ScalingRow(
         views,

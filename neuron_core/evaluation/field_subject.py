@@ -8,10 +8,10 @@ from neuron_core.datasets.names import MaterialEntry
 from neuron_core.foundation.devices import torch_device
 from neuron_core.foundation.files import sha256_of
 from neuron_core.foundation.progress import Reporter
-from neuron_core.models.field.checkpoint import FIELD, load_run
 from neuron_core.models.field.model import Field
 from neuron_core.models.field.stored import load_field
 from neuron_core.models.field.tracer import FieldTracer
+from neuron_core.models.field.trained import FIELD, load_run
 from neuron_core.prompts import EncoderId, encode_recorded
 from neuron_core.rendering.tracing import Tracer
 

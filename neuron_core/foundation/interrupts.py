@@ -42,6 +42,12 @@ def stop_if_requested() -> None:
         raise Stopped(_received)
 
 
+def clear() -> None:
+    """Forget that somebody asked: this process goes on with something else."""
+    global _received
+    _received = None
+
+
 def _remember(signal_number: int, frame: FrameType | None) -> None:
     global _received
     if _received is not None:

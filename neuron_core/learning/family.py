@@ -3,12 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from torch import nn
 
-from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.progress import Reporter
 from neuron_core.learning.distributed import Placement
 from neuron_core.learning.goals import Goals
@@ -20,12 +19,6 @@ Size = Literal["smoke", "trial", "full"]
 Validate = Callable[[Position], Mapping[str, float]]
 Config = TypeVar("Config")
 Data = TypeVar("Data", bound="Prepared")
-
-
-class FamilyError(NeuronError):
-    """A family of models that does not exist."""
-
-    kind = "family"
 
 
 @runtime_checkable
@@ -53,9 +46,17 @@ class Built:
 class Family(Protocol[Config, Data]):
     """A kind of model."""
 
-    name: str  # names its tensors in a .neuron and its entry here
-    config: type[Config]
-    goals: Goals  # of its campaigns
+    @property
+    def name(self) -> str:
+        """Names its tensors in a .neuron and its entry here."""
+
+    @property
+    def config(self) -> type[Config]:
+        """What a run of it can be asked for."""
+
+    @property
+    def goals(self) -> Goals:
+        """Those of its campaigns."""
 
     def prepare(self, config: Config, report: Reporter) -> Data:
         """Open the data, once. Returns the family's own kind of Prepared; raises NeuronError."""
@@ -77,25 +78,3 @@ class Family(Protocol[Config, Data]):
 
     def tensors(self, modules: Mapping[str, nn.Module]) -> Mapping[str, np.ndarray]:
         """What a .neuron stores."""
-
-
-_families: dict[str, Family[Any, Any]] = {}
-
-
-def register(family: Family[Any, Any]) -> None:
-    """Make a family known. Its name must be new."""
-    assert family.name not in _families, family.name
-    _families[family.name] = family
-
-
-def families() -> Mapping[str, Family[Any, Any]]:
-    """All that are known, by name."""
-    return dict(_families)
-
-
-def family_of(name: str) -> Family[Any, Any]:
-    """The family of that name. Raises FamilyError."""
-    if name not in _families:
-        known = ", ".join(sorted(_families)) or "none"
-        raise FamilyError(f"Unknown model family {name!r}.", f"Known families: {known}.")
-    return _families[name]

@@ -1,5 +1,6 @@
 """Go through the phases of a run: steps, validation, checkpoints, progress, stopping. No mathematics."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,6 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 
 from neuron_core.foundation import interrupts
+from neuron_core.foundation.clocks import Clock
 from neuron_core.foundation.progress import Reporter
 from neuron_core.learning.distributed import Group, Placement, Signals
 from neuron_core.learning.family import Validate
@@ -19,7 +21,6 @@ from neuron_core.learning.run_folder import LAST, Restored, RunFolder, checksums
 from neuron_core.learning.stored import RunError, require_fitting
 
 LOOK_EVERY = 16  # steps of several processes on GPUs between looks at what they agreed on
-Clock = Callable[[], float]
 Observer = Callable[[Position, Mapping[str, Tensor | float]], None]
 
 
@@ -61,8 +62,10 @@ class Loop:
         timing: Timing = Timing(),  # noqa: B008
         observe: Observer = unobserved,
         watch_gradients: bool = False,
+        start: Position = Position(),  # noqa: B008
     ) -> None:
-        """`observe` sees every step; `watch_gradients` reports their norms, by optimizer."""
+        """`observe` sees every step; `watch_gradients` reports their norms, by optimizer. A run without
+        a checkpoint begins at `start`."""
         self.modules = modules
         self.phases = phases
         self.make = make
@@ -73,7 +76,7 @@ class Loop:
         self.timing = timing
         self.observe = observe
         self.watch_gradients = watch_gradients
-        self.position = Position()
+        self.position = start
         self._restored: Restored | None = None
         self._started = self._saved = self._reported = 0.0  # by the clock: phase, checkpoint, report
 
@@ -161,7 +164,8 @@ class Loop:
 
     def _judge(self, running: PhaseRun, found: Mapping[str, float]) -> None:
         """Take note of a validation; the weights are those that were validated."""
-        phase, at = running.phase, replace(self.position, validated=found)
+        finite = {name: value for name, value in found.items() if math.isfinite(value)}
+        phase, at = running.phase, replace(self.position, validated=finite)
         keep, patience = phase.keep, phase.patience
         if patience is not None:
             at = replace(at, trend=at.trend.after(_figure(found, patience.metric), patience))

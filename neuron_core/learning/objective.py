@@ -5,7 +5,6 @@ resumes as if it had not been. A step of several processes is one step: all of t
 whole batch, and each keeps its share.
 """
 
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -15,6 +14,8 @@ from typing import Literal, Protocol, runtime_checkable
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+
+from neuron_core.foundation.seeds import step_seed
 
 Algorithm = Literal["adam", "adamw", "rmsprop"]
 Metrics = Mapping[str, Tensor | float]
@@ -46,8 +47,7 @@ class Step:
 
 def generator(seed: int, purpose: str, step: int, device: torch.device) -> torch.Generator:
     """A source of random numbers that depends on nothing else."""
-    mixed = zlib.crc32(f"{seed}/{purpose}/{step}".encode())
-    return torch.Generator(device).manual_seed(mixed)
+    return torch.Generator(device).manual_seed(step_seed(seed, purpose, step))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,11 @@ class Turn:
     def loss(self) -> Float[Tensor, ""]:
         """The sum of the terms."""
         return reduce(add, self.terms.values())
+
+
+def value_of(terms: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
+    """The sum of terms as a figure."""
+    return reduce(add, (term.detach() for term in terms.values()))
 
 
 @runtime_checkable

@@ -1,12 +1,12 @@
 """One phase while it runs: its objective, optimizers, moving average, and the figures of its last step."""
 
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
 
+from neuron_core.foundation.seeds import step_seed
 from neuron_core.learning.average import Average
 from neuron_core.learning.descent import Descent
 from neuron_core.learning.distributed import Group, Signals
@@ -56,7 +56,7 @@ class PhaseRun:
         place = self.group.placement
         step = Step(at.step, done, self.seed, self.phase.name, place.rank, place.ranks)
         # Layers that draw for themselves, such as dropout, follow from the step too.
-        torch.manual_seed(zlib.crc32(f"{self.seed}/{self.phase.name}/{at.step}/{place.rank}".encode()))
+        torch.manual_seed(step_seed(self.seed, self.phase.name, at.step, place.rank))
         self.descent.begin(self.phase.schedule(at.step, done) * at.trend.lowered)
         self.metrics = {}
         for turn in self._turns(step):

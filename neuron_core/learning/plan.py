@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Literal, Protocol, runtime_checkable
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal, Protocol, runtime_checkable
+
+from neuron_core.foundation.records import Rules
 
 Mode = Literal["max", "min"]
 
@@ -95,6 +97,8 @@ def improves(value: float, best: float | None, mode: Mode, margin: float = 0.0) 
 class Trend:
     """What validations of a phase have shown so far."""
 
+    RECORD: ClassVar[Rules] = Rules(complete=True)
+
     best: float | None = None  # of the metric that patience watches
     stale: int = 0  # validations since
     since_lowered: int = 0  # of these, since the rate was last lowered
@@ -129,6 +133,8 @@ Early = Literal["", "patience", "minutes"]
 class Position:
     """Where a run is; written beside the tensors of a checkpoint."""
 
+    RECORD: ClassVar[Rules] = Rules(complete=True)
+
     phase: int = 0
     step: int = 0  # of the phase
     total: int = 0  # steps of all phases
@@ -153,11 +159,3 @@ class Position:
             best=None,
             kept=self.best,
         )
-
-    @classmethod
-    def from_json(cls, content: object) -> "Position":
-        """What `asdict` made. Raises KeyError, TypeError or ValueError for anything else."""
-        if not isinstance(content, dict) or content.keys() != {one.name for one in fields(cls)}:
-            raise ValueError("it has other fields")
-        bests = {name: None if content[name] is None else Best(**content[name]) for name in ("best", "kept")}
-        return cls(**{**content, **bests, "trend": Trend(**content["trend"])})

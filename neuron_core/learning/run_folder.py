@@ -9,28 +9,37 @@ last.safetensors          the last weights, where others were kept
 """
 
 import json
+import math
 import os
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from neuron_core.foundation.errors import FileError
-from neuron_core.learning.outcome import METRICS
+from neuron_core.foundation.files import read_json
+from neuron_core.foundation.outputs import FINISHED, Claim, Output, RecordForm, State
+from neuron_core.foundation.records import read_record, read_record_file, to_plain, write_record
+from neuron_core.learning.outcome import METRICS, Outcome
 from neuron_core.learning.plan import Position
 from neuron_core.learning.stored import AGAIN, RunError, Tensors, load_tensors, require_fitting, save_tensors
 
+RUN = "run.json"
+OUTCOME = "outcome.json"
 CHECKPOINT = "checkpoint.safetensors"
 LAST = "last.safetensors"
 WEIGHTS = "weights.safetensors"
 BEST = "best-*.safetensors"
+VERSION = 1  # of run.json
 FORMAT = "neuron-checkpoint-2"
 NESTED = ("module", "optimizer")  # parts of a checkpoint that have a name: module.<name>.<tensor>
 
+_NOTHING: Mapping[str, object] = {}
 Parts = Mapping[str, Tensors]
 Modules = Mapping[str, nn.Module]
 
@@ -66,6 +75,70 @@ class RunFolder:
         self.ranks = ranks
         self.writes = writes
         self.weights = path / weights
+        self._claim: Claim | None = None
+
+    # --- whose folder it is ---
+
+    def claim(
+        self,
+        recipe: Mapping[str, object],
+        overwrite: bool = False,
+        description: Mapping[str, object] = _NOTHING,
+    ) -> State:
+        """Take the folder for the run that follows from `recipe`, until `release` or the end of a `with`.
+
+        run.json holds the recipe and the `description`. Raises ConfigMismatchError if the folder holds
+        another run that is not to be overwritten, ClaimedError if another process is training into it.
+        """
+        output = Output(
+            self.path,
+            recipe,
+            ours=(CHECKPOINT, BEST, LAST, OUTCOME, METRICS, self.weights.name),
+            kind="a run that was made with another config or dataset",
+            form=RecordForm(RUN, config="recipe"),
+            is_done=lambda record: record.get(FINISHED) is True and self.weights.is_file(),
+        )
+        self._claim = output.claim(overwrite)
+        if self._claim.state == "fresh":  # a checkpoint without a record is of no known run
+            self.drop_checkpoint()
+        if self._claim.state != "done":
+            self._claim.save({**description, "finished": False, "metrics": None, "version": VERSION})
+        return self._claim.state
+
+    def finish(
+        self, modules: Modules, outcome: Outcome, description: Mapping[str, object] = _NOTHING
+    ) -> None:
+        """Write the trained weights and what they came to, run.json last, and let go of the folder."""
+        if not self.writes:
+            return
+        assert self._claim is not None, "only a run that was claimed can be finished"
+        self.save_weights(modules)
+        write_record(self.path / OUTCOME, outcome)
+        metrics = dict(outcome.metrics)
+        self._claim.finish({**description, "finished": True, "metrics": metrics, "version": VERSION})
+        self.drop_checkpoint()
+
+    def outcome(self) -> Outcome:
+        """What the finished run came to. Raises RunError."""
+        if not (self.path / OUTCOME).is_file():  # runs of older versions
+            found = read_json(self.path / RUN)
+            metrics = found.get("metrics") if isinstance(found, dict) else None
+            return Outcome(self.path, metrics if isinstance(metrics, dict) else {}, weights=self.weights)
+        found = read_record_file(Outcome, self.path / OUTCOME, RunError)
+        return replace(found, folder=self.path, weights=self.weights)
+
+    def release(self) -> None:
+        """Let others have the folder. What is unfinished stays to be resumed."""
+        if self._claim is not None:
+            self._claim.release()
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.release()
 
     # --- checkpoints ---
 
@@ -76,7 +149,7 @@ class RunFolder:
         run = {
             "family": self.family,
             "ranks": self.ranks,
-            "position": asdict(at),
+            "position": to_plain(at),
             "metrics_bytes": self._sync_metrics(),
         }
         metadata = {"format": FORMAT, "run": json.dumps(run)}
@@ -96,13 +169,13 @@ class RunFolder:
         if metadata.get("format") != FORMAT:
             raise RunError(
                 f"{path} was written by another version of Neuron.",
-                "Finish the run with that version, or train again with --overwrite.",
+                "Finish the run with that version, or delete it and train again.",
             )
         try:
             run = json.loads(metadata["run"])
-            position = Position.from_json(run["position"])
+            position = read_record(Position, run["position"], "position", RunError)
             family, ranks, written = str(run["family"]), int(run["ranks"]), int(run["metrics_bytes"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RunError) as error:
             raise RunError(f"{path} does not say where it stopped.", AGAIN) from error
         self._require_ours(path, family, ranks)
         self._truncate_metrics(written)
@@ -114,7 +187,7 @@ class RunFolder:
         if ranks != self.ranks:
             raise RunError(
                 f"{path} was written by {ranks} processes, and this run has {self.ranks}.",
-                f"Resume with {ranks}, or train again with --overwrite.",
+                f"Resume with {ranks}, or delete it and train again.",
             )
 
     def drop_checkpoint(self) -> None:
@@ -164,7 +237,8 @@ class RunFolder:
         """Add a row to the metrics."""
         if not self.writes:
             return
-        line = json.dumps({"stage": stage, "step": step, **metrics})
+        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        line = json.dumps({"stage": stage, "step": step, **finite})
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             with (self.path / METRICS).open("a") as file:

@@ -11,7 +11,7 @@ from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.files import replacing
 
 Tensors = Mapping[str, Tensor]
-AGAIN = "Train again with --overwrite."
+AGAIN = "Delete it and train again."
 
 
 class RunError(NeuronError):

@@ -59,7 +59,8 @@ def train_until(setup: Setup, folder: Path, step: int) -> None:
 def assert_same_bits(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
     """Equal names and bits."""
     assert found.keys() == wanted.keys()
-    assert not [name for name in wanted if not torch.equal(found[name], wanted[name])]
+    apart = [name for name in wanted if not torch.equal(found[name], wanted[name])]
+    assert not apart, f"different: {', '.join(apart)}"
 
 
 def bits(setup: Setup) -> dict[str, Tensor]:
@@ -112,28 +113,57 @@ def parameters_of(objective: Objective, optimizer: str | None = None) -> list[to
     ]
 
 
-def terms_without_gradient(objective: Objective, step: Step) -> list[str]:
-    """The named terms that move no parameter of their optimizer at this step."""
+def silent_terms(objective: Objective, turn: Turn) -> list[str]:
+    """The named terms that move no parameter of their optimizer."""
+    parameters = parameters_of(objective, turn.optimizer)
     silent = []
-    for turn in turns_of(objective, step):
-        parameters = parameters_of(objective, turn.optimizer)
-        for name, term in turn.terms.items():
-            gradients = (
-                torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
-                if term.requires_grad
-                else ()
-            )
-            if not any(gradient is not None and bool(gradient.any()) for gradient in gradients):
-                silent.append(f"{turn.optimizer}.{name}")
+    for name, term in turn.terms.items():
+        gradients = (
+            torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
+            if term.requires_grad
+            else ()
+        )
+        if not any(gradient is not None and bool(gradient.any()) for gradient in gradients):
+            silent.append(name)
     return silent
 
 
-def every_term_moves_a_parameter(make: Make) -> None:
-    """No term of any phase is without effect."""
+class Examined:
+    """An objective that notes which of its terms moved a parameter at any step."""
+
+    def __init__(self, objective: Objective) -> None:
+        self.objective = objective
+        self.silent: dict[str, bool] = {}
+        self.optimized = objective.optimized
+        self.state = objective.state
+        self.load_state = objective.load_state
+
+    def turns(self, step: Step) -> Iterator[Turn]:
+        for turn in self.objective.turns(step):
+            found = silent_terms(self.objective, turn)
+            for name in turn.terms:
+                key = f"{turn.optimizer}.{name}"
+                self.silent[key] = self.silent.get(key, True) and name in found
+            yield turn
+
+
+def every_term_moves_a_parameter(make: Make, folder: Path) -> dict[str, list[str]]:
+    """No term of any phase is without effect in a short run. Returns the terms of each phase."""
     setup = make()
-    for phase in setup.phases:
-        objective = setup.objectives[phase.name]()
-        assert terms_without_gradient(objective, Step(0, 0.0, 0, phase.name)) == []  # type: ignore[arg-type]
+    examined: dict[str, Examined] = {}
+
+    def wrapped(name: str, inner: Callable[[], Objective]) -> Callable[[], Objective]:
+        def made() -> Objective:
+            examined[name] = Examined(inner())
+            return examined[name]
+
+        return made
+
+    setup.objectives = {name: wrapped(name, inner) for name, inner in setup.objectives.items()}  # type: ignore[arg-type]
+    train(setup, folder, timing=Timing())
+    dead = [key for one in examined.values() for key, silent in one.silent.items() if silent]
+    assert not dead, f"without effect: {', '.join(dead)}"
+    return {phase: sorted(one.silent) for phase, one in examined.items()}
 
 
 def gradients_of(objective: Objective, step: Step) -> list[Tensor]:
@@ -205,13 +235,18 @@ def names_nan_and_keeps_it_from_disk(make: Make, folder: Path, timing: Timing = 
         assert all(bool(value.isfinite().all()) for value in bits(poisoned).values())
 
 
-def loss_falls(make: Make, folder: Path, figure: str, factor: float = 2.0) -> None:
-    """A figure of the last step is at most a part of that of the first."""
-    seen: list[float] = []
-    train(
-        make(), folder, observe=lambda position, metrics: seen.append(float(metrics[figure])), timing=Timing()
-    )
-    assert seen[-1] * factor <= seen[0], f"{figure} from {seen[0]:.4g} to {seen[-1]:.4g}"
+def losses_fall(setup: Setup, folder: Path, figures: Mapping[str, str], factor: float = 2.0) -> None:
+    """In every phase a figure of the last steps is at most a part of that of the first."""
+    seen: dict[str, list[float]] = {}
+
+    def note(position: Position, metrics: Mapping[str, Tensor | float]) -> None:
+        name = setup.phases[position.phase].name
+        seen.setdefault(name, []).append(float(metrics[figures[name]]))
+
+    train(setup, folder, observe=note, timing=Timing())
+    for name, values in seen.items():
+        last = sum(values[-3:]) / len(values[-3:])
+        assert last * factor <= values[0], f"{name}: {figures[name]} from {values[0]:.4g} to {last:.4g}"
 
 
 def refuses_other_tensors(make: Make, folder: Path) -> None:

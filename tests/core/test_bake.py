@@ -9,10 +9,10 @@ import torch
 from neuron_core.cameras.camera import look_at
 from neuron_core.foundation.progress import Silent
 from neuron_core.models.field.baking import WantedLook, bake, describe, wanted_looks
-from neuron_core.models.field.checkpoint import RunInfo, TrainedLook
 from neuron_core.models.field.model import Field, Structure
 from neuron_core.models.field.spec import FieldSpec
 from neuron_core.models.field.stored import field_from, to_tensors
+from neuron_core.models.field.trained import RunInfo, TrainedLook
 from neuron_core.models.field.voxelise import codes_of, voxelise
 from neuron_core.rendering.baked import BakedRenderer
 from neuron_core.voxels.nvf import VoxelError, encode_codes, sample_positions

@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from neuron_core.bench.reference_torch import EagerEncoding, EagerFrameStage, eager_composite, eager_copy
+from neuron_core.bench.reference_torch import EagerEncoding, EagerFramesObjective, eager_composite, eager_copy
 from neuron_core.datasets.reader import open_dataset
 from neuron_core.kernels.training.hashgrid import HashGridSpec
 from neuron_core.kernels.training.raymarch import EMPTY, OCCUPIED, SOLID
+from neuron_core.learning.objective import Step
 from neuron_core.models.field.frame_data import read_frames
-from neuron_core.models.field.frame_stage import FrameStage
+from neuron_core.models.field.frames_objective import FramesObjective
 from neuron_core.models.field.model import Field
 from neuron_core.models.field.volume import PackedSamples, composite
 from neuron_core.networks.layers import HashEncoding
@@ -68,17 +69,17 @@ def test_compositing_agrees_in_values_and_gradients(counts: list[int]) -> None:
         torch.testing.assert_close(peer, ours, atol=2e-4, rtol=1e-3)
 
 
-def stages(folder: Path) -> tuple[FrameStage, EagerFrameStage]:
+def objectives(folder: Path) -> tuple[FramesObjective, EagerFramesObjective]:
     field = small_field()
     dataset = open_dataset(write_rendered(folder))
     pool = read_frames(dataset, [entry.name for entry in dataset.materials], torch.device("cpu"))
     prompts = torch.randn(2, 3, field.spec.prompt_width)
     arguments = (pool, prompts, 400, 100, 5)
-    ours, peer = FrameStage(field, *arguments), EagerFrameStage(eager_copy(field), *arguments)
+    ours, peer = FramesObjective(field, *arguments), EagerFramesObjective(eager_copy(field), *arguments)
     labels = torch.tensor([EMPTY, OCCUPIED, OCCUPIED, SOLID], dtype=torch.uint8)
     cells = labels[torch.randint(4, (12, 12, 12))]
-    for stage in (ours, peer):
-        stage.load_state({"cells": cells})
+    for objective in (ours, peer):
+        objective.load_state({"cells": cells})
     return ours, peer
 
 
@@ -86,22 +87,32 @@ def gradients_of(field: Field) -> dict[str, Tensor]:
     return {name: p.grad for name, p in field.named_parameters() if p.grad is not None}
 
 
+def step_of(index: int) -> Step:
+    return Step(index, index / 100, 5, "frames")
+
+
+def descended(objective: FramesObjective) -> dict[str, float]:
+    (turn,) = objective.turns(step_of(1))
+    turn.loss.backward()
+    return {name: float(value) for name, value in turn.metrics.items()}
+
+
 def test_a_step_on_the_same_samples_has_the_same_gradients(tmp_path: Path) -> None:
-    ours, peer = stages(tmp_path)
-    told = ours.backward(1)
+    ours, peer = objectives(tmp_path)
+    found = descended(ours)
     peer.sample = ours.sample  # type: ignore[method-assign]
-    assert peer.backward(1) == pytest.approx(told, rel=1e-3)
+    assert descended(peer) == pytest.approx(found, rel=1e-3)
     own, other = gradients_of(ours.field), gradients_of(peer.field)
-    assert own.keys() == other.keys() and told["samples"] > 50
+    assert own.keys() == other.keys() and found["samples"] > 50
     for name, gradient in own.items():
         scale = float(gradient.abs().max())
         torch.testing.assert_close(other[name], gradient, atol=2e-3 * scale + 1e-7, rtol=1e-2)
 
 
 def test_a_march_in_torch_finds_about_the_same_samples(tmp_path: Path) -> None:
-    ours, peer = stages(tmp_path)
+    ours, peer = objectives(tmp_path)
     batch, _ = ours.draw(3)
-    (own, rays), (other, other_rays) = ours.sample(batch, 3, 4.0), peer.sample(batch, 3, 4.0)
+    (own, rays, _), (other, other_rays, _) = (one.sample(batch, step_of(3), 4.0) for one in (ours, peer))
     assert len(other) == pytest.approx(len(own), rel=0.1)
     assert len(other_rays.rays_o) == pytest.approx(len(rays.rays_o), rel=0.1)
     points = other_rays.rays_o[other.ray_index] + other.t_mid[:, None] * other_rays.rays_d[other.ray_index]

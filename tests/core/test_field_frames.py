@@ -1,6 +1,5 @@
 """Learning from whole frames: rays go through the pixels they are said to, draws follow from the step."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,18 +10,19 @@ import torch
 from neuron_core.cameras.camera import pixel_centers, rays
 from neuron_core.datasets.contract import View, read_picture
 from neuron_core.datasets.reader import StoredDataset, open_dataset
-from neuron_core.foundation import interrupts
-from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.progress import Silent
 from neuron_core.kernels.training.raymarch import EMPTY_BLOCK, OCCUPIED, SOLID
+from neuron_core.learning.distributed import Placement
+from neuron_core.learning.loop import Loop
+from neuron_core.learning.objective import Objective, Step
+from neuron_core.learning.run_folder import RunFolder
 from neuron_core.models.field import presets
-from neuron_core.models.field.checkpoint import FIELD
-from neuron_core.models.field.config import TrainConfig
+from neuron_core.models.field.family import FieldFamily
 from neuron_core.models.field.frame_data import FramePool, read_frames
-from neuron_core.models.field.frame_stage import SOFTEST, FrameStage
-from neuron_core.tasks.train import run as train
+from neuron_core.models.field.frames_objective import SOFTEST, FramesObjective
+from tests.core.field_runs import config_of, shortened
 from tests.core.small_fields import small_field
-from tests.core.training_samples import COLORS, write_photographs, write_rendered
+from tests.core.training_samples import COLORS, write_rendered
 
 CPU = torch.device("cpu")
 
@@ -37,11 +37,20 @@ def pool(dataset: StoredDataset) -> FramePool:
     return read_frames(dataset, list(COLORS), CPU)
 
 
-def stage_of(pool: FramePool, batch: int = 300) -> FrameStage:
+def objective_of(pool: FramePool, batch: int = 300) -> FramesObjective:
     field = small_field()
-    stage = FrameStage(field, pool, torch.ones(2, 3, field.spec.prompt_width), batch, 100, 7)
-    stage.load_state({"cells": torch.full((8, 8, 8), OCCUPIED, dtype=torch.uint8)})
-    return stage
+    objective = FramesObjective(field, pool, torch.ones(2, 3, field.spec.prompt_width), batch, 100, 7)
+    objective.load_state({"cells": torch.full((8, 8, 8), OCCUPIED, dtype=torch.uint8)})
+    return objective
+
+
+def step_of(index: int) -> Step:
+    return Step(index, index / 100, 7, "frames")
+
+
+def figures(objective: FramesObjective, index: int) -> dict[str, float]:
+    (turn,) = objective.turns(step_of(index))
+    return {name: float(value) for name, value in turn.metrics.items()}
 
 
 def test_rows_are_the_pixels_of_the_frames_in_order(dataset: StoredDataset, pool: FramePool) -> None:
@@ -76,108 +85,69 @@ def test_jitter_moves_rays_within_their_pixels(dataset: StoredDataset, pool: Fra
 
 
 def test_gathering_ahead_changes_no_draw(pool: FramePool) -> None:
-    ahead, alone = stage_of(pool), stage_of(pool)
-    for step in (1, 2, 3):
-        told = ahead.backward(step)
-        ahead.field.zero_grad()
-        alone._next = None  # as after a restart
-        assert alone.backward(step) == told
-        alone.field.zero_grad()
+    ahead = objective_of(pool)
+    for index in (1, 2, 3):
+        alone = objective_of(pool)  # as after a restart
+        assert figures(alone, index) == figures(ahead, index)
 
 
 def test_rays_that_miss_are_rays_and_cost_no_samples(pool: FramePool) -> None:
-    stage = stage_of(pool)
+    objective = objective_of(pool)
     cells = torch.zeros(8, 8, 8, dtype=torch.uint8)
     cells[3:5] = OCCUPIED
-    stage.load_state({"cells": cells})
-    told = stage.backward(1)
-    batch, _ = stage.draw(1)
-    samples, met = stage.sample(batch, 1, 1.0)
-    assert told["rays"] == 300 and len(met.rays_o) < 300 and len(samples.ray_start) == len(met.rays_o)
+    objective.load_state({"cells": cells})
+    found = figures(objective, 1)
+    batch, _ = objective.draw(1)
+    samples, hits, count = objective.sample(batch, step_of(1), 1.0)
+    assert found["rays"] == 300 and len(hits.rays_o) < 300
+    assert len(samples.ray_start) == len(hits.rays_o) == count
 
 
 def test_a_batch_that_meets_nothing_teaches_nothing(pool: FramePool) -> None:
-    stage = stage_of(pool)
-    stage.load_state({"cells": torch.zeros(8, 8, 8, dtype=torch.uint8)})
-    told = stage.backward(1)
-    assert told["samples"] == 0 and np.isfinite(told["loss"])
-    gradients = [p.grad for p in stage.field.geometry.parameters() if p.grad is not None]
+    objective = objective_of(pool)
+    objective.load_state({"cells": torch.zeros(8, 8, 8, dtype=torch.uint8)})
+    (turn,) = objective.turns(step_of(1))
+    turn.loss.backward()
+    assert turn.metrics["samples"] == 0 and np.isfinite(float(turn.metrics["loss"]))
+    gradients = [p.grad for p in objective.field.geometry.parameters() if p.grad is not None]
     assert not any(gradient.any() for gradient in gradients)
 
 
 def test_surfaces_begin_soft_and_end_as_they_are_drawn(pool: FramePool) -> None:
-    stage = stage_of(pool)
-    assert stage.softness(0) == SOFTEST and stage.softness(50) == 1.0 and stage.softness(99) == 1.0
+    objective = objective_of(pool)
+    assert (
+        objective.softness(0) == SOFTEST and objective.softness(50) == 1.0 and objective.softness(99) == 1.0
+    )
     values = torch.linspace(-0.05, 0.05, 200)
-    field = stage.field
+    field = objective.field
     torch.testing.assert_close(field.sigmas(values, 2.0), field.sigmas(values / 2) / 2)
 
 
 def test_frames_teach_nothing_about_mirrors(pool: FramePool) -> None:
-    stage = stage_of(pool)
-    mirror = set(stage.field.shader.mirror.parameters())
-    groups = list(stage.parameters())
-    taught = {p for group in groups for p in group["params"]}  # type: ignore[attr-defined]
-    assert not taught & mirror and taught | mirror == set(stage.field.parameters())
+    objective = objective_of(pool)
+    mirror = set(objective.field.shader.mirror.parameters())
+    taught = {
+        parameter for one in objective.optimized() for group in one.groups for parameter in group.params
+    }
+    assert not taught & mirror and taught | mirror == set(objective.field.parameters())
     codes = torch.randn(50, 8) * 10
-    assert stage.field.shader.gates(codes).max() < 1e-3
+    assert objective.field.shader.gates(codes).max() < 1e-3
 
 
-def test_a_run_on_frames_makes_its_cells_from_the_surface(
-    dataset: StoredDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plan = presets.FRAME_PLANS["cpu-demo"]
-    small = {name: replace(stage, batch=512, steps=60) for name, stage in plan.stages.items()}
-    monkeypatch.setitem(presets.FRAME_PLANS, "cpu-demo", presets.Plan(small))
-    kept: list[FrameStage] = []
-    make = FrameStage.backward
+def test_a_run_on_frames_makes_its_cells_from_the_surface(dataset: StoredDataset, tmp_path: Path) -> None:
+    plan = presets.FRAMES["cpu-demo"]
+    short = replace(plan, phases=tuple(shortened(phase, 60, 512) for phase in plan.phases))
+    family = FieldFamily({"frames": {"cpu-demo": short}})
+    prepared = family.prepare(config_of(dataset.path, tmp_path, learn_from="frames"), Silent())
+    built, kept = family.build(prepared, Placement(CPU)), []
 
-    def noted(self: FrameStage, step: int) -> Mapping[str, float]:
-        kept.append(self)
-        return make(self, step)
+    def frames() -> Objective:
+        kept.append(built.objectives["frames"]())
+        return kept[0]
 
-    monkeypatch.setattr(FrameStage, "backward", noted)
-    config = TrainConfig(
-        dataset.path, tmp_path / "run", "cpu-demo", learn_from="frames", device="cpu", validate_every=0
-    )
-    result = train.run(config, Silent())
-    assert result["metrics"]["psnr"] > 11  # type: ignore[index]
-    labels = set(kept[-1].state()["cells"].unique().tolist())
+    phases, folder = family.phases(prepared, "full"), RunFolder(tmp_path)
+    make = {**built.objectives, "frames": frames}
+    Loop(built.modules, phases, make, folder, seed=0, placement=Placement(CPU), report=Silent()).run()
+    assert family.measure(built.modules, prepared, "val").metrics["psnr"] > 11
+    labels = set(kept[0].state()["cells"].unique().tolist())
     assert {OCCUPIED, SOLID, EMPTY_BLOCK} <= labels
-
-
-class StopAt(Silent):
-    """Asks the run to stop in the middle of the second stage."""
-
-    def progress(
-        self, fraction: float, stage: str, message: str = "", metrics: Mapping[str, float] | None = None
-    ) -> None:
-        """Counts steps of frames."""
-        if stage == "frames" and message.startswith("step 3"):
-            interrupts.request_stop()
-
-
-def test_a_stopped_run_on_frames_ends_byte_for_byte_as_an_unstopped_one(
-    dataset: StoredDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(interrupts, "_received", None)
-    monkeypatch.setattr("neuron_core.models.field.loop.REPORT_SECONDS", -1.0)
-    plan = presets.FRAME_PLANS["cpu-demo"]
-    small = {name: replace(stage, batch=64, steps=6) for name, stage in plan.stages.items()}
-    monkeypatch.setitem(presets.FRAME_PLANS, "cpu-demo", presets.Plan(small))
-    config = TrainConfig(
-        dataset.path, tmp_path / "whole", "cpu-demo", learn_from="frames", device="cpu", validate_every=0
-    )
-    parts = replace(config, out=tmp_path / "parts")
-    train.run(config, Silent())
-    with pytest.raises(interrupts.Stopped):
-        train.run(parts, StopAt())
-    monkeypatch.setattr(interrupts, "_received", None)
-    train.run(parts, Silent())
-    assert (parts.out / FIELD).read_bytes() == (config.out / FIELD).read_bytes()
-
-
-def test_photographs_have_no_surface_to_learn_from(tmp_path: Path) -> None:
-    photographs = write_photographs(tmp_path / "photographs")
-    with pytest.raises(NeuronError, match="no surface"):
-        train.run(TrainConfig(photographs, tmp_path / "run", learn_from="surface"), Silent())

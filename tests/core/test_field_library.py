@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,17 +20,19 @@ from neuron_core.materials.grammar import find as find_look
 from neuron_core.materials.library import read_library
 from neuron_core.materials.principled import principled
 from neuron_core.materials.wording import paraphrases
-from neuron_core.models.field import described, presets
-from neuron_core.models.field.checkpoint import PACKAGED, load_run
+from neuron_core.models.field import presets, unrendered_records
 from neuron_core.models.field.config import LIBRARY, TrainConfig
+from neuron_core.models.field.family import FieldFamily
 from neuron_core.models.field.model import Field
 from neuron_core.models.field.tracer import FieldTracer
+from neuron_core.models.field.trained import PACKAGED, load_run
 from neuron_core.prompts import load_encoder
 from neuron_core.rendering.tracing import draw
 from neuron_core.tasks.bake.config import BakeConfig
 from neuron_core.tasks.bake.run import run as bake
 from neuron_core.tasks.dataset.run import run as render_dataset
 from neuron_core.tasks.train.run import run as train
+from tests.core.field_runs import shortened
 
 
 @pytest.fixture(scope="module")
@@ -45,18 +46,17 @@ def study(tmp_path_factory):
     )  # fmt: skip
     render_dataset(config, Silent())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(described, "combinations", lambda: combinations()[::16])
-        patch.setattr(described, "POINTS", 512)
-        plan = presets.SURFACE_PLANS["library-small"].stages
-        shape = replace(plan["geometry"], steps=120, batch=2048)
-        small = presets.Plan({"geometry": shape, "appearance": replace(plan["appearance"], steps=180)})
-        patch.setitem(presets.SURFACE_PLANS, "library-small", small)
+        patch.setattr(unrendered_records, "combinations", lambda: combinations()[::16])
+        patch.setattr(unrendered_records, "POINTS", 512)
+        shape, look = presets.SURFACE["library-small"].phases
+        small = presets.Recipe((shortened(shape, 120, 2048), shortened(look, 180, look.batch)))
+        family = FieldFamily({"surface": {"library-small": small}})
         for name, encoder in (("run", "embedded"), ("blank", "blank")):
             wanted = TrainConfig(
                 folder / "dataset", folder / name, preset="library-small", encoder=encoder, device="cpu",
                 validate_every=0,
             )  # fmt: skip
-            train(wanted, Silent())
+            train(wanted, Silent(), family)
     return folder
 
 

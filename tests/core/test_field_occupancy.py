@@ -28,39 +28,39 @@ def centers(size: int) -> torch.Tensor:
     return torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1).reshape(-1, 3)
 
 
-def look_everywhere(field: Field) -> None:
-    occupancy.forget(field, 0.0)
+def probe_everywhere(field: Field) -> None:
+    occupancy.decay(field, 0.0)
     cells = torch.arange(8**3)
-    occupancy.look(field, cells, torch.full((8**3, 3), 0.5), step=0.01, cone=0.0)
+    occupancy.probe(field, cells, torch.full((8**3, 3), 0.5), step=0.01, cone=0.0)
 
 
-def test_looking_finds_the_cells_of_the_ball_and_no_others():
+def test_probing_finds_the_cells_of_the_ball_and_no_others():
     field = ball()
-    look_everywhere(field)
+    probe_everywhere(field)
     inside = (centers(8) - 0.5).norm(dim=-1) < 0.25
     assert torch.equal(occupancy.occupied(field).flatten().bool(), inside)
 
 
-def test_samples_teach_the_cells_that_they_lie_in():
+def test_samples_raise_the_cells_that_they_lie_in():
     field = ball()
-    occupancy.forget(field, 0.0)
+    occupancy.decay(field, 0.0)
     units = torch.tensor([[0.1, 0.2, 0.99], [0.1, 0.21, 0.98]])
     none = torch.zeros(1, dtype=torch.int32)
     samples = PackedSamples(none, none + 2, units, torch.ones(2), torch.full((2,), 0.1), none.repeat(2))
-    occupancy.remember(field, samples, torch.tensor([0.1, 0.25]))
+    occupancy.update(field, samples, torch.tensor([0.1, 0.25]))
     found = torch.nonzero(field.occupancy)
     assert found.tolist() == [[0, 1, 7]]
     assert field.occupancy[0, 1, 7] == 0.25
 
 
-def test_what_is_gone_is_forgotten_and_what_is_there_is_not():
+def test_what_is_gone_decays_and_what_is_there_does_not():
     field = ball()
-    look_everywhere(field)
+    probe_everywhere(field)
     before = occupancy.occupied(field)
     field.occupancy[0, 0, 0] = 1.0
     for _ in range(100):
-        occupancy.forget(field, 0.9)
-        occupancy.look(field, torch.arange(8**3), torch.full((8**3, 3), 0.5), step=0.01, cone=0.0)
+        occupancy.decay(field, 0.9)
+        occupancy.probe(field, torch.arange(8**3), torch.full((8**3, 3), 0.5), step=0.01, cone=0.0)
     assert torch.equal(occupancy.occupied(field), before)
 
 

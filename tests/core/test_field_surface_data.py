@@ -10,15 +10,17 @@ from neuron_core.datasets.reader import open_dataset
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.progress import Silent
 from neuron_core.groundtruth.config import DatasetConfig
+from neuron_core.learning.objective import Step
 from neuron_core.models.field import presets
+from neuron_core.models.field.appearance_objective import AppearanceObjective
+from neuron_core.models.field.family import encode_paraphrases
 from neuron_core.models.field.frame_data import read_frames
 from neuron_core.models.field.model import Field, Structure
 from neuron_core.models.field.preview import Preview
-from neuron_core.models.field.stages import AppearanceStage, met_at
 from neuron_core.models.field.surface_data import read_surface
+from neuron_core.models.field.surface_hits import surface_hits
 from neuron_core.prompts import load_encoder
 from neuron_core.tasks.dataset.run import run as render_dataset
-from neuron_core.tasks.train.run import encode_prompts
 
 CPU = torch.device("cpu")
 
@@ -43,19 +45,19 @@ def surface(dataset, names):
     return read_surface(dataset, names, CPU)
 
 
-def test_each_material_stands_in_one_sight(surface, names):
-    assert len(surface.sights) == 2
-    rows = torch.cat([sight.looks for sight in surface.sights])
+def test_each_material_is_in_one_view_group(surface, names):
+    assert len(surface.groups) == 2
+    rows = torch.cat([group.looks for group in surface.groups])
     assert sorted(rows.tolist()) == list(range(len(names)))
 
 
 def test_colors_are_those_of_the_pixels_that_see_the_points(dataset, surface, names):
     """Every point is found again in a picture of its material, by its ray and its color."""
-    for sight in surface.sights:
-        first = names[sight.looks[0]]
+    for group in surface.groups:
+        first = names[group.looks[0]]
         seen = [name for name in dataset.splits["train"] if has_picture(dataset, View(name, first))]
-        assert len(seen) == 2 and len(sight.smooth) > 50
-        for look, colors in zip(sight.looks.tolist(), sight.colors, strict=True):
+        assert len(seen) == 2 and len(group.smooth) > 50
+        for look, colors in zip(group.looks.tolist(), group.colors, strict=True):
             hits = [read_gbuffer(dataset, View(camera)).coverage > 0.5 for camera in seen]
             pictures = [
                 read_picture(dataset, View(camera, names[look]))[hit]
@@ -66,7 +68,7 @@ def test_colors_are_those_of_the_pixels_that_see_the_points(dataset, surface, na
                 for camera, hit in zip(seen, hits, strict=True)
             ]
             points = torch.from_numpy(np.concatenate(places))
-            gaps = torch.cdist(surface.points[sight.smooth].double(), points.double())
+            gaps = torch.cdist(surface.points[group.smooth].double(), points.double())
             nearest = gaps.argmin(dim=1)
             assert gaps.min(dim=1).values.max() == 0.0
             rgba = torch.from_numpy(np.concatenate(pictures))
@@ -79,37 +81,26 @@ def test_a_step_teaches_what_was_seen_together_and_all_get_their_turn(dataset, s
     torch.manual_seed(0)
     encoder = load_encoder()
     field = Field(presets.surface_spec("cpu-demo", dataset.aabb, encoder.width))
-    prompts = encode_prompts(encoder, dataset.materials)
-    stage = AppearanceStage(field, surface, prompts, 64, 0, 8)
-    taught = []
-    stage.lessons = [_Watched(lesson, taught) for lesson in stage.lessons]  # type: ignore[misc]
-    for step in range(12):
-        assert np.isfinite(stage.backward(step)["loss"])
-    sets = {frozenset(sight.looks.tolist()) for sight in surface.sights}
-    assert {frozenset(looks) for looks in taught} == sets
-
-
-class _Watched:
-    """A lesson that notes the materials it is given on."""
-
-    def __init__(self, lesson, taught):
-        self._lesson, self._taught = lesson, taught
-
-    def __getattr__(self, name):
-        return getattr(self._lesson, name)
-
-    def error(self, colors, chosen, own, edges):
-        self._taught.append(self.looks[chosen].tolist())
-        return self._lesson.error(colors, chosen, own, edges)
+    prompts = encode_paraphrases(encoder, dataset.materials)
+    objective = AppearanceObjective(field, surface, prompts, 64, 0, 8)
+    taught = set()
+    for index in range(12):
+        step = Step(index, 0.0, 0, "appearance")
+        drawn = objective.draw(step, step.generator("appearance", CPU))
+        taught.add(frozenset(drawn.supervision.looks[drawn.chosen].tolist()))
+    assert taught == {frozenset(group.looks.tolist()) for group in surface.groups}
 
 
 def test_previews_show_what_their_camera_saw(dataset, names, tmp_path):
     encoder = load_encoder()
     field = Field(presets.surface_spec("cpu-demo", dataset.aabb, encoder.width))
     shown = Preview(
-        dataset, field, dataset.materials, encode_prompts(encoder, dataset.materials)[:, 0], tmp_path
+        dataset, field, dataset.materials, encode_paraphrases(encoder, dataset.materials)[:, 0], tmp_path
     )
-    assert 1 <= len(shown.looks) < len(names)
+    (view,) = shown.views
+    pictures = shown.pictures(view)
+    assert 1 <= len(pictures) < len(names)
+    assert set(pictures) == {name for name in names if has_picture(dataset, View(view, name))}
     assert np.isfinite(shown.measure()["psnr"])
 
 
@@ -139,9 +130,9 @@ def test_colors_are_learned_where_a_picture_will_ask_for_them():
     facing = -(rays_d * outward).sum(-1) > 0.3
     outward, rays_d = outward[facing], rays_d[facing]
     points = field.center + 0.25 * side * outward
-    met = met_at(field, points, rays_d)
-    aside = (met - points) - ((met - points) * rays_d).sum(-1, keepdim=True) * rays_d
+    hits = surface_hits(field, points, rays_d)
+    aside = (hits - points) - ((hits - points) * rays_d).sum(-1, keepdim=True) * rays_d
     assert aside.norm(dim=-1).max() < 1e-4 * side
-    assert ((met - field.center).norm(dim=-1) - 0.25 * side).abs().max() < 0.3 * ramp
+    assert ((hits - field.center).norm(dim=-1) - 0.25 * side).abs().max() < 0.3 * ramp
     stray = points + 20 * ramp * outward
-    torch.testing.assert_close(met_at(field, stray, outward), stray)
+    torch.testing.assert_close(surface_hits(field, stray, outward), stray)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from neuron_core.learning.outcome import METRICS, read_curve
+from neuron_core.learning.outcome import METRICS, Outcome, read_curve
 from neuron_core.learning.plan import Best, Position, Trend
 from neuron_core.learning.prefetch import Ahead
 from neuron_core.learning.run_folder import CHECKPOINT, RunFolder
@@ -138,7 +138,9 @@ def test_a_checkpoint_of_another_format_is_refused(tmp_path):
     save_tensors(tmp_path / CHECKPOINT, {"field.w": torch.ones(1)}, {"position": '{"stage": 0, "step": 3}'})
     with pytest.raises(RunError, match="another version of Neuron") as refused:
         laws.train(fit(5), tmp_path)
-    assert "--overwrite" in refused.value.hint
+    assert "delete it" in refused.value.hint
+    (tmp_path / CHECKPOINT).unlink()
+    laws.train(fit(5), tmp_path)
 
 
 def test_an_optimizer_of_other_parameters_is_refused(tmp_path):
@@ -156,6 +158,26 @@ def test_the_checkpoint_of_another_phase_is_refused(tmp_path):
     setup.objectives = {"gan": lambda: fit().objectives["fit"]()}
     with pytest.raises(RunError, match="another phase"):
         laws.train(setup, tmp_path)
+
+
+def test_a_checkpoint_that_no_record_belongs_to_is_not_resumed(tmp_path):
+    laws.train_until(fit(5), tmp_path, 3)
+    with RunFolder(tmp_path, "toy") as folder:
+        assert folder.claim({"seed": 1}) == "fresh"
+        assert folder.restore() is None
+    assert not read_curve(tmp_path / METRICS)
+
+
+def test_a_run_whose_weights_are_gone_is_trained_again(tmp_path):
+    for state in ("fresh", "done", "resume"):
+        with RunFolder(tmp_path, "toy") as folder:
+            assert folder.claim({"seed": 1}) == state
+            if state == "fresh":
+                folder.finish({"net": network(1, 1, 1)}, Outcome(tmp_path, {"loss": 0.5}, steps=7))
+            elif state == "done":
+                found = folder.outcome()
+                assert (found.steps, found.metrics, found.weights) == (7, {"loss": 0.5}, folder.weights)
+                folder.weights.unlink()
 
 
 def test_weights_of_one_module_have_its_own_names_and_those_of_several_are_told_apart(tmp_path):

@@ -35,18 +35,21 @@ def test_a_run_that_is_killed_at_every_step_ends_as_one_that_is_not(make, tmp_pa
 
 
 @every_setup
-def test_every_term_of_a_loss_moves_a_parameter(make):
-    laws.every_term_moves_a_parameter(make)
+def test_every_term_of_a_loss_moves_a_parameter(make, tmp_path):
+    laws.every_term_moves_a_parameter(make, tmp_path)
 
 
-def test_a_term_without_effect_is_named():
+@pytest.mark.parametrize("dead", [lambda term: 0.0 * term, lambda term: torch.ones(())])
+def test_a_term_without_effect_is_named(dead, tmp_path):
     class Dead(Fit):
         def turns(self, step):
             for turn in super().turns(step):
-                yield Turn("fit", {**turn.terms, "size": 0.0 * turn.terms["size"], "cut": torch.ones(())})
+                yield Turn("fit", {**turn.terms, "size": dead(turn.terms["size"])})
 
-    dead = Dead(network(1, 2, 8, 1))
-    assert laws.terms_without_gradient(dead, Step(0, 0.0, 0, "fit")) == ["fit.size", "fit.cut"]
+    net = network(1, 2, 8, 1)
+    setup = Setup({"net": net}, [Phase("fit", 2, 1e-2)], {"fit": lambda: Dead(net)})
+    with pytest.raises(AssertionError, match="fit.size"):
+        laws.every_term_moves_a_parameter(lambda: setup, tmp_path)
 
 
 @every_setup
@@ -71,7 +74,7 @@ def test_a_fit_halves_its_loss_on_eight_points(tmp_path):
 
     net = network(1, 2, 16, 1)
     setup = Setup({"net": net}, [Phase("fit", 60, 1e-2)], {"fit": lambda: Eight(net)})
-    laws.loss_falls(lambda: setup, tmp_path, "loss")
+    laws.losses_fall(setup, tmp_path, {"fit": "loss"})
 
 
 def test_the_loop_is_plain_adam_with_a_schedule(tmp_path):

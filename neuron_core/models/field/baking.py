@@ -12,10 +12,10 @@ from neuron_core.cameras.dome import portrait
 from neuron_core.foundation.progress import Reporter
 from neuron_core.images.pictures import encode_png, to_bytes
 from neuron_core.models.field import stored
-from neuron_core.models.field.checkpoint import RunInfo, TrainedLook
 from neuron_core.models.field.display import encode_pixels
 from neuron_core.models.field.model import Field
 from neuron_core.models.field.spec import ARCHITECTURE
+from neuron_core.models.field.trained import RunInfo, TrainedLook
 from neuron_core.models.field.voxelise import codes_of, voxelise
 from neuron_core.prompts import EncoderId
 from neuron_core.rendering.baked import BakedRenderer

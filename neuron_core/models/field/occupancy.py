@@ -1,8 +1,8 @@
 """Where a density field holds anything: cells that rays need not look into are skipped.
 
-The grid is part of the field's state, as rendering needs it as much as training. A cell
-remembers the largest part of the light that one step in it blocked, and forgets slowly. Letters
-in shapes: G cells along a side, K cells, M samples.
+The grid is part of the field's state, as rendering needs it as much as training. A cell holds the
+largest part of the light that one step in it blocked, and decays slowly. Letters in shapes: G cells
+along a side, K cells, M samples.
 """
 
 import torch
@@ -15,23 +15,23 @@ from neuron_core.models.field.volume import PackedSamples, densities
 LEAST_ALPHA = 0.005  # what a cell must block, per step, to be looked at
 
 
-def forget(field: Field, share: float) -> None:
-    """Keep so much of what all cells remember."""
+def decay(field: Field, share: float) -> None:
+    """Keep so much of what all cells hold."""
     field.occupancy.mul_(share)
 
 
-def remember(field: Field, samples: PackedSamples, alphas: Float[Tensor, " M"]) -> None:
-    """Learn from samples that were asked for their density anyway: what one step there blocks."""
+def update(field: Field, samples: PackedSamples, alphas: Float[Tensor, " M"]) -> None:
+    """Raise cells to what one step at samples in them blocks; their densities are known anyway."""
     size = field.occupancy.shape[0]
     cells = (samples.units * size).long().clamp_(0, size - 1)
     flat = (cells[:, 0] * size + cells[:, 1]) * size + cells[:, 2]
     field.occupancy.view(-1).scatter_reduce_(0, flat, alphas, "amax")
 
 
-def look(
+def probe(
     field: Field, cells: Int[Tensor, " K"], jitter: Float[Tensor, "K 3"], step: float, cone: float
 ) -> None:
-    """Look into different `cells` (flat indices), at one jittered point each.
+    """Raise different `cells` (flat indices) to what a step at one jittered point in each blocks.
 
     `step` is the shortest step in world units and `cone` how steps grow with distance: far cells
     of a contracted field are crossed by longer steps.

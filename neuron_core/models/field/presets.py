@@ -1,6 +1,6 @@
 """How large a field is and how it is trained, by preset and kind of data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,77 +8,99 @@ import numpy as np
 from neuron_core.cameras.camera import Camera
 from neuron_core.cameras.focus import find_focus
 from neuron_core.kernels.training.hashgrid import HashGridSpec
+from neuron_core.learning.plan import Phase
 from neuron_core.models.field.spec import FieldSpec
+
+RATE = 1e-2  # the learning rate of all phases
 
 
 @dataclass(frozen=True, slots=True)
-class StagePlan:
-    """One stage of training: so many steps of so many points or rays."""
+class FieldPhase:
+    """One phase of a field's training: so many steps of so many points or rays."""
 
-    steps: int
+    phase: Phase
     batch: int
-    learning_rate: float
-    share: float  # of the minutes, where time is limited
     looks: int = 8  # at once; points are shared by all looks of a step
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """The stages by name, in order, and the most samples whose gradients are held at once."""
+class Recipe:
+    """The phases in order, and what bounds the memory of a step."""
 
-    stages: dict[str, StagePlan]
-    most_samples: int = 1 << 17
+    phases: tuple[FieldPhase, ...]
+    max_samples: int = 1 << 17  # whose gradients are held at once
+    shell_cells: int = 192  # along a side, of the shell of a surface that rays look into
 
-    def scaled(self, steps: int | None) -> "Plan":
-        """The same plan with so many steps in total, or as it is."""
-        if steps is None:
-            return self
-        total = sum(stage.steps for stage in self.stages.values())
-        return replace(
-            self,
-            stages={
-                name: replace(stage, steps=max(1, round(stage.steps * steps / total)))
-                for name, stage in self.stages.items()
-            },
-        )
+    def named(self, name: str) -> FieldPhase:
+        """The phase of that name."""
+        return next(one for one in self.phases if one.phase.name == name)
 
 
-SURFACE_PLANS = {
-    "cpu-demo": Plan(
-        {"geometry": StagePlan(600, 4096, 1e-2, 0.2), "appearance": StagePlan(1500, 4096, 1e-2, 0.8)}
-    ),
-    "cpu": Plan(
-        {"geometry": StagePlan(2000, 8192, 1e-2, 0.2), "appearance": StagePlan(8000, 4096, 1e-2, 0.8)}
-    ),
-    "gpu": Plan(
-        {"geometry": StagePlan(3000, 32768, 1e-2, 0.2), "appearance": StagePlan(20000, 16384, 1e-2, 0.8)}
-    ),
+Recipes = Mapping[str, Mapping[str, Recipe]]  # by source of what is learned, then by preset
+
+
+def _phase(name: str, *, steps: int, batch: int, share: float, looks: int = 8) -> FieldPhase:
+    return FieldPhase(Phase(name, steps, rate=RATE, share=share), batch, looks)
+
+
+def _shape(*, steps: int, batch: int, share: float = 0.2) -> FieldPhase:
+    return _phase("geometry", steps=steps, batch=batch, share=share)
+
+
+def _appearance(*, steps: int, batch: int, share: float = 0.8, looks: int = 8) -> FieldPhase:
+    return _phase("appearance", steps=steps, batch=batch, share=share, looks=looks)
+
+
+def _frames(*, steps: int, batch: int) -> FieldPhase:
+    return _phase("frames", steps=steps, batch=batch, share=0.8)
+
+
+def _photographs(*, steps: int, batch: int, max_samples: int) -> Recipe:
+    return Recipe((_phase("volume", steps=steps, batch=batch, share=1.0),), max_samples)
+
+
+SURFACE: Mapping[str, Recipe] = {
+    "cpu-demo": Recipe((_shape(steps=600, batch=4096), _appearance(steps=1500, batch=4096))),
+    "cpu": Recipe((_shape(steps=2000, batch=8192), _appearance(steps=8000, batch=4096))),
+    "gpu": Recipe((_shape(steps=3000, batch=32768), _appearance(steps=20000, batch=16384))),
     # Many materials: fewer points and more looks a step, at the same cost. In a large library only a
     # few of them were seen from the same cameras.
-    "library-small": Plan(
-        {"geometry": StagePlan(600, 4096, 1e-2, 0.1), "appearance": StagePlan(5000, 1024, 1e-2, 0.9, 32)}
+    "library-small": Recipe(
+        (
+            _shape(steps=600, batch=4096, share=0.1),
+            _appearance(steps=5000, batch=1024, share=0.9, looks=32),
+        )
     ),
-    "library": Plan(
-        {"geometry": StagePlan(2000, 8192, 1e-2, 0.1), "appearance": StagePlan(24000, 2048, 1e-2, 0.9, 16)}
-    ),
-}
-
-FRAME_PLANS = {
-    "cpu-demo": Plan(
-        {"geometry": StagePlan(600, 4096, 1e-2, 0.2), "frames": StagePlan(700, 8192, 1e-2, 0.8)}
-    ),
-    "cpu": Plan({"geometry": StagePlan(2000, 8192, 1e-2, 0.2), "frames": StagePlan(4000, 8192, 1e-2, 0.8)}),
-    "gpu": Plan(
-        {"geometry": StagePlan(3000, 32768, 1e-2, 0.2), "frames": StagePlan(15000, 65536, 1e-2, 0.8)}
+    "library": Recipe(
+        (
+            _shape(steps=2000, batch=8192, share=0.1),
+            _appearance(steps=24000, batch=2048, share=0.9, looks=16),
+        )
     ),
 }
 
-PHOTOGRAPH_PLANS = {
-    "cpu-demo": Plan({"volume": StagePlan(600, 4096, 1e-2, 1.0)}, 1 << 16),
-    "cpu": Plan({"volume": StagePlan(3000, 8192, 1e-2, 1.0)}, 1 << 17),
-    "gpu": Plan({"volume": StagePlan(20000, 32768, 1e-2, 1.0)}, 1 << 19),
+FRAMES: Mapping[str, Recipe] = {
+    "cpu-demo": Recipe((_shape(steps=600, batch=4096), _frames(steps=700, batch=8192))),
+    "cpu": Recipe((_shape(steps=2000, batch=8192), _frames(steps=4000, batch=8192))),
+    "gpu": Recipe((_shape(steps=3000, batch=32768), _frames(steps=15000, batch=65536))),
 }
-PHOTOGRAPH_PLANS |= {"library-small": PHOTOGRAPH_PLANS["cpu-demo"], "library": PHOTOGRAPH_PLANS["cpu"]}
+
+_SMALL_PHOTOGRAPHS = _photographs(steps=600, batch=4096, max_samples=1 << 16)
+_LARGE_PHOTOGRAPHS = _photographs(steps=3000, batch=8192, max_samples=1 << 17)
+PHOTOGRAPHS: Mapping[str, Recipe] = {
+    "cpu-demo": _SMALL_PHOTOGRAPHS,
+    "cpu": _LARGE_PHOTOGRAPHS,
+    "gpu": _photographs(steps=20000, batch=32768, max_samples=1 << 19),
+    "library-small": _SMALL_PHOTOGRAPHS,
+    "library": _LARGE_PHOTOGRAPHS,
+}
+
+RECIPES: Recipes = {"surface": SURFACE, "frames": FRAMES, "photographs": PHOTOGRAPHS}
+
+
+def _grid(*, levels: int, features: int, table: int, cells: tuple[int, int]) -> HashGridSpec:
+    """`table` is the logarithm of its size to base 2, `cells` the coarsest and finest along a side."""
+    return HashGridSpec(levels, features, table, *cells)
 
 
 INNER_SIDE = 1.0  # of the cube around the focus that is not contracted, in distances of the cameras
@@ -93,19 +115,23 @@ def surface_spec(preset: str, aabb: np.ndarray, prompt_width: int) -> FieldSpec:
         prompt_width=prompt_width,
         center=center,
         half_side=half_side,
-        geometry=HashGridSpec(8, 2, 15, 8, 192),
-        appearance=HashGridSpec(4, 4, 15, 6, 36),
-        detail=HashGridSpec(3, 2, 15, 64, 160),
-        directions=HashGridSpec(6, 2, 15, 3, 72),
+        geometry=_grid(levels=8, features=2, table=15, cells=(8, 192)),
+        appearance=_grid(levels=4, features=4, table=15, cells=(6, 36)),
+        detail=_grid(levels=3, features=2, table=15, cells=(64, 160)),
+        directions=_grid(levels=6, features=2, table=15, cells=(3, 72)),
     )
     if preset == "gpu":
-        return replace(spec, geometry=HashGridSpec(12, 2, 19, 8, 512), detail=HashGridSpec(4, 2, 17, 64, 320))
+        return replace(
+            spec,
+            geometry=_grid(levels=12, features=2, table=19, cells=(8, 512)),
+            detail=_grid(levels=4, features=2, table=17, cells=(64, 320)),
+        )
     if preset.startswith("library"):
         # Every word of a grammar has a pattern of its own: more numbers for a place, to tell them apart.
         return replace(
             spec,
-            appearance=HashGridSpec(8, 4, 15, 6, 40),
-            detail=HashGridSpec(4, 4, 15, 56, 160),
+            appearance=_grid(levels=8, features=4, table=15, cells=(6, 40)),
+            detail=_grid(levels=4, features=4, table=15, cells=(56, 160)),
             material_width=96,
             style_width=128,
         )
@@ -137,10 +163,10 @@ def photograph_spec(preset: str, cameras: Sequence[Camera], prompt_width: int, c
         prompt_width=prompt_width,
         center=(x, y, z),
         half_side=float(half_side * focus.distance),
-        geometry=HashGridSpec(12 if large else 10, 2, 19 if large else 17, 16, finest),
-        appearance=HashGridSpec(4, 2, 15, 6, 36),
+        geometry=_grid(levels=12 if large else 10, features=2, table=19 if large else 17, cells=(16, finest)),
+        appearance=_grid(levels=4, features=2, table=15, cells=(6, 36)),
         detail=None,
-        directions=HashGridSpec(4, 2, 14, 3, 24),
+        directions=_grid(levels=4, features=2, table=14, cells=(3, 24)),
         surface="density",
         contracted=contracted,
         encoding="srgb",

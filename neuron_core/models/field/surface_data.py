@@ -35,13 +35,13 @@ class SurfacePool:
     normals: Float[Tensor, "N 3"]  # unit, towards the camera
     rays_d: Float[Tensor, "N 3"]  # unit, from the camera
     shapes: Int[Tensor, " N"]  # counted from 1
-    passing_o: Float[Tensor, "B 3"]  # rays that just miss: they know where the silhouette ends
-    passing_d: Float[Tensor, "B 3"]
-    sights: tuple["Sight", ...]
+    near_miss_o: Float[Tensor, "B 3"]  # rays that just miss tell where the silhouette ends
+    near_miss_d: Float[Tensor, "B 3"]
+    groups: tuple["ViewGroup", ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class ViewGroup:
     """What one set of cameras saw of the materials that they were shown."""
 
     looks: Int[Tensor, " M"]  # rows of the materials
@@ -70,7 +70,7 @@ def read_surface(dataset: StoredDataset, materials: list[str], device: torch.dev
     """Read every view once. A pixel whose footprint crosses an edge teaches geometry
     but no color of a point: its color is an average of several surfaces, its position is of one."""
     points, normals, rays_d, shapes = [], [], [], []
-    passing_o, passing_d = [], []
+    near_miss_o, near_miss_d = [], []
     views: dict[str, _View] = {}
     first = 0
     for name, camera, gbuffer in _views(dataset):
@@ -82,8 +82,8 @@ def read_surface(dataset: StoredDataset, materials: list[str], device: torch.dev
         rays_d.append(directions[hit])
         shapes.append(gbuffer.shape_id[hit])
         beside = _beside(hit)
-        passing_d.append(directions[beside])
-        passing_o.append(np.broadcast_to(camera.position.astype(np.float32), passing_d[-1].shape))
+        near_miss_d.append(directions[beside])
+        near_miss_o.append(np.broadcast_to(camera.position.astype(np.float32), near_miss_d[-1].shape))
         views[name] = _View(camera, hit, _shows_one_surface(gbuffer), first)
         first += len(points[-1])
     tensor = functools.partial(_joined, device=device)
@@ -92,10 +92,10 @@ def read_surface(dataset: StoredDataset, materials: list[str], device: torch.dev
         tensor(normals),
         tensor(rays_d),
         tensor(shapes),
-        tensor(passing_o),
-        tensor(passing_d),
+        tensor(near_miss_o),
+        tensor(near_miss_d),
         tuple(
-            _read_sight(dataset, materials, rows, {name: views[name] for name in names}, device)
+            _read_group(dataset, materials, rows, {name: views[name] for name in names}, device)
             for names, rows in _seen_together(dataset, materials).items()
         ),
     )
@@ -119,13 +119,13 @@ def _seen_together(dataset: StoredDataset, materials: Sequence[str]) -> dict[tup
     return together
 
 
-def _read_sight(
+def _read_group(
     dataset: StoredDataset,
     materials: Sequence[str],
     looks: list[int],
     views: dict[str, _View],
     device: torch.device,
-) -> Sight:
+) -> ViewGroup:
     smooth, colors, edge_o, edge_d, edge_colors = [], [], [], [], []
     for name, (camera, hit, even, first) in views.items():
         interrupts.stop_if_requested()
@@ -138,7 +138,7 @@ def _read_sight(
         edge_o.append(np.broadcast_to(camera.position.astype(np.float32), (len(edge_d[-1]), 3)))
         edge_colors.append(pictures[:, mixed, :3].astype(np.float32))
     tensor = functools.partial(_joined, device=device)
-    return Sight(
+    return ViewGroup(
         torch.tensor(looks, device=device),
         tensor(smooth),
         tensor(colors, axis=1),

@@ -47,7 +47,7 @@ class PackedSamples:
             self.ray_index[:end],
         )
 
-    def met(self) -> tuple["PackedSamples", Int[Tensor, " K"]]:
+    def hits(self) -> tuple["PackedSamples", Int[Tensor, " K"]]:
         """The same samples as those of fewer rays: of those that have any, whose rows come second."""
         rows = torch.nonzero(self.ray_count).squeeze(-1)
         index = torch.zeros_like(self.ray_count)
@@ -55,6 +55,21 @@ class PackedSamples:
         starts, counts = self.ray_start[rows], self.ray_count[rows]
         fewer = PackedSamples(starts, counts, self.units, self.t_mid, self.dts, index[self.ray_index])
         return fewer, rows
+
+    def of_rays(self, rays: Int[Tensor, " K"]) -> "PackedSamples":
+        """The samples of some rays, whose rows ascend."""
+        index = torch.full_like(self.ray_count, -1)
+        index[rays] = torch.arange(len(rays), dtype=index.dtype, device=index.device)
+        rows = torch.nonzero(index[self.ray_index] >= 0).squeeze(-1)
+        counts = self.ray_count[rays]
+        return PackedSamples(
+            (counts.cumsum(0) - counts).to(torch.int32),
+            counts,
+            self.units[rows],
+            self.t_mid[rows],
+            self.dts[rows],
+            index[self.ray_index[rows]],
+        )
 
     def visible(
         self, sigmas: Float[Tensor, " M"], least_light: float = OPAQUE, least_alpha: float = 0.0

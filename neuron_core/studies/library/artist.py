@@ -7,9 +7,9 @@ import numpy as np
 
 from neuron_core.datasets.contract import View, read_encoded
 from neuron_core.datasets.reader import StoredDataset
-from neuron_core.models.field.checkpoint import load_run
 from neuron_core.models.field.model import Field
 from neuron_core.models.field.tracer import FieldTracer
+from neuron_core.models.field.trained import load_run
 from neuron_core.prompts import PromptEncoder, load_encoder
 from neuron_core.prompts.steering import Blend
 from neuron_core.rendering.tracing import draw

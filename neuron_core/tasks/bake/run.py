@@ -10,7 +10,7 @@ from neuron_core.foundation.files import sha256_of
 from neuron_core.foundation.outputs import FINGERPRINT, claim_file, fingerprint_of
 from neuron_core.foundation.progress import Reporter
 from neuron_core.models.field.baking import bake, describe, wanted_looks
-from neuron_core.models.field.checkpoint import FIELD, load_run, run_folder
+from neuron_core.models.field.trained import FIELD, load_run, run_folder
 from neuron_core.prompts import EncoderId, encode_recorded
 from neuron_core.tasks.bake.config import BakeConfig
 

@@ -10,17 +10,19 @@ from neuron_core.datasets.reader import open_dataset
 from neuron_core.foundation.progress import Silent
 from neuron_core.geometry.surroundings import Surroundings
 from neuron_core.groundtruth.config import DatasetConfig
+from neuron_core.learning.objective import Step
 from neuron_core.materials.grammar import combinations, find, material_of
 from neuron_core.materials.principled import principled
-from neuron_core.models.field import described as module
 from neuron_core.models.field import presets
-from neuron_core.models.field.described import NEUTRAL, described_looks, quantities, read_described
+from neuron_core.models.field import unrendered_records as module
+from neuron_core.models.field.appearance_objective import AppearanceObjective
+from neuron_core.models.field.family import encode_paraphrases
+from neuron_core.models.field.losses import log_curve
 from neuron_core.models.field.model import Field
-from neuron_core.models.field.stages import AppearanceStage, log_curve
 from neuron_core.models.field.surface_data import read_surface
+from neuron_core.models.field.unrendered_records import NEUTRAL, quantities, read_unrendered, unrendered_looks
 from neuron_core.prompts import load_encoder
 from neuron_core.tasks.dataset.run import run as render_dataset
-from neuron_core.tasks.train.run import encode_prompts
 
 CPU = torch.device("cpu")
 
@@ -51,19 +53,19 @@ def surface(dataset):
 
 
 @pytest.fixture(scope="module")
-def described(dataset, surface):
+def unrendered(dataset, surface):
     """A part of the grammar at some points: all of it takes a while."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "combinations", lambda: combinations()[::50])
         patch.setattr(module, "POINTS", 48)
         patch.setattr(module, "NEUTRAL_POINTS", 16)
-        found = read_described(dataset, surface, load_encoder(), 0, Silent())
+        found = read_unrendered(dataset, surface, load_encoder(), 0, Silent())
     assert found is not None and found.values.shape[1:] == (64, 8)
     return found
 
 
-def test_what_a_dataset_holds_out_is_not_described(dataset):
-    looks = described_looks(dataset)
+def test_what_a_dataset_holds_out_is_not_learned_from_records(dataset):
+    looks = unrendered_looks(dataset)
     words = {(look.base, look.finish, look.condition) for look in looks}
     hidden = [find(entry.name) for entry in dataset.materials if entry.split == "compositional"]
     assert len(hidden) == 2 and len(looks) > 1800
@@ -74,7 +76,7 @@ def test_what_a_dataset_holds_out_is_not_described(dataset):
 
 def test_other_libraries_are_learned_from_pictures_alone(dataset):
     tile = replace(dataset.materials[0], name="kitchen-tile")
-    assert described_looks(replace(dataset, names=replace(dataset.names, materials=(tile,)))) == []
+    assert unrendered_looks(replace(dataset, names=replace(dataset.names, materials=(tile,)))) == []
 
 
 def test_what_does_not_vary_is_told_as_it_is():
@@ -99,8 +101,8 @@ def test_patterns_are_told_point_by_point_and_the_same_each_time():
     np.testing.assert_array_equal(found[::-1], quantities(material, points[::-1], around))
 
 
-def test_parts_that_keep_their_own_material_are_the_same_in_all(described, surface):
-    values = described.values.float().numpy()
+def test_parts_that_keep_their_own_material_are_the_same_in_all(unrendered, surface):
+    values = unrendered.values.float().numpy()
     constant = (values == values[:1]).all(axis=(0, 2))
     assert constant.any() and not constant.all()
     ratio = values[0, constant] / np.where(NEUTRAL > 0, NEUTRAL, 1.0)
@@ -114,55 +116,58 @@ def test_a_dataset_whose_geometry_is_gone_says_so(dataset, surface):
         replace(dataset, manifest=replace(dataset.manifest, geometry=geometry))
         for geometry in (replace(shown, spec="/nowhere/kettle.usd"), replace(shown, digest="0" * 64))
     )
-    assert read_described(gone, surface, load_encoder(), 0, told) is None
-    assert read_described(other, surface, load_encoder(), 0, told) is None
+    assert read_unrendered(gone, surface, load_encoder(), 0, told) is None
+    assert read_unrendered(other, surface, load_encoder(), 0, told) is None
     assert len(told.warnings) == 2 and all("Only rendered materials" in text for text in told.warnings)
 
 
 @pytest.fixture(scope="module")
-def stage(dataset, surface, described):
+def objective(dataset, surface, unrendered):
     encoder = load_encoder()
     torch.manual_seed(0)
     field = Field(presets.surface_spec("library-small", dataset.aabb, encoder.width))
     looks = [entry for entry in dataset.materials if entry.split == "train"]
-    return AppearanceStage(field, surface, encode_prompts(encoder, looks), 64, 0, 2, described)
+    return AppearanceObjective(field, surface, encode_paraphrases(encoder, looks), 64, 0, 2, unrendered)
 
 
-def test_records_reach_the_material_branch_and_nothing_of_the_shape(stage):
-    stage.backward(0)
-    assert stage.reader[0].weight.grad.abs().sum() > 0
-    assert all(parameter.grad is None for parameter in stage.field.geometry.parameters())
-    assert stage.field.material.conditioner[0].weight.grad.abs().sum() > 0
+def test_records_reach_the_material_branch_and_nothing_of_the_shape(objective):
+    (turn,) = objective.turns(Step(0, 0.0, 0, "appearance"))
+    turn.terms["records"].backward()
+    assert objective.record_head[0].weight.grad.abs().sum() > 0
+    assert all(parameter.grad is None for parameter in objective.field.geometry.parameters())
+    assert all(parameter.grad is None for parameter in objective.field.shader.parameters())
+    assert objective.field.material.conditioner[0].weight.grad.abs().sum() > 0
 
 
-def test_what_reads_records_goes_on_where_it_stopped(stage):
-    kept = {name: value.clone() for name, value in stage.state().items()}
+def test_the_head_that_reads_records_resumes_where_it_was(objective):
+    kept = {name: value.clone() for name, value in objective.state().items()}
     with torch.no_grad():
-        stage.reader[0].weight.add_(1.0)
-    stage.load_state(kept)
-    torch.testing.assert_close(stage.reader[0].weight, kept["0.weight"])
+        objective.record_head[0].weight.add_(1.0)
+    objective.load_state(kept)
+    torch.testing.assert_close(objective.record_head[0].weight, kept["0.weight"])
 
 
-def test_a_pixel_at_an_edge_is_the_mean_of_its_rays(stage):
+def test_a_pixel_at_an_edge_is_the_mean_of_its_rays(objective):
     """Colors that are what the truth is make no error, however opaque each ray is."""
-    (lesson,) = stage.lessons
-    own, edges, rows = stage._draw(lesson, torch.Generator().manual_seed(0))
-    assert len(rows) == len(own) + lesson.fan * len(edges) == stage.batch
+    (known,) = objective.supervisions
+    drawn = objective.draw(Step(0, 0.0, 0, "appearance"), torch.Generator().manual_seed(0))
+    own, edges, rows = drawn.own, drawn.edges, drawn.rows
+    assert len(rows) == len(own) + known.fan * len(edges) == objective.batch
     colors = torch.full((2, len(rows), 3), 0.3)
-    mean = lesson.edge_opacities.mean(dim=1).expand(-1, 3)
+    mean = known.edge_opacities.mean(dim=1).expand(-1, 3)
     even = replace(
-        lesson,
-        targets=log_curve(torch.full_like(lesson.targets, 0.3)),
-        edge_targets=log_curve(0.3 * mean).expand(len(stage.prompts), -1, -1),
+        known,
+        targets=log_curve(torch.full_like(known.targets, 0.3)),
+        edge_targets=log_curve(0.3 * mean).expand(len(objective.prompts), -1, -1),
     )
     looks = torch.arange(2)
-    assert even.error(colors, looks, own, edges).item() == pytest.approx(0.0, abs=1e-12)
+    assert even.errors(colors, looks, own, edges).total.item() == pytest.approx(0.0, abs=1e-12)
     colors[:, len(own) :] *= 2.0
-    assert even.error(colors, looks, own, edges).item() > 1e-4
+    assert even.errors(colors, looks, own, edges).total.item() > 1e-4
 
 
 def test_rays_of_an_edge_surround_the_centre_of_their_pixel(dataset, surface):
-    fans = surface.sights[0].edges.rays_d
+    fans = surface.groups[0].edges.rays_d
     assert fans.shape[1] == 4
     torch.testing.assert_close(fans.norm(dim=-1), torch.ones(fans.shape[:2]))
     width = 2.0 / 24 * 18.0 / 50.0  # of a pixel, at distance one

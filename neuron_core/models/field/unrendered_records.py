@@ -1,10 +1,10 @@
 """Materials that are known by their records alone: a grammar describes far more than anybody renders.
 
-What the renderer would be told about a point of such a material is what its code has to say, too: a
-small reader, thrown away after training, finds it there. Words that were rendered together with some
-words then mean the same beside others. The reader is told how little light gets to the point, so that
-codes may hold that as well. Combinations that a dataset holds out are left out here as well.
-Letters in shapes: A materials, V wordings, K points, Q quantities, W prompt width.
+What the renderer would be given for a point of such a material is what its code has to say, too: a
+small auxiliary head, thrown away after training, reads it there. Words that were rendered together with
+some words then mean the same beside others. The head is also given how little light gets to the point,
+so that codes may hold that as well. Combinations that a dataset holds out are left out here as well.
+Letters in shapes: A materials, V paraphrases, K points, Q quantities, W prompt width.
 """
 
 from collections.abc import Sequence
@@ -34,12 +34,12 @@ WIDTH = 8  # numbers in them: the color has three
 GREY = float(linear_to_srgb(np.array(0.18)))
 NEUTRAL = np.array([GREY, GREY, GREY, 1.0, 0.0, 0.0, 0.0, 0.0], np.float32)
 POINTS, NEUTRAL_POINTS = 3072, 512  # on parts that take the material, and on those that do not
-WORDINGS = 4
+PARAPHRASES = 4
 SMALLEST_SPREAD = 0.05  # what hardly any material has is not blown up
 
 
 @dataclass(frozen=True, slots=True)
-class DescribedLooks:
+class UnrenderedRecords:
     """What records say about points of the surface."""
 
     prompts: Float[Tensor, "A V W"]
@@ -48,14 +48,14 @@ class DescribedLooks:
     values: Float16[Tensor, "A K Q"]  # in units of their spread over all materials
 
 
-def read_described(
+def read_unrendered(
     dataset: StoredDataset, surface: SurfacePool, encoder: PromptEncoder, seed: int, report: Reporter
-) -> DescribedLooks | None:
+) -> UnrenderedRecords | None:
     """Every material of the grammar that a dataset of the grammar does not hold out.
 
     None, and said why, where the dataset's geometry is not at hand; None for other libraries.
     """
-    looks = described_looks(dataset)
+    looks = unrendered_looks(dataset)
     if not looks:
         return None
     geometry = _geometry(dataset, report)
@@ -76,7 +76,7 @@ def read_described(
     spread = values.reshape(-1, WIDTH).std(axis=0)
     scaled = torch.from_numpy(values / np.maximum(spread, SMALLEST_SPREAD))
     device = surface.points.device
-    return DescribedLooks(
+    return UnrenderedRecords(
         _encode(encoder, looks).to(device),
         surface.points[rows],
         torch.from_numpy(around.occlusion)[:, None].to(device),
@@ -84,7 +84,7 @@ def read_described(
     )
 
 
-def described_looks(dataset: StoredDataset) -> list[Combination]:
+def unrendered_looks(dataset: StoredDataset) -> list[Combination]:
     """The combinations of the grammar that share no base, finish and condition with what is held out;
     none if the dataset has materials from elsewhere."""
     found = {entry.name: find(entry.name) for entry in dataset.materials}
@@ -101,7 +101,7 @@ def described_looks(dataset: StoredDataset) -> list[Combination]:
 def quantities(
     material: Material, points: Float[np.ndarray, "K 3"], around: Surroundings
 ) -> Float[np.ndarray, "K Q"]:
-    """What the renderer is told about points of an object of one metre; colors on the sRGB curve."""
+    """What the renderer is given for points of an object of one metre; colors on the sRGB curve."""
     constants, varying = principled(material).values, varying_inputs(material, points, around)
     columns = []
     for name in QUANTITIES:
@@ -146,6 +146,6 @@ def _encode(encoder: PromptEncoder, looks: Sequence[Combination]) -> Float[Tenso
     rows = []
     for look in looks:
         material = material_of(look)
-        wordings = [canonical_prompt(material), *prompts(material, WORDINGS - 1, 0)]
-        rows.append(encoder.encode(wordings))
+        paraphrases = [canonical_prompt(material), *prompts(material, PARAPHRASES - 1, 0)]
+        rows.append(encoder.encode(paraphrases))
     return torch.from_numpy(np.stack(rows))

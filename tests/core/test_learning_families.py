@@ -1,0 +1,65 @@
+"""Every family of models keeps the laws of learning, on data that is small enough."""
+
+import pytest
+
+from neuron_core.models.registry import FAMILIES, family_of
+from tests.core import learning_laws as laws
+from tests.core.field_runs import DATASETS, setup_of
+
+STEPS = 3  # of a phase
+
+
+@pytest.fixture(scope="module")
+def datasets(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    return {kind: write(folder / kind) for kind, write in DATASETS.items()}
+
+
+# What is trained, by family and kind of data: a function of the datasets and the steps of a phase.
+TRAINED = {f"field/{kind}": kind for kind in DATASETS}
+
+
+@pytest.fixture(params=TRAINED)
+def make(request, datasets):
+    kind = TRAINED[request.param]
+    return lambda steps=STEPS, batch=64: setup_of(kind, datasets[kind], steps, batch)
+
+
+def test_every_family_keeps_the_laws():
+    assert {name.partition("/")[0] for name in TRAINED} == set(FAMILIES)
+    for name in FAMILIES:
+        assert family_of(name).name == name
+
+
+def test_a_run_that_is_killed_at_every_step_ends_as_one_that_is_not(make, tmp_path):
+    laws.resumes_exactly_with_a_kill_at_every_step(make, tmp_path)
+
+
+TERMS = {
+    "geometry": ["distance", "free", "normal", "normal_beside", "outside", "space", "surface"],
+    "appearance": ["codes", "detail", "edges", "picture"],
+    "frames": ["detail", "normal", "picture", "silhouette"],
+    "volume": ["color", "exposure"],
+}
+
+
+def test_every_term_of_a_loss_moves_a_parameter(make, tmp_path, request):
+    found = laws.every_term_moves_a_parameter(make, tmp_path)
+    with_alpha = {"volume": ["color", "opacity"]}
+    for phase, terms in found.items():
+        wanted = with_alpha.get(phase, TERMS[phase]) if "transparent" in request.node.name else TERMS[phase]
+        assert terms == [f"field.{name}" for name in wanted]
+
+
+def test_the_mean_over_two_processes_is_one_with_the_whole_batch(make):
+    laws.shares_add_up(make)
+
+
+def test_a_nan_is_named_and_never_written(make, tmp_path):
+    laws.names_nan_and_keeps_it_from_disk(lambda: make(2), tmp_path)
+
+
+def test_losses_halve(make, tmp_path):
+    setup = make(150, 256)
+    figures = {"geometry": "distance", "appearance": "loss", "frames": "loss", "volume": "loss"}
+    laws.losses_fall(setup, tmp_path, figures)
