@@ -1,16 +1,12 @@
 """The task: render what is missing, measure how good the truth is, write the manifest last."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
-from neuron_core.datasets import layout
-from neuron_core.datasets.manifest import DatasetManifest
-from neuron_core.foundation.files import read_json
 from neuron_core.foundation.progress import Reporter
 from neuron_core.geometry import load_geometry
 from neuron_core.groundtruth.config import DatasetConfig, parse_shard
 from neuron_core.groundtruth.finishing import finish
-from neuron_core.groundtruth.folder import PREVIEW, DatasetFolder
+from neuron_core.groundtruth.folder import DatasetFolder
 from neuron_core.groundtruth.plan import DatasetPlan, make_plan
 from neuron_core.groundtruth.rendering import (
     RENDERED,
@@ -21,6 +17,7 @@ from neuron_core.groundtruth.rendering import (
     warn_of_losses,
     warn_of_noise,
 )
+from neuron_core.groundtruth.summary import result_of
 from neuron_core.lights.environment import read_environment
 from neuron_core.materials import read_library
 
@@ -40,7 +37,7 @@ def run(config: DatasetConfig, report: Reporter) -> dict[str, object]:
     folder = DatasetFolder(Path(config.out), describe(config, plan, light), shared=shards > 1)
     with folder.claim(config.overwrite) as claim:
         if claim.state == "done":
-            return _result(folder)
+            return result_of(folder)
         for other in config.merge:
             report.progress(0.0, "merge", f"{folder.take_over(Path(other))} files from {other}")
         for note in (*geometry.notes, *library.notes):
@@ -52,7 +49,7 @@ def run(config: DatasetConfig, report: Reporter) -> dict[str, object]:
         report.progress(RENDERED, "finish", "Writing cameras, previews and checksums")
         manifest = finish(plan, folder, facts_of(config, plan, folder, library.notes))
     warn_of_noise(config, manifest, report)
-    return _result(folder)
+    return result_of(folder)
 
 
 def _shard_result(config: DatasetConfig, plan: DatasetPlan, folder: DatasetFolder) -> dict[str, object]:
@@ -69,39 +66,3 @@ def _shard_result(config: DatasetConfig, plan: DatasetPlan, folder: DatasetFolde
         "missing": left,
         "summary": f"Shard {config.shard} of {folder.path} is done. {then}",
     }
-
-
-def _result(folder: DatasetFolder) -> dict[str, object]:
-    content = read_json(folder.path / layout.MANIFEST)
-    manifest = DatasetManifest.from_json(content)
-    floors = {info.name: info.truth_floor for info in manifest.materials}
-    views = {split: len(names) for split, names in manifest.splits.items()}
-    return {
-        "dataset": str(folder.path),
-        "finished": True,
-        "materials": [info.name for info in manifest.materials],
-        "unsupported": [info.name for info in manifest.materials if not info.supported],
-        "views": views,
-        "resolution": list(manifest.resolution),
-        "renderer": {"name": manifest.renderer.name, "variant": manifest.renderer.variant},
-        "truth_floor": floors,
-        "preview": str(folder.path / PREVIEW),
-        "summary": _summary(folder.path, manifest, floors, views),
-    }
-
-
-def _summary(
-    path: Path, manifest: DatasetManifest, floors: Mapping[str, Mapping[str, float]], views: Mapping[str, int]
-) -> str:
-    width = max(len(name) for name in floors)
-    counted = ", ".join(f"{count} {split}" for split, count in views.items())
-    lines = [
-        f"{path}: {len(floors)} materials from {counted} views, {manifest.resolution[0]} x "
-        f"{manifest.resolution[1]} pixels, {manifest.renderer.name} {manifest.renderer.variant}.",
-        "Noise of the pictures (PSNR to their limit, sRGB over white):",
-    ]
-    for name, floor in floors.items():
-        lines.append(
-            f"  {name:{width}}  " + "  ".join(f"{split} {value:.1f} dB" for split, value in floor.items())
-        )
-    return "\n".join(lines)

@@ -11,7 +11,7 @@ from pxr import Sdf, Tf, Usd, UsdGeom, UsdUtils
 from neuron_core.assets.encoders import check_encoder
 from neuron_core.foundation.wording import counted, listed
 from neuron_core.geometry.usd import parse_geometry_spec, read_usd
-from neuron_core.tasks.inspect.findings import Findings, InspectError, box_size
+from neuron_core.inspection.findings import Findings, InspectError, box_size
 from neuron_core.usd import schema
 from neuron_core.usd.stage import SceneStage
 from neuron_core.usd.validate import validate

@@ -7,7 +7,7 @@ from neuron_core.datasets.contract import Axis
 from neuron_core.datasets.manifest import DatasetManifest
 from neuron_core.foundation.files import read_json
 from neuron_core.foundation.wording import counted, listed
-from neuron_core.tasks.inspect.findings import Findings, InspectError, box_size, figures
+from neuron_core.inspection.findings import Findings, InspectError, box_size, figures
 
 RUN = "run.json"
 FIELD = "field.safetensors"

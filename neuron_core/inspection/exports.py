@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from neuron_core.foundation.wording import counted
+from neuron_core.inspection.findings import Findings, box_size, byte_size
 from neuron_core.splats.files import read_splats
-from neuron_core.tasks.inspect.findings import Findings, box_size, byte_size
 from neuron_core.volumes.vdb_reading import read_vdb
 
 FAINT = 1 / 255  # opacity below which viewers show nothing

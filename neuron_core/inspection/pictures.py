@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from neuron_core.foundation.wording import counted
-from neuron_core.tasks.inspect.findings import Findings, byte_size
+from neuron_core.inspection.findings import Findings, byte_size
 
 
 def inspect_exr(path: Path) -> Findings:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from neuron_core.foundation.files import read_json
 from neuron_core.foundation.wording import counted, listed
-from neuron_core.tasks.inspect.findings import Findings, InspectError
-from neuron_core.tasks.inspect.folders import inspect_dataset, inspect_run
+from neuron_core.inspection.findings import Findings, InspectError
+from neuron_core.inspection.folders import inspect_dataset, inspect_run
 
 
 def inspect_json(path: Path, verify: bool) -> Findings:

@@ -17,9 +17,9 @@ from neuron_core.foundation.progress import Silent
 from neuron_core.foundation.wording import listed
 from neuron_core.images.exr import write_exr
 from neuron_core.images.pictures import encode_png
+from neuron_core.inspection.findings import byte_size, figures
 from neuron_core.materials import builtin_materials, library_to_json
 from neuron_core.tasks.inspect.config import InspectConfig
-from neuron_core.tasks.inspect.findings import byte_size, figures
 from neuron_core.tasks.inspect.run import run
 from tests.core import asset_samples, dataset_samples, foreign_scenes
 from tests.core.test_datasets_reader import a_dataset

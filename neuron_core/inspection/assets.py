@@ -6,7 +6,7 @@ import numpy as np
 
 from neuron_core.assets import Asset, Header, Manifest, read_asset, read_header
 from neuron_core.foundation.wording import counted, listed
-from neuron_core.tasks.inspect.findings import Findings, box_size, byte_size, figures
+from neuron_core.inspection.findings import Findings, box_size, byte_size, figures
 
 
 def inspect_asset(path: Path) -> Findings:
