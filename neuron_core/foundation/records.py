@@ -25,6 +25,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.files import read_bytes, write_json
 from neuron_core.foundation.strict_json import Refusal, parse, shown
+from neuron_core.foundation.wording import listed
 
 T = TypeVar("T")
 
@@ -166,7 +167,10 @@ class _Reader:
         if rules.rest:
             values[rules.rest] = self.plain(rest, where)
         elif rest and rules.unknown == "refuse":
-            raise self._error(f"{where or 'The content'} has the unknown field {shown(min(rest))}.")
+            can = listed(sorted(filter(None, keys)))
+            raise self._error(
+                f"{where or 'The content'} has the unknown field {shown(min(rest))}; it can have {can}."
+            )
 
     def _made(self, kind: type[T], values: Mapping[str, Any], where: str) -> T:
         """The record; what it refuses itself gets the place in front."""
@@ -225,10 +229,11 @@ class _Reader:
         return value
 
     def _one_of(self, hints: tuple[Any, ...], content: object, where: str) -> Any:
-        """The first of several types that fits; the only one left says itself what is wrong."""
+        """The first of several types that fits; the last one that could fit says what is wrong."""
         if content is None and type(None) in hints:
             return None
         rest = [hint for hint in hints if hint is not type(None)]
+        rest = [hint for hint in rest if _could_be(hint, content)] or rest
         for hint in rest[:-1]:
             try:
                 return self.value(hint, content, where)
@@ -304,6 +309,22 @@ class _Reader:
         if isinstance(value, list | tuple):
             return [self.plain(item, f"{where}[{index}]", depth - 1) for index, item in enumerate(value)]
         raise self._error(f"{where or 'The content'} is a {type(value).__name__}, which JSON cannot hold.")
+
+
+def _could_be(hint: Any, content: object) -> bool:
+    """Whether a value has the JSON type that a hint is written as."""
+    origin = get_origin(hint)
+    if origin is Annotated:
+        return _could_be(get_args(hint)[0], content)
+    if isinstance(content, bool):
+        return hint is bool
+    if isinstance(content, int | float):
+        return hint in (int, float)
+    if isinstance(content, str):
+        return hint in (str, Path)
+    if isinstance(content, list | tuple):
+        return origin in (tuple, list, Sequence)
+    return origin in (dict, Mapping) or is_dataclass(hint)
 
 
 @cache

@@ -11,9 +11,10 @@ import re
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from neuron_core.foundation.errors import NeuronError
+from neuron_core.foundation.records import read_record, to_plain
 from neuron_core.materials.openpbr import CONSTANT_INPUTS, INPUTS, Input, Value
 
 LayerKind = Literal[
@@ -117,33 +118,17 @@ class Material:
 
     def to_json(self) -> dict[str, object]:
         """Plain data, the inverse of `from_json`."""
-        return {
-            "name": self.name,
-            "parameters": _plain(self.parameters),
-            "layers": [_layer_to_json(layer) for layer in self.layers],
-            "tags": {name: getattr(self.tags, name) for name in _TAG_NAMES},
-        }
+        return to_plain(self)
 
     @staticmethod
     def from_json(content: object, source: str = "material") -> "Material":
         """Read what `to_json` wrote. Unknown or missing names are errors that name `source`."""
-        entry = _object(content, source, required=("name",), optional=("parameters", "layers", "tags"))
         try:
-            tags = _object(entry.get("tags", {}), "tags", optional=_TAG_NAMES)
-            return Material(
-                name=_slug(entry["name"]),
-                parameters=checked_values(entry.get("parameters", {})),
-                layers=tuple(_layer_from_json(*item) for item in _items(entry.get("layers", []), "layers")),
-                tags=Tags(**{name: _words(f"tags.{name}", value) for name, value in tags.items()}),
-            )
+            return read_record(Material, content, "", MaterialError)
         except MaterialError as error:
-            named = f"{source} ({_shown(entry['name'])})"
+            name = content.get("name") if isinstance(content, Mapping) else None
+            named = f"{source} ({_shown(name)})" if name is not None else source
             raise MaterialError(f"{named}: {error.message}", error.hint) from error
-
-
-_TAG_NAMES = ("base", "finish", "condition", "color")
-_LAYER_NAMES = ("kind", "amount", "scale", "seed", "towards")
-_LAYER_OPTIONS = ("role", "softness")
 
 
 def slug(text: str) -> str:
@@ -219,50 +204,6 @@ def _words(name: str, value: object) -> str:
             f"{name} must be a few lower-case words, not {_shown(value)}.", "Use an empty string for none."
         )
     return value
-
-
-def _layer_to_json(layer: Layer) -> dict[str, object]:
-    names = (*_LAYER_NAMES, *_LAYER_OPTIONS)
-    return {name: getattr(layer, name) for name in names} | {"towards": _plain(layer.towards)}
-
-
-def _layer_from_json(at: str, content: object) -> Layer:
-    entry = _object(content, at, required=_LAYER_NAMES, optional=_LAYER_OPTIONS)
-    numbers = {
-        name: _number(f"{at}.{name}", entry[name], low, high)
-        for name, (low, high) in _RANGES.items()
-        if name in entry
-    }
-    return Layer(
-        kind=cast(LayerKind, _choice("layer kind", entry["kind"], KINDS)),
-        seed=_whole(f"{at}.seed", entry["seed"], LARGEST_SEED),
-        towards=checked_values(entry["towards"]),
-        role=cast(LayerRole, _choice("layer role", entry.get("role", "surface"), ROLES)),
-        **numbers,
-    )
-
-
-def _plain(values: Mapping[str, Value]) -> dict[str, object]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-
-
-def _items(content: object, at: str) -> list[tuple[str, object]]:
-    if not isinstance(content, list):
-        raise MaterialError(f"{at} must be a list, not {_shown(content)}.")
-    return [(f"{at}[{index}]", item) for index, item in enumerate(content)]
-
-
-def _object(
-    content: object, at: str, required: Sequence[str] = (), optional: Sequence[str] = ()
-) -> dict[str, object]:
-    if not isinstance(content, dict):
-        raise MaterialError(f"{at} must be an object, not {_shown(content)}.")
-    if missing := [name for name in required if name not in content]:
-        raise MaterialError(f"{at} has no {missing[0]!r}.")
-    if unknown := [name for name in content if name not in (*required, *optional)]:
-        names = ", ".join((*required, *optional))
-        raise MaterialError(f"{at} has an unknown entry {_shown(unknown[0])}.", f"Known are {names}.")
-    return content
 
 
 def _near(name: object) -> str:
