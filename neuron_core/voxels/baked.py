@@ -42,7 +42,7 @@ class Baked:
 def read_baked(path: Path) -> Baked:
     """Read and check everything that drawing needs. Raises AssetError, VoxelError or FileError."""
     asset = read_asset(path)
-    if False:
+    if "nvf" not in asset.manifest.architecture or not asset.manifest.looks:
         raise AssetError(f"{path} holds no baked voxels.", "Bake it: neuron bake RUN OUT.neuron")
     return baked_from(Path(path), asset.manifest, asset.tensors)
 
