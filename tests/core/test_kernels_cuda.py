@@ -30,7 +30,7 @@ def kernel_modules() -> Iterator[ModuleType]:
 def warp_modules() -> dict[str, wp.Module]:
     """Every Warp module that our kernels are in, those of made kernels for one width."""
     kernels = [drawing._kernel(32), instances._kernel(32)]
-    kernels += [kernel for made in hashgrid._KERNELS.values() for kernel in made.values()]
+    kernels += [kernel for made in hashgrid.KERNELS.values() for kernel in made.values()]
     for module in kernel_modules():
         kernels += [value for value in vars(module).values() if isinstance(value, wp.Kernel)]
     return {kernel.module.name: kernel.module for kernel in kernels}

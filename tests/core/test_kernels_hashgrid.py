@@ -105,22 +105,6 @@ def test_point_gradient_equals_finite_differences_within_cells(spec: HashGridSpe
         np.testing.assert_allclose(slopes[:, axis], differences, atol=2e-2, rtol=1e-3)
 
 
-@pytest.mark.parametrize("spec", SPECS)
-def test_directional_derivative_is_the_adjoint_of_the_point_gradient(spec: HashGridSpec) -> None:
-    points, tables = some_points(3000), some_tables(spec)
-    random = np.random.default_rng(4)
-    gradients = random.standard_normal((3000, spec.width)).astype(np.float32)
-    directions = random.standard_normal((3000, 3)).astype(np.float32)
-    slopes, along = np.empty_like(points), np.empty_like(gradients)
-    grad_tables = np.zeros_like(tables)
-    hashgrid.encode_point_gradient(spec, points, tables, gradients, slopes)
-    hashgrid.encode_directional(spec, points, directions, tables, along)
-    hashgrid.encode_directional_backward(spec, points, directions, gradients, grad_tables)
-    expected = np.vdot(slopes.astype(np.float64), directions)
-    assert np.vdot(along.astype(np.float64), gradients) == pytest.approx(expected, rel=1e-4, abs=0.1)
-    assert np.vdot(tables.astype(np.float64), grad_tables) == pytest.approx(expected, rel=1e-4, abs=0.1)
-
-
 def test_points_alone_or_together_give_the_same_bits() -> None:
     spec = SPECS[0]
     points, tables = some_points(9000), some_tables(spec)

@@ -10,6 +10,7 @@ import warp as wp
 
 from neuron_core.kernels.assembly import FOLDER, assemble, constants_of, header_names
 from neuron_core.kernels.baked import layout
+from neuron_core.kernels.training.hashgrid import PRIME_Y, PRIME_Z
 
 HEADERS = header_names()
 MATH = ("sqrtf", "fabsf", "expf", "log1pf", "truncf")
@@ -35,7 +36,8 @@ STRICT = "\n".join(
 
 
 def assembled(header: str) -> str:
-    return assemble([header], {name: getattr(layout, name) for name in constants_of([header])})
+    constants = {**vars(layout), "PRIME_Y": PRIME_Y, "PRIME_Z": PRIME_Z}
+    return assemble([header], {name: constants[name] for name in constants_of([header])})
 
 
 def compile_with_warp(text: str, folder: Path) -> None:
