@@ -126,9 +126,9 @@ def joined(parts: Sequence[Splats]) -> Splats:
 def normalised(quaternions: np.ndarray) -> np.ndarray:
     """Unit quaternions [N, 4]; those without a length become no rotation, and NaN stays."""
     lengths = np.linalg.norm(quaternions.astype(np.float64), axis=-1, keepdims=True)
-    identity = np.array([1.0, 0.0, 0.0, 0.0])
-    unit = np.where(lengths <= 1e-12, identity, quaternions / np.maximum(lengths, 1e-12))
-    return unit.astype(np.float32)
+    unit = (quaternions / np.maximum(lengths, 1e-12)).astype(np.float32)
+    unit[lengths[..., 0] <= 1e-12] = (1.0, 0.0, 0.0, 0.0)
+    return unit
 
 
 def rotation_matrices(quaternions: np.ndarray) -> np.ndarray:

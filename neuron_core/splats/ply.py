@@ -6,6 +6,7 @@ properties by name, as writers disagree about order and about normals.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from neuron_core.splats.cloud import MOST_SPLATS, OPACITY_MARGIN, Encoding, Spla
 from neuron_core.splats.cloud import SplatError as _SplatError
 
 LONGEST_HEADER = 1 << 16
+BLOCK = 1 << 12  # rows that fit a cache
 TYPES = {
     "float": "<f4", "float32": "<f4", "double": "<f8", "float64": "<f8", "char": "i1", "int8": "i1",
     "uchar": "u1", "uint8": "u1", "short": "<i2", "int16": "<i2", "ushort": "<u2", "uint16": "<u2",
@@ -72,28 +74,47 @@ def read_ply(path: Path) -> Splats:
             "Copy it again.",
         )
     table = np.frombuffer(content, record, header.count, header.size)
-
-    def columns(*names: str) -> np.ndarray:
-        found = [table[name].astype(np.float32) for name in names]
-        return np.stack(found, axis=-1) if found else np.zeros((header.count, 0), np.float32)
-
     terms = _terms(path, [name for name, _ in header.properties])
-    rest = columns(*(f"f_rest_{index}" for index in range(3 * (terms - 1))))
-    rest = rest.reshape(header.count, 3, terms - 1).transpose(0, 2, 1)
-    logits = table["opacity"].astype(np.float64)
-    with np.errstate(over="ignore"):
-        opacities = (1 / (1 + np.exp(-logits))).astype(np.float32)
-        scales = np.exp(columns(*NEEDED[7:10]))
+    return checked(_splats(table, terms, header), str(path))
+
+
+def _splats(table: np.ndarray, terms: int, header: "_Header") -> Splats:
+    """From the rows of a file; some at a time, so that what is made on the way stays in the cache."""
+    count, rest = len(table), [f"f_rest_{index}" for index in range(3 * (terms - 1))]
     splats = Splats(
-        columns("x", "y", "z"),
-        normalised(columns(*NEEDED[10:])),
-        scales,
-        opacities,
-        np.concatenate([columns(*NEEDED[3:6])[:, None], rest], axis=1),
+        np.empty((count, 3), np.float32),
+        np.empty((count, 4), np.float32),
+        np.empty((count, 3), np.float32),
+        np.empty(count, np.float32),
+        np.empty((count, terms, 3), np.float32),
         header.encoding,
         header.antialiased,
     )
-    return checked(splats, str(path))
+    for first in range(0, count, BLOCK):
+        rows, some = table[first : first + BLOCK], slice(first, first + BLOCK)
+        splats.positions[some] = _columns(rows, NEEDED[:3])
+        splats.rotations[some] = normalised(_columns(rows, NEEDED[10:]))
+        with np.errstate(over="ignore"):
+            splats.scales[some] = np.exp(_columns(rows, NEEDED[7:10]))
+            splats.opacities[some] = 1 / (1 + np.exp(-rows["opacity"].astype(np.float64)))
+        splats.harmonics[some, 0] = _columns(rows, NEEDED[3:6])
+        others = _columns(rows, rest).reshape(len(rows), 3, terms - 1)
+        splats.harmonics[some, 1:] = others.transpose(0, 2, 1)
+    return splats
+
+
+def _columns(table: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Some properties [N, names] float32: a view where they lie side by side as such."""
+    known = table.dtype.names
+    assert known is not None
+    if all(table.dtype[name] == np.dtype("<f4") for name in known):
+        rows = table.view("<f4").reshape(len(table), -1)
+        places = [known.index(name) for name in names]
+        first = places[0] if places else 0
+        together = places == list(range(first, first + len(places)))
+        return rows[:, first : first + len(places)] if together else rows[:, places]
+    found = [table[name].astype(np.float32) for name in names]
+    return np.stack(found, axis=-1) if found else np.zeros((len(table), 0), np.float32)
 
 
 @dataclass(frozen=True, slots=True)

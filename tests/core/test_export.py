@@ -121,7 +121,7 @@ def test_what_cannot_be_exported_is_refused_and_leaves_nothing(asset, tmp_path):
         exported(tmp_path / "none.neuron", tmp_path / "a.ply")
     with pytest.raises(NeuronError, match="no look"):
         exported(asset, tmp_path / "a.ply", prompt="chocolate")
-    with pytest.raises(NeuronError, match="0 splats"):
+    with pytest.raises(NeuronError, match="max splats of an export cannot be 0"):
         ExportConfig(asset, tmp_path / "a.ply", max_splats=0)
     with pytest.raises(FileError, match="Cannot write"):
         exported(asset, tmp_path / "there.ply" / "a.ply")

@@ -99,11 +99,11 @@ def main() -> None:
     show("start-up", start_up())
     wall = time.perf_counter()
     from neuron_houdini.nodes import asset_file
-    from neuron_houdini.nodes.sops.ply import read_splats
     from neuron_houdini.shelf import tools as shelf
 
     print(f"{'first import of node code':46} {1000 * (time.perf_counter() - wall):9.1f} ms")
     from neuron_core.assets import neuron_file
+    from neuron_core.splats.ply import read_ply
 
     folder = Path(tempfile.mkdtemp())
     node = shelf.place_asset(str(large_asset(folder / "large.neuron")))
@@ -120,7 +120,7 @@ def main() -> None:
     write_splats(folder / "a.ply", SPLATS)
     splats = scene.roots["obj"].createNode("geo").createNode("neuron::splats::1.0")
     splats.setParms({"file": str(folder / "a.ply")})
-    show("1,000,000 splats: the file", best(lambda: read_splats(folder / "a.ply", False), 3))
+    show("1,000,000 splats: the file", best(lambda: read_ply(folder / "a.ply"), 3))
     show("1,000,000 splats: the node", best(lambda: splats.cook(force=True), 3))
     write_splats(folder / "a.ply", SPLATS, 45)
     show("1,000,000 splats with harmonics: the node", best(lambda: splats.cook(force=True), 3))

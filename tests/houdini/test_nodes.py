@@ -12,6 +12,8 @@ from pxr import Usd, UsdGeom
 from neuron_core.cli.arguments import parse
 from neuron_core.cli.registry import find_task
 from neuron_core.library.publishing import Submission, publish
+from neuron_core.splats import harmonics
+from neuron_core.splats.cloud import rotation_matrices
 from neuron_core.usd import adding, changing
 from tests.core.scene_samples import publish_ball, write_ball
 from tests.houdini.published_hou import node_of
@@ -289,15 +291,30 @@ def test_harmonics_go_from_channels_to_coefficients(hou, tmp_path, rest):
     assert not points["GS_SPH_B"][:, per_channel + 1 :].any()
 
 
-def test_turning_twice_changes_nothing(hou, tmp_path):
-    from neuron_houdini.nodes.sops import ply
+def covariances(points):
+    """Of the ellipsoids that points stand for, [N, 3, 3]."""
+    axes = rotation_matrices(points["orient"][:, [3, 0, 1, 2]]) * points["scale"][:, None, :]
+    return axes @ axes.transpose(0, 2, 1)
 
+
+def seen_from(points, directions):
+    """The colors [N, D, 3] of points in some directions [D, 3]."""
+    coefficients = np.stack([points[f"GS_SPH_{letter}"] for letter in "RGB"], axis=-1)
+    return harmonics.colors(coefficients, directions)
+
+
+def test_a_file_with_y_down_is_turned_half_way_about_x(hou, tmp_path):
     names = [*NAMES, *(f"f_rest_{index}" for index in range(45))]
     write_ply(tmp_path / "a.ply", splat_rows(names=names), names)
-    plain, turned = (ply.read_splats(tmp_path / "a.ply", y_down) for y_down in (False, True))
-    np.testing.assert_allclose(turned.positions * [1, -1, -1], plain.positions)
-    np.testing.assert_allclose(turned.orients * [1, -1, -1, 1], plain.orients)
-    np.testing.assert_allclose(turned.harmonics * ply._TURNED[:, None], plain.harmonics)
+    plain, turned = (loaded(hou, tmp_path / "a.ply", rdf=int(y_down)) for y_down in (False, True))
+    turn = np.diag([1.0, -1.0, -1.0])
+    np.testing.assert_array_equal(turned["P"], np.float32(plain["P"] @ turn))
+    np.testing.assert_allclose(covariances(turned), turn @ covariances(plain) @ turn, rtol=1e-4, atol=1e-5)
+    directions = np.random.default_rng(2).normal(size=(9, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    np.testing.assert_allclose(
+        seen_from(turned, directions @ turn), seen_from(plain, directions), rtol=1e-4, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("damage", ["text", "short", "missing", "ascii"])

@@ -5,11 +5,18 @@ from __future__ import annotations  # names of hou differ between versions
 from pathlib import Path
 
 import hou
+import numpy as np
 
+from neuron_core.splats import harmonics
+from neuron_core.splats.cloud import Splats
+from neuron_core.splats.moving import turned_upside_down
+from neuron_core.splats.ply import read_ply
 from neuron_houdini.nodes import background, messages, points
 from neuron_houdini.nodes.asset_file import is_older, output_file
 from neuron_houdini.nodes.parameters import text, words_of
-from neuron_houdini.nodes.sops.ply import Splats, read_splats
+
+COEFFICIENTS = 16  # of an attribute of harmonics in Houdini
+BLOCK = 1 << 12  # splats that fit a cache while their numbers are sorted by channel
 
 
 def cook(node: hou.SopNode) -> None:
@@ -28,10 +35,10 @@ def cook(node: hou.SopNode) -> None:
         if source.is_file() and is_older(path, source):
             node.addWarning(f"{source.name} is newer than what was converted. Press Convert.")
     with messages.node_errors():
-        splats = read_splats(path, y_down)
+        splats = read_ply(path)
     geometry = node.geometry()
     if geometry is not None:
-        write_points(geometry, splats)
+        write_points(geometry, turned_upside_down(splats) if y_down else splats)
 
 
 def convert(node: hou.SopNode) -> None:
@@ -46,15 +53,27 @@ def convert(node: hou.SopNode) -> None:
 
 
 def write_points(geometry: hou.Geometry, splats: Splats) -> None:
-    """Points and attributes, from whole arrays."""
+    """Points and attributes, from whole arrays; quaternions are x, y, z, w as Houdini has them."""
     geometry.clear()
-    geometry.createPoints([(0.0, 0.0, 0.0)] * len(splats.positions))
+    geometry.createPoints([(0.0, 0.0, 0.0)] * len(splats))
+    colors = np.float32(0.5) + np.float32(harmonics.CONSTANT) * splats.harmonics[:, 0]
+    orients = splats.rotations[:, [1, 2, 3, 0]]
     points.write_floats(geometry, "P", splats.positions)
-    points.add_floats(geometry, "Cd", splats.colors, (1.0, 1.0, 1.0))
+    points.add_floats(geometry, "Cd", colors, (1.0, 1.0, 1.0))
     points.add_floats(geometry, "scale", splats.scales, (1.0, 1.0, 1.0))
-    points.add_floats(geometry, "orient", splats.orients, (0.0, 0.0, 0.0, 1.0))
-    points.add_floats(geometry, "GS_Alpha", splats.alphas, 1.0)
-    if splats.harmonics is not None:
-        points.add_floats(geometry, "restorient", splats.orients, (0.0, 0.0, 0.0, 1.0))
-        for index, letter in enumerate("RGB"):
-            points.add_floats(geometry, f"GS_SPH_{letter}", splats.harmonics[:, :, index], (0.0,) * 16)
+    points.add_floats(geometry, "orient", orients, (0.0, 0.0, 0.0, 1.0))
+    points.add_floats(geometry, "GS_Alpha", splats.opacities, 1.0)
+    if splats.degree:
+        points.add_floats(geometry, "restorient", orients, (0.0, 0.0, 0.0, 1.0))
+        _write_harmonics(geometry, splats.harmonics)
+
+
+def _write_harmonics(geometry: hou.Geometry, coefficients: np.ndarray) -> None:
+    """An attribute of 16 numbers for each channel, the constant term first, zeros past the degree."""
+    count, terms, _ = coefficients.shape
+    channels = np.zeros((3, count, COEFFICIENTS), np.float32)
+    for first in range(0, count, BLOCK):
+        some = slice(first, first + BLOCK)
+        channels[:, some, :terms] = coefficients[some].transpose(2, 0, 1)
+    for letter, values in zip("RGB", channels, strict=True):
+        points.add_floats(geometry, f"GS_SPH_{letter}", values, (0.0,) * COEFFICIENTS)
