@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -65,12 +65,13 @@ def render_missing(
     folder: DatasetFolder,
     units: Sequence[Unit],
     report: Reporter,
+    make: Callable[[DatasetConfig, Reporter], DatasetRenderer] = make_renderer,
 ) -> None:
-    """Render those of `units` that are not there yet."""
+    """Render those of `units` that are not there yet. Without any, no renderer is made."""
     missing = [unit for unit in units if not is_done(folder, unit)]
     if not missing:
         return
-    renderer = make_renderer(config, report)
+    renderer = make(config, report)
     renderer.prepare(plan.geometry, light)
     folder.note_renderer(RendererInfo(renderer.name, renderer.version, renderer.variant, renderer.settings()))
     pace = Pace({kind: sum(unit.kind == kind for unit in missing) for kind in WEIGHTS}, WEIGHTS)
