@@ -14,6 +14,7 @@ from neuron_core.datasets import layout
 from neuron_core.datasets.channels import Channel
 from neuron_core.datasets.contract import Dataset, View, read_gbuffer
 from neuron_core.datasets.layout import DatasetError
+from neuron_core.datasets.manifest import StoredChannels
 from neuron_core.datasets.pairs import paired
 from neuron_core.datasets.reader import open_dataset
 from neuron_core.datasets.writer import transforms, write_view
@@ -401,3 +402,15 @@ def test_names_that_would_be_taken_for_frames_are_refused():
 def test_a_description_is_complete(changes, message):
     with pytest.raises(DatasetError, match=message):
         replace(sample.DESCRIPTION, **changes)
+
+
+def test_what_an_old_reader_can_say_is_written_as_version_1(tmp_path):
+    plain = replace(
+        sample.DESCRIPTION, lights=(), skeleton=None, poses=(), frames=(), channels=StoredChannels()
+    )
+    view = View("cam_000", "gold")
+    write_view(tmp_path, plain, view, {Channel.BEAUTY: np.ones((sample.HEIGHT, sample.WIDTH, 4))})
+    manifest = sample.finish_dataset(tmp_path, plain)
+    assert manifest.version == 1 and "channels" not in manifest.to_json()
+    assert "beauty/gold/cam_000.exr" in manifest.files and "lights.json" not in manifest.files
+    assert open_dataset(tmp_path).views("train") == (View("cam_000", "gold", "studio", "rest"),)

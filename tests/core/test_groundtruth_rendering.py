@@ -210,12 +210,22 @@ def test_the_finished_folder_says_what_was_rendered(config):
     for view in dataset.shapes("train"):
         buffers = dataset.read(view, *GEOMETRY)
         np.testing.assert_allclose(buffers[Channel.POSITION][0, 0], dataset.camera(view).position, rtol=1e-6)
-    for info in manifest.materials:
-        for split in ("train", "val", "test"):
-            names = [name for name in plan.camera_names(info.name) if name in plan.splits[split]]
-            assert info.truth_floor[split] > (30.0 if split != "train" else 10.0) and names
+    assert manifest.licences == facts_of(config, plan, folder, ()).licences != ()
     (view, *_) = dataset.views("test")
     np.testing.assert_allclose(read_picture(dataset, view)[..., :3], 0.4, atol=0.1)
+
+
+def test_the_floor_of_a_split_is_the_mean_error_of_its_pictures(config):
+    config = replace(config, test_views=3)
+    plan = plan_of(config)
+    folder, _ = rendered(config, plan)
+    info = facts_of(config, plan, folder, ()).materials[1]
+    for split, kind in (("train", "train"), ("val", "truth"), ("test", "truth")):
+        units = [unit for unit in plan.units() if unit.material == info.name and unit.kind == kind]
+        notes = [folder.measured(unit.path) for unit in units if unit.camera in plan.splits[split]]
+        errors = [note["error"] for note in notes if note is not None]
+        assert len(errors) == (3 if split == "test" else 1)
+        assert info.truth_floor[split] == pytest.approx(decibels(np.mean(errors)), abs=0.01)
 
 
 def test_noise_and_losses_are_warned_of_once_for_each_material(config):
