@@ -15,6 +15,7 @@ from neuron_core.assets.errors import AssetError
 from neuron_core.assets.manifest import Manifest
 from neuron_core.assets.png import MAX_BYTES, check_png
 from neuron_core.foundation.strict_json import shown
+from neuron_core.kernels.baked.layout import CELLS, SAMPLES
 
 NUMPY_DTYPES: Mapping[str, np.dtype] = {
     "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "F64": np.dtype("<f8"),
@@ -25,8 +26,6 @@ NUMPY_DTYPES: Mapping[str, np.dtype] = {
 
 ANY = frozenset(ITEM_SIZES)
 FLOATS = frozenset({"F16", "F32"})
-BRICK_SIDE = 8  # voxels
-BRICK_SAMPLES = (BRICK_SIDE + 1) ** 3  # corners of the voxels
 MAX_BRICKS = 1 << 18  # 3 GB once unpacked to float32 density and normals
 
 
@@ -174,7 +173,7 @@ def _check_bricks(top: np.ndarray, active: np.ndarray) -> None:
     bricks = np.sort(top[top >= 0])
     if not np.array_equal(bricks, np.arange(bricks.size)):
         raise AssetError(f"tensor nvf.top does not number its {bricks.size} bricks 0 to {bricks.size - 1}.")
-    if int(active.max()) >= bricks.size * BRICK_SAMPLES:
+    if int(active.max()) >= bricks.size * SAMPLES:
         raise AssetError(f"tensor nvf.active points at sample {active.max()}, beyond {bricks.size} bricks.")
     if not (active[1:] > active[:-1]).all():
         raise AssetError("tensor nvf.active does not list samples in ascending order.")
@@ -184,7 +183,7 @@ def _check_bricks(top: np.ndarray, active: np.ndarray) -> None:
 
 def _check_box(aabb: np.ndarray, bricks: tuple[int, ...], voxel_size: float) -> None:
     """The box of the bake is as large as its bricks are together."""
-    expected = np.array(bricks, np.float64) * (BRICK_SIDE * voxel_size)
+    expected = np.array(bricks, np.float64) * (CELLS * voxel_size)
     sides = aabb[1].astype(np.float64) - aabb[0]
     if not np.allclose(sides, expected, rtol=1e-3):
         raise AssetError(

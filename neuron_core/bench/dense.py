@@ -3,7 +3,8 @@
 import numpy as np
 
 from neuron_core.cameras.camera import Camera
-from neuron_core.voxels.nvf import CELLS, LookCodes, Nvf, brick_coordinates, sample_positions
+from neuron_core.kernels.baked.layout import CELLS
+from neuron_core.voxels.nvf import LookCodes, Nvf, brick_coordinates, sample_positions
 from neuron_core.voxels.shading import Shader
 
 

@@ -10,9 +10,10 @@ from neuron_core.assets import AssetError, Manifest, read_header
 from neuron_core.cameras.dome import portrait
 from neuron_core.foundation.errors import FileError, NeuronError
 from neuron_core.images.pictures import encode_png, to_bytes
+from neuron_core.kernels.baked.layout import CELLS, SAMPLES, SIDE
 from neuron_core.rendering.tracing import BakedTracer, draw
 from neuron_core.voxels.baked import Baked, baked_from, read_baked
-from neuron_core.voxels.nvf import CELLS, SAMPLES, SIDE, brick_coordinates
+from neuron_core.voxels.nvf import brick_coordinates
 
 
 @dataclass(frozen=True, slots=True)

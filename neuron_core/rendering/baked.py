@@ -12,10 +12,10 @@ import warp as wp
 
 from neuron_core.cameras.camera import Camera, pinhole, pixel_centers, rays
 from neuron_core.kernels.baked.drawing import Picture, draw, find_tiles
-from neuron_core.kernels.baked.layout import FAINT
+from neuron_core.kernels.baked.layout import CHANNELS, FAINT
 from neuron_core.kernels.baked.rays import Pinhole, Rays, rays_of_arrays, rays_of_camera
 from neuron_core.rendering.shaded import LIFT, DeviceField, ShadedAsset, on_device, zeros
-from neuron_core.voxels.nvf import CHANNELS, LookCodes, Nvf, VoxelError
+from neuron_core.voxels.nvf import LookCodes, Nvf, VoxelError
 from neuron_core.voxels.shading import Shader
 
 FINE = 0.5  # voxels between two places where density is read, for frames that are kept;

@@ -7,8 +7,9 @@ import numpy as np
 import warp as wp
 
 from neuron_core.kernels.baked.bricks import BrickPools, asset_of, brick_pools
+from neuron_core.kernels.baked.layout import CHANNELS
 from neuron_core.kernels.baked.network import Network
-from neuron_core.voxels.nvf import CHANNELS, LookCodes, Nvf, VoxelError
+from neuron_core.voxels.nvf import LookCodes, Nvf, VoxelError
 from neuron_core.voxels.shading import Shader, direction_map, mirror_of, network_of
 
 DULL = 0.02  # surfaces that are less of a mirror do not reflect a ray

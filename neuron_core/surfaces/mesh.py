@@ -10,8 +10,9 @@ import numpy as np
 
 from neuron_core.foundation import interrupts
 from neuron_core.foundation.errors import NeuronError
+from neuron_core.kernels.baked.layout import CELLS, SIDE
 from neuron_core.kernels.grids.isosurface import triangles
-from neuron_core.voxels.nvf import CELLS, SIDE, Nvf, brick_coordinates
+from neuron_core.voxels.nvf import Nvf, brick_coordinates
 
 LEVEL = float(np.log(2.0))  # optical depth per voxel at the surface: half of the light of one voxel
 MOST_SAMPLES = 1 << 28

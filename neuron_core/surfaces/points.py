@@ -5,9 +5,10 @@ from itertools import product
 
 import numpy as np
 
+from neuron_core.kernels.baked.layout import CELLS
 from neuron_core.surfaces.mesh import Mesh, SurfaceError
 from neuron_core.surfaces.sampling import SurfaceSampler
-from neuron_core.voxels.nvf import CELLS, Nvf
+from neuron_core.voxels.nvf import Nvf
 
 SHARE = 0.999  # of the density: points outside the densest voxels that hold it are left out
 CROWDED = 4  # candidates for each point

@@ -15,10 +15,9 @@ from itertools import product
 
 import numpy as np
 
+from neuron_core.kernels.baked.layout import CELLS, SIDE
 from neuron_core.usd.records import SceneError
 
-CELLS = 8  # voxels along the side of a brick
-SIDE = CELLS + 1  # samples along it
 KEPT = 0.9995  # share of the density that a proxy is made around; what is fainter are floaters
 RELAXATIONS = 12
 STEP = 0.6  # of the way to the mean of the neighbors, each time

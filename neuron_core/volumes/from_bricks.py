@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from neuron_core.foundation.colors import srgb_to_linear
+from neuron_core.kernels.baked.layout import CELLS, SIDE
 from neuron_core.volumes.vdb import VdbGrid
 from neuron_core.voxels.baked import Baked
-from neuron_core.voxels.nvf import CELLS, SIDE, VoxelError, brick_coordinates
+from neuron_core.voxels.nvf import VoxelError, brick_coordinates
 
 BLOCK = 1 << 16
 HALF_ABSORBED = 2 * np.log(2)  # twice the optical depth of it: what a ramp from zero takes

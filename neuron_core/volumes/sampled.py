@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from neuron_core.kernels.baked.layout import CELLS
 from neuron_core.volumes.from_bricks import voxel_samples
 from neuron_core.volumes.grids import write_grid
 from neuron_core.voxels.baked import Baked
-from neuron_core.voxels.nvf import CELLS
 
 
 def step_for(baked: Baked, resolution: int) -> int:

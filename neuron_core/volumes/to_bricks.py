@@ -5,18 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from neuron_core.foundation.colors import linear_to_srgb
+from neuron_core.kernels.baked.layout import CELLS, CHANNELS, SIDE
 from neuron_core.kernels.training.hashgrid import HashGridSpec
 from neuron_core.volumes.vdb import VdbGrid
-from neuron_core.voxels.nvf import (
-    CELLS,
-    CHANNELS,
-    SIDE,
-    LookCodes,
-    Nvf,
-    VoxelError,
-    encode_codes,
-    find_active,
-)
+from neuron_core.voxels.nvf import LookCodes, Nvf, VoxelError, encode_codes, find_active
 from neuron_core.voxels.shading import LAYERS, Shader
 
 MOST_SAMPLES = 1 << 28

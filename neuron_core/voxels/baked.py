@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from neuron_core.assets import AssetError, Manifest, read_asset
-from neuron_core.voxels.nvf import CELLS, CHANNELS, MAX_BRICKS, SAMPLES, SIDE, LookCodes, Nvf, VoxelError
+from neuron_core.assets.schema import MAX_BRICKS
+from neuron_core.kernels.baked.layout import CELLS, CHANNELS, SAMPLES, SIDE
+from neuron_core.voxels.nvf import LookCodes, Nvf, VoxelError
 from neuron_core.voxels.shading import Shader, shader_from_tensors
 
 MAX_TOP = 1 << 27  # bricks along all sides together

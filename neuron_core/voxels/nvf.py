@@ -13,14 +13,10 @@ from itertools import product
 
 import numpy as np
 
+from neuron_core.assets.schema import MAX_BRICKS
 from neuron_core.foundation.errors import NeuronError
-
-CELLS = 8  # voxels along the side of a brick
-SIDE = CELLS + 1  # samples along it
-SAMPLES = SIDE**3
-CHANNELS = 8  # numbers of a material code
-
-MAX_BRICKS = 1 << 18  # what a file may ask for: 3 GB unpacked
+from neuron_core.kernels.baked.bricks import filled_voxels
+from neuron_core.kernels.baked.layout import CELLS, CHANNELS, SIDE
 
 
 class VoxelError(NeuronError):
@@ -135,21 +131,12 @@ def sample_positions(nvf: Nvf) -> np.ndarray:
     return np.stack([np.broadcast_to(column, shape) for column in columns], axis=-1)
 
 
-def cells_with_density(density: np.ndarray) -> np.ndarray:
-    """Which voxels [B, 8, 8, 8] have a corner with density; rays need not look at the others."""
-    found = density > 0
-    for axis in (1, 2, 3):
-        low, high = _halves(found, axis)
-        found = low | high
-    return found
-
-
 def find_active(top: np.ndarray, density: np.ndarray) -> np.ndarray:
     """The samples that can contribute: all corners of voxels that have a corner with density.
 
     Returns [V] int32 in ascending order. A sample that bricks share is active in all or none.
     """
-    cells = cells_with_density(density)
+    cells = filled_voxels(density)
     active = np.zeros(density.shape, bool)
     for i, j, k in product((0, 1), repeat=3):
         active[:, i : i + CELLS, j : j + CELLS, k : k + CELLS] |= cells
@@ -187,11 +174,6 @@ def _overlap(top: np.ndarray, offset: tuple[int, int, int]) -> np.ndarray:
     starts = [max(0, -step) for step in offset]
     lengths = [max(0, side - abs(step)) for step, side in zip(offset, top.shape, strict=True)]
     return top[tuple(slice(start, start + length) for start, length in zip(starts, lengths, strict=True))]
-
-
-def _halves(pool: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    length = pool.shape[axis]
-    return pool.take(range(length - 1), axis), pool.take(range(1, length), axis)
 
 
 def encode_codes(codes: np.ndarray) -> LookCodes:

@@ -17,20 +17,13 @@ from neuron_core.datasets.writer import Description, finish_dataset
 from neuron_core.foundation.files import write_json
 from neuron_core.images.exr import write_exr
 from neuron_core.images.pictures import encode_png, to_bytes
+from neuron_core.kernels.baked.layout import CHANNELS
 from neuron_core.models.field import stored
 from neuron_core.models.field.model import Field
 from neuron_core.prompts import load_encoder
 from neuron_core.rendering.tracing import BakedTracer, draw, trace_centers
 from neuron_core.voxels.baked import read_baked, to_tensors
-from neuron_core.voxels.nvf import (
-    CHANNELS,
-    Nvf,
-    allocate,
-    encode_codes,
-    find_active,
-    lattice,
-    sample_positions,
-)
+from neuron_core.voxels.nvf import Nvf, allocate, encode_codes, find_active, lattice, sample_positions
 from tests.core.small_fields import small_field
 
 RADIUS = 0.3  # metres

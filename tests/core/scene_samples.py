@@ -8,12 +8,13 @@ import numpy as np
 from pxr import Gf, Sdf, Usd, UsdGeom
 
 from neuron_core.assets import Look, Manifest, write_asset
+from neuron_core.kernels.baked.layout import CHANNELS
 from neuron_core.library.publishing import Submission, publish
 from neuron_core.library.version import Version
 from neuron_core.prompts import EncoderId
 from neuron_core.usd import schema
 from neuron_core.voxels.baked import to_tensors
-from neuron_core.voxels.nvf import CHANNELS, Nvf, allocate, encode_codes, find_active, sample_positions
+from neuron_core.voxels.nvf import Nvf, allocate, encode_codes, find_active, sample_positions
 from tests.core import asset_samples
 
 LOOKS = (Look("gold", "gold, polished"), Look("rust", "iron, rusty"))

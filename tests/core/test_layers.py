@@ -33,6 +33,7 @@ FOR_HOUDINI = (
     "groundtruth.karma.request",
     "groundtruth.plan",
     "images.plain_exr",
+    "kernels.baked.layout",
     "library",
     "lights.errors",
     "lights.studio",

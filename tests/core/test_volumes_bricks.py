@@ -10,6 +10,7 @@ from pxr import Usd, UsdVol
 
 from neuron_core.assets import Look, Manifest
 from neuron_core.foundation.colors import linear_to_srgb, srgb_to_linear
+from neuron_core.kernels.baked.layout import CELLS
 from neuron_core.volumes import to_bricks
 from neuron_core.volumes.from_bricks import (
     PLACES,
@@ -26,7 +27,7 @@ from neuron_core.volumes.to_bricks import NO_SHADER, field_of_grids
 from neuron_core.volumes.usd import write_volume_stage
 from neuron_core.volumes.vdb import VdbGrid
 from neuron_core.voxels.baked import Baked
-from neuron_core.voxels.nvf import CELLS, VoxelError, encode_codes, find_active
+from neuron_core.voxels.nvf import VoxelError, encode_codes, find_active
 from tests.core.composed_samples import smoke, soft_ball
 from tests.core.small_fields import directions
 from tests.core.small_shaders import small_shader

@@ -5,11 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neuron_core.kernels.baked.layout import CELLS, SAMPLES
 from neuron_core.voxels.baked import from_tensors, to_tensors
 from neuron_core.voxels.look_tensors import base_codes, own_tensors, stored, with_own_tensors
 from neuron_core.voxels.nvf import (
-    CELLS,
-    SAMPLES,
     LookCodes,
     Nvf,
     VoxelError,

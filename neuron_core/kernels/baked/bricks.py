@@ -53,7 +53,7 @@ def brick_pools(
     [B, 9, 9, 9], `normals` [B, 9, 9, 9, 3] float32."""
     stored = np.zeros((*density.shape, 4), np.int8)
     stored[..., :3] = np.rint(np.clip(normals, -1, 1) * 127)
-    filled = _filled_voxels(density)
+    filled = filled_voxels(density)
     block = 1 if top.size <= FINE_BRICKS else 2 if top.size <= MEDIUM_BRICKS else 4
     return BrickPools(
         _triple(low),
@@ -72,8 +72,8 @@ def _triple(vector: np.ndarray) -> tuple[float, float, float]:
     return float(vector[0]), float(vector[1]), float(vector[2])
 
 
-def _filled_voxels(density: np.ndarray) -> np.ndarray:
-    """Which voxels [B, 8, 8, 8] have a corner with density."""
+def filled_voxels(density: np.ndarray) -> np.ndarray:
+    """Which voxels [B, 8, 8, 8] have a corner with density; rays need not look at the others."""
     found = density > 0
     for axis in (1, 2, 3):
         found = found.take(range(CELLS), axis) | found.take(range(1, SIDE), axis)

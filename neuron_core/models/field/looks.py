@@ -17,10 +17,11 @@ from jaxtyping import Float, Int32, UInt8
 from torch import Tensor
 
 from neuron_core.foundation import interrupts
+from neuron_core.kernels.baked.layout import CELLS, SAMPLES, SIDE
 from neuron_core.kernels.launch import CORES
 from neuron_core.models.field.model import Field, MaterialBranch, Style
 from neuron_core.models.field.spec import CODE_CHANNELS
-from neuron_core.voxels.nvf import CELLS, SAMPLES, SIDE, LookCodes, Nvf, brick_coordinates
+from neuron_core.voxels.nvf import LookCodes, Nvf, brick_coordinates
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")

@@ -4,9 +4,10 @@ from dataclasses import asdict, dataclass, fields
 from typing import Literal
 
 from neuron_core.foundation.errors import NeuronError
+from neuron_core.kernels.baked.layout import CHANNELS
 from neuron_core.kernels.training.hashgrid import HashGridSpec
 
-CODE_CHANNELS = 8
+CODE_CHANNELS = CHANNELS  # as files and kernels have them
 ARCHITECTURE = "neuron-field-1"
 
 Surface = Literal["distance", "density"]

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from neuron_core.foundation import interrupts
+from neuron_core.kernels.baked.layout import CELLS
 from neuron_core.models.field import occupancy
 from neuron_core.models.field.model import OPTICAL_DEPTH_PER_RAMP, RAMP_SHIFT, Field, Structure
 from neuron_core.models.field.spec import CODE_CHANNELS
 from neuron_core.models.field.volume import values_on_grid
-from neuron_core.voxels.nvf import CELLS, Nvf, VoxelError, allocate, find_active, lattice, sample_positions
+from neuron_core.voxels.nvf import Nvf, VoxelError, allocate, find_active, lattice, sample_positions
 
 COARSE_CELLS = 128  # fine enough that what decides lies where distances were learned
 CHUNK = 1 << 16
