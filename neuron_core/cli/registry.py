@@ -63,6 +63,12 @@ TASKS: tuple[Task, ...] = (
         _task("train", "TrainConfig", ("dataset", "out"), "train a prompt-steered field on a dataset"),
         config="neuron_core.models.field.config:TrainConfig",
     ),
+    _task(
+        "campaign",
+        "CampaignConfig",
+        ("family", "dataset", "out"),
+        "train a model family in four gated rungs, from a smoke test to a smaller model",
+    ),
     _task("bake", "BakeConfig", ("run", "out"), "bake a trained field into one .neuron file"),
     _task("look", "LookConfig", ("asset",), "give a .neuron file a new look, or edit one, without training"),
     _task(

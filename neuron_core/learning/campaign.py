@@ -29,12 +29,12 @@ from neuron_core.learning.ledger import (
     Started,
 )
 from neuron_core.learning.outcome import METRICS, Outcome
-from neuron_core.learning.run_folder import BEST, CHECKPOINT, LAST, WEIGHTS, RunFolder
+from neuron_core.learning.run_folder import BEST, CHECKPOINT, LAST, OUTCOME, RUN, WEIGHTS, RunFolder
 from neuron_core.learning.rungs import Rung
 
 CAMPAIGN = "campaign.json"
 RUNS = ("smoke", "calibration/*", "production", "distillation/*")
-FILES = ("run.json", "outcome.json", METRICS, CHECKPOINT, BEST, LAST)  # of a run
+FILES = (RUN, OUTCOME, METRICS, CHECKPOINT, BEST, LAST)  # of a run
 
 
 class GateError(NeuronError):

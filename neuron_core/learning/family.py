@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from torch import nn
 
 from neuron_core.foundation.progress import Reporter
+from neuron_core.learning.distill import Teaching
 from neuron_core.learning.distributed import Placement
 from neuron_core.learning.goals import Goals
 from neuron_core.learning.objective import Objective
@@ -58,6 +59,10 @@ class Family(Protocol[Config, Data]):
     def goals(self) -> Goals:
         """Those of its campaigns."""
 
+    @property
+    def weights(self) -> str:
+        """The name of the file of trained weights in a run folder."""
+
     def prepare(self, config: Config, report: Reporter) -> Data:
         """Open the data, once. Returns the family's own kind of Prepared; raises NeuronError."""
 
@@ -78,3 +83,11 @@ class Family(Protocol[Config, Data]):
 
     def tensors(self, modules: Mapping[str, nn.Module]) -> Mapping[str, np.ndarray]:
         """What a .neuron stores."""
+
+
+@runtime_checkable
+class TeachingFamily(Protocol):
+    """A family with students: what it has beside a Family."""
+
+    def teaching(self, modules: Mapping[str, nn.Module], prepared: Any) -> Teaching:
+        """How trained modules teach. `prepared` is of the family's own kind."""

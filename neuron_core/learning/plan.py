@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import median
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from neuron_core.foundation.records import Rules
@@ -50,6 +51,7 @@ class Patience:
     lower_by: float = 0.5  # factor on the rate
     margin: float = 0.0  # what counts as an improvement, in units of the metric
     mode: Mode = "max"
+    window: int = 1  # validations whose median counts, so that a single spike does not; an odd number
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +105,18 @@ class Trend:
     stale: int = 0  # validations since
     since_lowered: int = 0  # of these, since the rate was last lowered
     lowered: float = 1.0  # factor on the rate
+    recent: tuple[float, ...] = ()  # values in the window of patience
 
     def after(self, value: float, patience: Patience) -> "Trend":
         """With one more validation."""
+        recent = (*self.recent, value)[-patience.window :]
+        value = median(recent)
         if improves(value, self.best, patience.mode, patience.margin):
-            return Trend(value, 0, 0, self.lowered)
+            return Trend(value, 0, 0, self.lowered, recent)
         stale, since = self.stale + 1, self.since_lowered + 1
         if patience.lower_after and since >= patience.lower_after:
-            return Trend(self.best, stale, 0, self.lowered * patience.lower_by)
-        return Trend(self.best, stale, since, self.lowered)
+            return Trend(self.best, stale, 0, self.lowered * patience.lower_by, recent)
+        return Trend(self.best, stale, since, self.lowered, recent)
 
     def exhausted(self, patience: Patience) -> bool:
         """Whether the phase should end."""

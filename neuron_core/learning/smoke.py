@@ -98,7 +98,8 @@ class Inspected:
         for optimized in self.optimized():
             for group in optimized.groups:
                 for parameter in group.params:
-                    name = self._names.get(id(parameter), "a parameter outside of the modules")
+                    beside = f"a parameter of the shape {list(parameter.shape)} beside the modules"
+                    name = self._names.get(id(parameter), beside)
                     self._trained.append(_Seen(name, optimized.name, parameter))
 
     def _check_gradients(self, step: Step) -> None:

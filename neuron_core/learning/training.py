@@ -1,19 +1,30 @@
 """Train a model of any family into a folder: claim, prepare, loop, measure, finish."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from neuron_core.foundation.outputs import State
 from neuron_core.foundation.progress import Reporter
 from neuron_core.learning.distributed import Group, Placement
-from neuron_core.learning.family import Family, Prepared, Size
+from neuron_core.learning.family import Built, Family, Prepared, Size
 from neuron_core.learning.loop import Loop, Timing
+from neuron_core.learning.objective import Objective
 from neuron_core.learning.outcome import Outcome
-from neuron_core.learning.run_folder import WEIGHTS, RunFolder
+from neuron_core.learning.plan import Phase
+from neuron_core.learning.run_folder import Modules, RunFolder
 
 Config = TypeVar("Config")
 Data = TypeVar("Data", bound=Prepared)
+
+
+Wrap = Callable[[Objective, Phase, Modules], Objective]
+
+
+def unchanged(objective: Objective, phase: Phase, modules: Modules) -> Objective:
+    """The objective."""
+    return objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +36,17 @@ class RunSettings:
     seed: int = 0
     size: Size = "full"
     overwrite: bool = False
-    weights: str = WEIGHTS  # name of the file of trained weights
+    rate: float = 1.0  # factor on the learning rates of all phases
+    wrap: Wrap = unchanged  # what is optimized instead of an objective: it inspected, or with a teacher
+    also: Mapping[str, object] = field(default_factory=dict)  # that the weights follow from
     timing: Timing = Timing()
     watch_gradients: bool = False
+
+    def recipe(self, prepared: Prepared) -> Mapping[str, object]:
+        """Everything that the weights follow from. What is not set is left out."""
+        size = {"size": self.size} if self.size != "full" else {}
+        rate = {"rate": self.rate} if self.rate != 1.0 else {}
+        return {**prepared.recipe, **size, **rate, **self.also}
 
 
 def train(
@@ -39,12 +58,12 @@ def train(
     """
     place = settings.placement
     folder = RunFolder(
-        settings.out, family.name, ranks=place.ranks, writes=place.first, weights=settings.weights
+        settings.out, family.name, ranks=place.ranks, writes=place.first, weights=family.weights
     )
     with folder:
         state: State = "fresh"
         if place.first:
-            state = folder.claim(prepared.recipe, settings.overwrite, prepared.description)
+            state = folder.claim(settings.recipe(prepared), settings.overwrite, prepared.description)
         state = Group(place).from_first(state)
         if state == "done":
             return state, folder.outcome()
@@ -55,10 +74,13 @@ def _trained(
     family: Family[Config, Data], prepared: Data, settings: RunSettings, folder: RunFolder, report: Reporter
 ) -> Outcome:
     built = family.build(prepared, settings.placement)
+    phases = [
+        replace(phase, rate=settings.rate * phase.rate) for phase in family.phases(prepared, settings.size)
+    ]
     loop = Loop(
         built.modules,
-        family.phases(prepared, settings.size),
-        built.objectives,
+        phases,
+        {phase.name: _wrapped(built, phase, settings.wrap) for phase in phases},
         folder,
         seed=settings.seed,
         placement=settings.placement,
@@ -71,6 +93,10 @@ def _trained(
         for module in built.modules.values():
             module.eval()
         measured = family.measure(built.modules, prepared, "val")
-        outcome = replace(outcome, metrics=measured.metrics)
+        outcome = replace(outcome, metrics=measured.metrics, baselines=measured.baselines)
         folder.finish(built.modules, outcome, prepared.description)
     return outcome
+
+
+def _wrapped(built: Built, phase: Phase, wrap: Wrap) -> Callable[[], Objective]:
+    return lambda: wrap(built.objectives[phase.name](), phase, built.modules)

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -68,6 +69,20 @@ def test_a_bad_spike_moves_the_stop_by_one_at_most(at):
     values[at] += 3.0
     found = stop_of(values, LOSS).at
     assert found is not None and abs(found - (FLAT_FROM + 5)) <= 1
+
+
+@pytest.mark.parametrize("at", [3, FLAT_FROM - 1, FLAT_FROM, FLAT_FROM + 2])
+def test_with_medians_a_spike_too_good_to_be_true_moves_the_stop_by_one_at_most(at):
+    values = ramp()
+    values[at] -= 3.0
+    premature = stop_of(values, LOSS).at
+    found = stop_of(values, replace(LOSS, window=3)).at
+    assert found is not None and abs(found - (FLAT_FROM + 5)) <= 1
+    assert premature == at + 5  # nothing after it is better
+
+
+def test_medians_delay_the_stop_of_a_smooth_curve_by_half_their_window():
+    assert stop_of(ramp(), replace(LOSS, window=5)).at == FLAT_FROM + 2 + 5
 
 
 def test_the_rate_is_lowered_before_the_run_stops():

@@ -2,6 +2,7 @@
 
 import pytest
 
+from neuron_core.learning.smoke import Inspected
 from neuron_core.models.registry import FAMILIES, family_of
 from tests.core import learning_laws as laws
 from tests.core.field_runs import DATASETS, setup_of
@@ -53,6 +54,16 @@ def test_every_term_of_a_loss_moves_a_parameter(make, tmp_path, request):
 
 def test_the_mean_over_two_processes_is_one_with_the_whole_batch(make):
     laws.shares_add_up(make)
+
+
+def test_a_smoke_run_finds_nothing_wrong(make, tmp_path):
+    setup = make()
+    plain = setup.objectives
+    setup.objectives = {
+        phase.name: lambda phase=phase: Inspected(plain[phase.name](), phase.steps, setup.modules)
+        for phase in setup.phases
+    }
+    laws.train(setup, tmp_path)
 
 
 def test_a_nan_is_named_and_never_written(make, tmp_path):

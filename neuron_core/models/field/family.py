@@ -35,7 +35,7 @@ from neuron_core.models.field.shape_objective import ShapeObjective
 from neuron_core.models.field.spec import FieldSpec
 from neuron_core.models.field.stored import to_tensors
 from neuron_core.models.field.surface_data import SurfacePool, label_space, read_surface
-from neuron_core.models.field.trained import TrainedLook
+from neuron_core.models.field.trained import FIELD, TrainedLook
 from neuron_core.models.field.unrendered_records import read_unrendered
 from neuron_core.prompts import PromptEncoder, load_encoder
 
@@ -124,6 +124,7 @@ class FieldFamily:
     name: str = "field"
     config: type[TrainConfig] = TrainConfig
     goals: Goals = Goals("psnr")
+    weights: str = FIELD
 
     def prepare(self, config: TrainConfig, report: Reporter) -> FieldData:
         """Open the dataset. Raises NeuronError if it cannot teach what is asked."""

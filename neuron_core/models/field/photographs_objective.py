@@ -60,8 +60,11 @@ class PhotographsObjective:
         self.full_weight = FULL_WEIGHT * side
 
     def optimized(self) -> Sequence[Optimized]:
-        """Everything, and the exposures."""
-        return [Optimized("field", [ParamGroup([*self.field.parameters(), self.exposures])])]
+        """Everything but the mirror, which photographs do not teach; exposures where there are any."""
+        mirror = {id(parameter) for parameter in self.field.shader.mirror.parameters()}
+        trained = [parameter for parameter in self.field.parameters() if id(parameter) not in mirror]
+        exposures = [] if self.transparent else [self.exposures]
+        return [Optimized("field", [ParamGroup([*trained, *exposures])])]
 
     def state(self) -> Mapping[str, Tensor]:
         """The exposures, and how many rays the next step has."""

@@ -13,6 +13,7 @@ from neuron_core.learning.family import Built, Size, Validate
 from neuron_core.learning.goals import Goals
 from neuron_core.learning.outcome import Measured
 from neuron_core.learning.plan import Phase, Position
+from neuron_core.learning.run_folder import WEIGHTS
 from neuron_core.models.judge.data import JudgeConfig, JudgeData, load_data, plain
 from neuron_core.models.judge.model import Judge, vectors
 from neuron_core.models.judge.objective import PHASE, JudgeObjective, OneCycle
@@ -27,6 +28,7 @@ class JudgeFamily:
     name = "judge"
     config = JudgeConfig
     goals = Goals(METRIC)
+    weights = WEIGHTS
 
     def prepare(self, config: JudgeConfig, report: Reporter) -> JudgeData:
         """Read all pictures. Raises DatasetError if they are of another size."""

@@ -15,6 +15,7 @@ from neuron_core.learning.family import Built, Size, Validate
 from neuron_core.learning.goals import Goals
 from neuron_core.learning.outcome import Measured
 from neuron_core.learning.plan import Phase, Position, WarmCosine
+from neuron_core.learning.run_folder import WEIGHTS
 from neuron_core.models.prompt_encoder.data import EncoderConfig, EncoderData, load_data
 from neuron_core.models.prompt_encoder.measures import measure
 from neuron_core.models.prompt_encoder.model import Heads, build_towers
@@ -31,6 +32,7 @@ class EncoderFamily:
     name = "prompt_encoder"
     config = EncoderConfig
     goals = Goals(METRIC)
+    weights = WEIGHTS
 
     def prepare(self, config: EncoderConfig, report: Reporter) -> EncoderData:
         """Read all pictures. Raises DatasetError unless the dataset is one of the grammar."""

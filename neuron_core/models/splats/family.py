@@ -19,7 +19,7 @@ from neuron_core.learning.goals import Goals
 from neuron_core.learning.loop import Loop, Timing, nothing
 from neuron_core.learning.outcome import Measured
 from neuron_core.learning.plan import Constant, Phase
-from neuron_core.learning.run_folder import RunFolder
+from neuron_core.learning.run_folder import WEIGHTS, RunFolder
 from neuron_core.models.splats.module import SplatModule
 from neuron_core.models.splats.objective import PHASE, RefineObjective, RefineSettings
 from neuron_core.splats.cloud import Splats
@@ -92,6 +92,7 @@ class SplatFamily:
     name = "splats"
     config = SplatConfig
     goals = Goals("psnr")
+    weights = WEIGHTS
 
     def prepare(self, config: SplatConfig, report: Reporter) -> SplatData:
         """Place splats on the surface and color them. Raises AssetError, SplatError."""

@@ -13,7 +13,7 @@ from neuron_core.learning.training import RunSettings, train
 from neuron_core.models.field.config import TrainConfig
 from neuron_core.models.field.family import FAMILY, FieldFamily
 from neuron_core.models.field.preview import FOLDER
-from neuron_core.models.field.trained import FIELD, RunInfo
+from neuron_core.models.field.trained import RunInfo
 
 NO_TIMING = Timing()
 
@@ -29,7 +29,6 @@ def run(
             placement=placement,
             seed=config.seed,
             overwrite=config.overwrite,
-            weights=FIELD,
             timing=replace(timing, minutes=config.minutes),
         )
         state, _ = train(family, prepared, settings, report)

@@ -1,0 +1,1 @@
+"""Train a family from a first try to gated weights."""
