@@ -7,7 +7,9 @@ import numpy as np
 import warp as wp
 
 from neuron_core.cameras.camera import Camera
-from neuron_core.kernels.splats.raster import Lens, lens_depths, project, rasterise
+from neuron_core.kernels.splats.projection import Lens, lens_depths
+from neuron_core.kernels.splats.raster import rasterise
+from neuron_core.kernels.splats.sorting import project
 from neuron_core.splats.cloud import SplatError, Splats, to_shapes
 
 DILATION = 0.3  # variance in square pixels by which common viewers widen splats

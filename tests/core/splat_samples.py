@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from neuron_core.cameras.camera import Camera, look_at
-from neuron_core.kernels.splats.raster import Lens, lens_depths
+from neuron_core.kernels.splats.projection import Lens, lens_depths
 
 LOW, HIGH = np.full(3, -0.6), np.full(3, 0.6)
 

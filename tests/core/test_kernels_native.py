@@ -10,6 +10,7 @@ import warp as wp
 
 from neuron_core.kernels.assembly import FOLDER, assemble, constants_of, header_names
 from neuron_core.kernels.baked import layout
+from neuron_core.kernels.splats.raster import OPAQUEST
 from neuron_core.kernels.training.hashgrid import PRIME_Y, PRIME_Z
 
 HEADERS = header_names()
@@ -36,7 +37,7 @@ STRICT = "\n".join(
 
 
 def assembled(header: str) -> str:
-    constants = {**vars(layout), "PRIME_Y": PRIME_Y, "PRIME_Z": PRIME_Z}
+    constants = {**vars(layout), "PRIME_Y": PRIME_Y, "PRIME_Z": PRIME_Z, "OPAQUEST": OPAQUEST}
     return assemble([header], {name: constants[name] for name in constants_of([header])})
 
 

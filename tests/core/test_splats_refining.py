@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from neuron_core.foundation.progress import Silent
-from neuron_core.kernels.splats import raster as kernel
+from neuron_core.kernels.splats.raster import rasterise
+from neuron_core.kernels.splats.sorting import project
 from neuron_core.learning.distributed import Placement
 from neuron_core.learning.objective import Step
 from neuron_core.models.splats import objective as refining
@@ -150,7 +151,7 @@ def test_a_step_goes_down_the_slope_that_finite_differences_see():
 
     def loss(shapes: np.ndarray) -> float:
         picture = np.empty((lens.height, lens.width, 4), np.float32)
-        kernel.rasterise(kernel.project(lens, shapes, harmonics), picture)
+        rasterise(project(lens, shapes, harmonics), picture)
         error = error_of(picture, target, "srgb")
         return error.color + error.alpha
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neuron_core.kernels.splats.raster import SHAPE
+from neuron_core.kernels.splats.projection import SHAPE
 from neuron_core.splats.cloud import Encoding, Splats, from_shapes, to_shapes
 
 

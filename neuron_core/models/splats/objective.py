@@ -13,7 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neuron_core.kernels.splats import raster as kernel
+from neuron_core.kernels.splats.adam import Moments, Rates, descend
+from neuron_core.kernels.splats.gradients import GRADIENT, backward, weights
+from neuron_core.kernels.splats.projection import SHAPE
+from neuron_core.kernels.splats.raster import rasterise
+from neuron_core.kernels.splats.sorting import Projected, project
 from neuron_core.learning.objective import Optimized, Step, Turn
 from neuron_core.models.splats.module import SplatModule
 from neuron_core.splats.cloud import normalised, rotation_matrices
@@ -46,7 +50,7 @@ class RefineSettings:
     color_rate: float = 6e-3
     detail_rate: float = 1.5e-3
 
-    def rates(self, part: float) -> kernel.Rates:
+    def rates(self, part: float) -> Rates:
         """The rates when `part` of the steps, in [0, 1], is done: they fall along a half cosine."""
         fall = LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + np.cos(np.pi * part))
         rates = (
@@ -57,7 +61,7 @@ class RefineSettings:
             self.color_rate,
             self.detail_rate,
         )
-        return kernel.Rates(*(float(rate * fall) for rate in rates))
+        return Rates(*(float(rate * fall) for rate in rates))
 
     def densifies_after(self, step: int) -> bool:
         """Whether splats are given up and split after the step with this number, the first being 1."""
@@ -84,8 +88,8 @@ class RefineObjective:
         ]
         self._view_orders = lru_cache(2)(self._view_order)
         count, terms = len(module), module.harmonics.shape[1]
-        self._moments = kernel.Moments(
-            np.zeros((count, kernel.SHAPE, 2), np.float32), np.zeros((count, terms * 3, 2), np.float32)
+        self._moments = Moments(
+            np.zeros((count, SHAPE, 2), np.float32), np.zeros((count, terms * 3, 2), np.float32)
         )
         self._missed = np.zeros(count, np.float32)
 
@@ -97,7 +101,7 @@ class RefineObjective:
         """The error of one view; the update comes when the loop has looked at it."""
         number = step.index + 1
         view = self.view_of(step.index)
-        projected = kernel.project(self._lenses[number % len(DILATIONS)][view], *self.module.arrays())
+        projected = project(self._lenses[number % len(DILATIONS)][view], *self.module.arrays())
         error, gradients = self._gradients(projected, self.targets[view])
         terms = {"color": torch.tensor(error.color), "alpha": torch.tensor(error.alpha)}
         yield Turn("", terms, {"psnr": error.psnr, "splats": float(len(self.module))})
@@ -116,19 +120,19 @@ class RefineObjective:
             random.permutation(len(self.targets))
         return random.permutation(len(self.targets))
 
-    def _gradients(self, projected: kernel.Projected, target: Target) -> tuple[PictureError, np.ndarray]:
+    def _gradients(self, projected: Projected, target: Target) -> tuple[PictureError, np.ndarray]:
         shapes, _ = self.module.arrays()
         lens = projected.lens
         picture = np.empty((lens.height, lens.width, 4), np.float32)
-        kernel.rasterise(projected, picture)
+        rasterise(projected, picture)
         error = error_of(picture, target, self.module.encoding)
-        gradients = np.empty((len(shapes), kernel.GRADIENT), np.float32)
-        kernel.backward(projected, shapes, picture, error.gradient, gradients)
+        gradients = np.empty((len(shapes), GRADIENT), np.float32)
+        backward(projected, shapes, picture, error.gradient, gradients)
         return error, gradients
 
-    def _update(self, projected: kernel.Projected, gradients: np.ndarray, number: int) -> None:
+    def _update(self, projected: Projected, gradients: np.ndarray, number: int) -> None:
         rates = self.settings.rates(number / self.settings.steps)
-        kernel.descend(projected, gradients, *self.module.arrays(), self._moments, rates, number)
+        descend(projected, gradients, *self.module.arrays(), self._moments, rates, number)
         self._missed += np.abs(gradients[:, :3]).sum(axis=1)
 
     def _densify(self) -> None:
@@ -144,7 +148,7 @@ class RefineObjective:
             harmonics = np.concatenate([harmonics, harmonics[split]])
             moments = [np.concatenate([array, array[split]]) for array in moments]
         self.module.assign(shapes, harmonics)
-        self._moments = kernel.Moments(*moments)
+        self._moments = Moments(*moments)
         self._missed = np.zeros(len(shapes), np.float32)
 
     def _useful(self) -> np.ndarray:
@@ -153,7 +157,7 @@ class RefineObjective:
         total = np.zeros(len(shapes), np.float32)
         found = np.empty(len(shapes), np.float32)
         for lens in self._lenses[0][:: max(1, len(self.targets) // WEIGHED)]:
-            kernel.weights(kernel.project(lens, shapes, harmonics), len(shapes), found)
+            weights(project(lens, shapes, harmonics), len(shapes), found)
             total += found
         return (total > UNSEEN) & (shapes[:, 10] > np.log(FAINT))
 
@@ -173,7 +177,7 @@ class RefineObjective:
         )
         if not len(shapes) == len(harmonics) == len(missed) == len(self.module):
             raise RuntimeError(f"it is of {len(shapes)} splats, not {len(self.module)}")
-        self._moments, self._missed = kernel.Moments(shapes, harmonics), missed
+        self._moments, self._missed = Moments(shapes, harmonics), missed
 
 
 def halves(shapes: np.ndarray, rows: np.ndarray) -> np.ndarray:
