@@ -62,9 +62,9 @@ def read_materialx(path: Path) -> Found:
     names = _unique_names([(name, document.path) for name, document, _ in named])
     materials, notes = [], [note for _, document in found for note in document.notes]
     for name, (_, document, shader) in zip(names, named, strict=True):
-        values, found = document.read_surface(name, shader)
+        values, lost = document.read_surface(name, shader)
         materials.append(Material(name, values, (), tags_from_name(name)))
-        notes += found
+        notes += lost
     return Found(tuple(materials), tuple(notes))
 
 
