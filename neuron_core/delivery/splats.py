@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from neuron_core.foundation.colors import Encoding
 from neuron_core.foundation.outputs import all_or_none, require_free
-from neuron_core.splats.cloud import Encoding, Splats
+from neuron_core.splats.cloud import Splats
 from neuron_core.splats.files import read_splats, write_splats
 from neuron_core.splats.levels import levels_of
 from neuron_core.splats.moving import in_encoding, turned_upside_down

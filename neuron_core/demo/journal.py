@@ -10,7 +10,7 @@ from typing import ClassVar
 from neuron_core.foundation.clocks import Stopwatch
 from neuron_core.foundation.errors import FileError
 from neuron_core.foundation.outputs import Output, RecordForm
-from neuron_core.foundation.records import Rules, read_record, to_plain
+from neuron_core.foundation.records import Rules, in_file, read_record, to_plain
 
 FILE = "demo.json"
 
@@ -38,7 +38,7 @@ class Journal:
         )
         self._claim = output.claim(overwrite)
         try:
-            self._progress = read_record(Progress, self._claim.found, str(folder / FILE), FileError)
+            self._progress = read_record(Progress, self._claim.found, "", in_file(folder / FILE, FileError))
             self._save()
         except BaseException:
             self._claim.release()

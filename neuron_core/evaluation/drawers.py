@@ -12,11 +12,11 @@ from pxr import Sdf, Tf, Usd, UsdGeom, UsdVol
 from neuron_core.cameras.camera import Camera
 from neuron_core.evaluation.drawn import SAMPLES, Drawer, Picture
 from neuron_core.evaluation.mesh_drawer import MeshDrawer
-from neuron_core.foundation.colors import linear_to_srgb, srgb_to_linear
+from neuron_core.foundation.colors import Encoding, linear_to_srgb, srgb_to_linear
 from neuron_core.foundation.errors import FileError, NeuronError
 from neuron_core.foundation.progress import Reporter
 from neuron_core.rendering.baked import BakedRenderer
-from neuron_core.rendering.tracing import SOLID, Encoding, Hits, Tracer, draw, trace_centers
+from neuron_core.rendering.tracing import SOLID, Hits, Tracer, draw, trace_centers
 from neuron_core.splats.cloud import Splats, quaternions_of
 from neuron_core.splats.drawing import SplatRenderer
 from neuron_core.splats.files import USD_ENDINGS, read_splats

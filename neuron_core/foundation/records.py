@@ -29,6 +29,7 @@ from neuron_core.foundation.wording import listed
 
 T = TypeVar("T")
 
+WHOLE = "The content"  # what a record without a `where` is called
 DEEPEST = 12  # nesting of values that have no type of their own
 _TYPE_NAMES: Mapping[type, str] = {dict: "an object", list: "a list", tuple: "a list"}
 _WANTED: Mapping[object, str] = {
@@ -71,7 +72,19 @@ def read_value(hint: Any, content: object, where: str, error: Refusal) -> Any:
 
 def read_record_file(kind: type[T], path: Path, error: Refusal) -> T:
     """The record in a JSON file. Raises FileError if it cannot be read, else what `error` makes."""
-    return read_record(kind, parse(read_bytes(path), str(path), error), str(path), error)
+    content = parse(read_bytes(path), str(path), error)
+    return read_record(kind, content, "", in_file(path, error))
+
+
+def in_file(path: Path, error: Refusal) -> Refusal:
+    """Errors with the name of a file in front, for records that are read without a `where`."""
+
+    def named(message: str, hint: str | None = None) -> NeuronError:
+        about_all = message.startswith(WHOLE)
+        whole = f"{path}{message.removeprefix(WHOLE)}" if about_all else f"{path}: {message}"
+        return error(whole) if hint is None else error(whole, hint=hint)
+
+    return named
 
 
 def write_record(path: Path, record: object) -> None:
@@ -150,7 +163,7 @@ class _Reader:
             if key in content:
                 values[name] = self.value(hint, content[key], _at(where, key))
             elif rules.complete or _is_required(entry):
-                raise self._error(f"{where or 'The content'} has no field {key}.")
+                raise self._error(f"{where or WHOLE} has no field {key}.")
         self._take_rest(rules, known, content, where, values)
         return self._made(kind, values, where)
 
@@ -169,7 +182,7 @@ class _Reader:
         elif rest and rules.unknown == "refuse":
             can = listed(sorted(filter(None, keys)))
             raise self._error(
-                f"{where or 'The content'} has the unknown field {shown(min(rest))}; it can have {can}."
+                f"{where or WHOLE} has the unknown field {shown(min(rest))}; it can have {can}."
             )
 
     def _made(self, kind: type[T], values: Mapping[str, Any], where: str) -> T:
@@ -177,20 +190,19 @@ class _Reader:
         try:
             return kind(**values)
         except ValueError as error:
-            raise self._error(f"{where or 'The content'}: {error}.") from error
+            raise self._error(f"{where or WHOLE}: {str(error).rstrip('.')}.") from error
         except NeuronError as error:
-            raise self._error(f"{where or 'The content'}: {error.message}", error.hint) from error
+            raise self._error(f"{where or WHOLE}: {error.message}", error.hint) from error
 
     def _check_version(self, rules: Rules, content: Mapping[str, object], where: str) -> None:
         if not rules.version:
             return
         if rules.version not in content:
-            raise self._error(f"{where or 'The content'} has no field {rules.version}.")
+            raise self._error(f"{where or WHOLE} has no field {rules.version}.")
         number = self.value(int, content[rules.version], _at(where, rules.version))
         if number > rules.newest:
             raise self._error(
-                f"{where or 'The content'} has version {number}; this Neuron reads versions up to "
-                f"{rules.newest}.",
+                f"{where or WHOLE} has version {number}; this Neuron reads versions up to {rules.newest}.",
                 hint="Update Neuron.",
             )
 
@@ -225,7 +237,7 @@ class _Reader:
             complaint = "" if isinstance(check, Rules) else check(value)
             if complaint:
                 apart = "" if complaint[0] in ".[" else " "
-                raise self._error(f"{where or 'The content'}{apart}{complaint}.")
+                raise self._error(f"{where or WHOLE}{apart}{complaint}.")
         return value
 
     def _one_of(self, hints: tuple[Any, ...], content: object, where: str) -> Any:
@@ -246,7 +258,7 @@ class _Reader:
             if type(choice) is type(content) and choice == content:
                 return choice
         known = ", ".join(str(choice) for choice in choices)
-        raise self._error(f"{where or 'The content'} is {shown(content)}; it can be {known}.")
+        raise self._error(f"{where or WHOLE} is {shown(content)}; it can be {known}.")
 
     def _list(self, origin: Any, parts: tuple[Any, ...], content: object, where: str) -> Any:
         endless = origin is not tuple or parts[-1] is Ellipsis
@@ -264,7 +276,7 @@ class _Reader:
             raise self._wrong(content, "an object", where)
         for key in content:
             if not isinstance(key, str):
-                raise self._error(f"{where or 'The content'} has the key {shown(key)}, which is not text.")
+                raise self._error(f"{where or WHOLE} has the key {shown(key)}, which is not text.")
         return content
 
     def _scalar(self, hint: Any, content: object, where: str) -> Any:
@@ -275,7 +287,7 @@ class _Reader:
         if not isinstance(content, accepted) or (isinstance(content, bool) and hint is not bool):
             raise self._wrong(content, _WANTED[hint], where)
         if hint is int and abs(content) >= 1 << 63:
-            raise self._error(f"{where or 'The content'} is {shown(content)}, beyond 64 bits.")
+            raise self._error(f"{where or WHOLE} is {shown(content)}, beyond 64 bits.")
         if hint is float:
             return self._finite(content, where)
         return content
@@ -286,14 +298,14 @@ class _Reader:
         except OverflowError:
             number = math.inf
         if not math.isfinite(number):
-            raise self._error(f"{where or 'The content'} is {shown(content)}, not a finite number.")
+            raise self._error(f"{where or WHOLE} is {shown(content)}, not a finite number.")
         return number
 
     def _wrong(self, content: object, wanted: str, where: str) -> NeuronError:
         found = _TYPE_NAMES.get(type(content), shown(content))
         if wanted.startswith("a list of") and isinstance(content, list | tuple):
             found = f"a list of {len(content)}"
-        return self._error(f"{where or 'The content'} is {found}, not {wanted}.")
+        return self._error(f"{where or WHOLE} is {found}, not {wanted}.")
 
     def plain(self, value: object, where: str, depth: int = DEEPEST) -> Any:
         """A copy of plain finite JSON. Tuples become lists."""
@@ -302,13 +314,13 @@ class _Reader:
         if isinstance(value, int | float):
             return self._scalar(int if isinstance(value, int) else float, value, where)
         if depth == 0:
-            raise self._error(f"{where or 'The content'} is nested too deeply.")
+            raise self._error(f"{where or WHOLE} is nested too deeply.")
         if isinstance(value, Mapping):
             found = self._object(value, where)
             return {key: self.plain(item, _at(where, key), depth - 1) for key, item in found.items()}
         if isinstance(value, list | tuple):
             return [self.plain(item, f"{where}[{index}]", depth - 1) for index, item in enumerate(value)]
-        raise self._error(f"{where or 'The content'} is a {type(value).__name__}, which JSON cannot hold.")
+        raise self._error(f"{where or WHOLE} is a {type(value).__name__}, which JSON cannot hold.")
 
 
 def _could_be(hint: Any, content: object) -> bool:

@@ -14,7 +14,7 @@ from neuron_core.datasets.manifest import RendererInfo
 from neuron_core.foundation.errors import FileError
 from neuron_core.foundation.files import read_bytes, read_json, write_bytes, write_json
 from neuron_core.foundation.outputs import Claim, Content, Output, RecordForm, delete
-from neuron_core.foundation.records import read_record, read_value, write_record
+from neuron_core.foundation.records import in_file, read_record_file, read_value, write_record
 
 UNFINISHED = "unfinished"
 PREVIEW = "preview.png"
@@ -82,7 +82,7 @@ class DatasetFolder:
         note = self._note(path)
         if not note.is_file():
             return None
-        return dict(read_value(Mapping[str, float], read_json(note), str(note), _damaged))
+        return dict(read_value(Mapping[str, float], read_json(note), "", in_file(note, _damaged)))
 
     def note(self, path: str, values: Mapping[str, float]) -> None:
         """Remember figures about a picture until the manifest is written."""
@@ -95,7 +95,7 @@ class DatasetFolder:
     def renderer(self) -> RendererInfo:
         """The renderer that took part; where shards used several variants, all of them are named."""
         files = sorted((self.path / RENDERERS).glob("*.json"))
-        found = [read_record(RendererInfo, read_json(file), str(file), _damaged) for file in files]
+        found = [read_record_file(RendererInfo, file, _damaged) for file in files]
         return replace(found[0], variant="+".join(info.variant for info in found))
 
     def finish(self, manifest: Content) -> None:

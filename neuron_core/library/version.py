@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from neuron_core.foundation.records import Rules, read_record, to_plain
+from neuron_core.foundation.records import Rules, in_file, read_record, to_plain
 from neuron_core.usd.published import LibraryError, label_of
 
 RECORD = "publish.json"
@@ -56,4 +56,5 @@ class Version:
     @staticmethod
     def from_json(content: object, where: Path) -> "Version":
         """Read it back. Raises LibraryError that names `where` and the field."""
-        return read_record(Version, content, str(where), partial(LibraryError, hint="Publish it again."))
+        refusal = in_file(where, partial(LibraryError, hint="Publish it again."))
+        return read_record(Version, content, "", refusal)

@@ -5,19 +5,17 @@ Letters in shapes: L looks, R rays, H W the sides of a picture.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from neuron_core.cameras.camera import Camera, rays
-from neuron_core.foundation.colors import linear_to_srgb, srgb_to_linear
+from neuron_core.foundation.colors import Encoding, shown_over_white, srgb_to_linear
 from neuron_core.rendering.baked import BakedRenderer
 from neuron_core.voxels.baked import Baked
 
 MOST_RAYS = 1 << 19  # at once
 SOLID = 0.5  # opacity from which a pixel counts as part of the object
-
-Encoding = Literal["linear", "srgb"]
 
 
 class Hits(NamedTuple):
@@ -84,10 +82,7 @@ class Pictures:
 
         Linear colors are composited first and encoded then, photographs as they are.
         """
-        over = self.rgbs + (1.0 - self.alphas[..., None])
-        if self.encoding == "linear":
-            return linear_to_srgb(over)
-        return np.clip(over, 0.0, 1.0).astype(np.float32)
+        return shown_over_white(self.rgbs, self.alphas, self.encoding)
 
     def linear(self) -> np.ndarray:
         """Linear premultiplied RGBA [L, H, W, 4]."""

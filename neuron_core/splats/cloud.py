@@ -7,14 +7,13 @@ in standard deviations.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
+from neuron_core.foundation.colors import Encoding
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.splats import harmonics
 
-Encoding = Literal["linear", "srgb"]
 MOST_SPLATS = 1 << 26
 OPACITY_MARGIN = 1e-6  # from 0 and 1, where logits are taken
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from neuron_core.foundation import interrupts
-from neuron_core.foundation.colors import linear_to_srgb, srgb_to_linear
+from neuron_core.foundation.colors import Encoding, linear_to_srgb, srgb_to_linear
 from neuron_core.rendering.baked import BakedRenderer
 from neuron_core.splats import harmonics
-from neuron_core.splats.cloud import Encoding, Splats, rotation_matrices
+from neuron_core.splats.cloud import Splats, rotation_matrices
 
 REACH = 2.5  # voxels from a splat to what a ray meets that counts as it
 BLOCK = 1 << 13  # splats at once

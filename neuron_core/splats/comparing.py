@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from neuron_core.cameras.camera import Camera, subpixels
-from neuron_core.foundation.colors import linear_to_srgb, over_white
+from neuron_core.foundation.colors import Encoding, linear_to_srgb, over_white
 from neuron_core.rendering.baked import BakedRenderer
-from neuron_core.splats.cloud import Encoding
 
 SAMPLES = 2  # rays along each side of a pixel of a target
 ALPHA_WEIGHT = 0.5

@@ -7,9 +7,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from neuron_core.cameras.camera import Camera
+from neuron_core.foundation.colors import Encoding
 from neuron_core.foundation.progress import Reporter
 from neuron_core.rendering.baked import BakedRenderer
-from neuron_core.splats.cloud import Encoding, SplatError, Splats
+from neuron_core.splats.cloud import SplatError, Splats
 from neuron_core.splats.coloring import colored
 from neuron_core.splats.placing import place, sunk, surface_points, viewing_dome
 from neuron_core.voxels.baked import Baked

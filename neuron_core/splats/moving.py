@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from neuron_core.foundation.colors import linear_to_srgb, srgb_to_linear
+from neuron_core.foundation.colors import Encoding, linear_to_srgb, srgb_to_linear
 from neuron_core.splats import harmonics
-from neuron_core.splats.cloud import Encoding, SplatError, Splats, quaternions_of, rotation_matrices
+from neuron_core.splats.cloud import SplatError, Splats, quaternions_of, rotation_matrices
 
 HALF_TURN = np.diag([1.0, -1.0, -1.0])  # about X: between Y up and the Y down of COLMAP
 BLOCK = 1 << 14

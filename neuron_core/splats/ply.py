@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from neuron_core.foundation.colors import Encoding
 from neuron_core.foundation.files import read_bytes, write_bytes
 from neuron_core.splats import harmonics
-from neuron_core.splats.cloud import MOST_SPLATS, OPACITY_MARGIN, Encoding, Splats, checked, normalised
+from neuron_core.splats.cloud import MOST_SPLATS, OPACITY_MARGIN, Splats, checked, normalised
 from neuron_core.splats.cloud import SplatError as _SplatError
 
 LONGEST_HEADER = 1 << 16

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from pxr import Gf, Sdf, Tf, Usd, UsdGeom, Vt
 
+from neuron_core.foundation.colors import Encoding
 from neuron_core.splats import harmonics
-from neuron_core.splats.cloud import Encoding, SplatError, Splats, checked, joined, normalised
+from neuron_core.splats.cloud import SplatError, Splats, checked, joined, normalised
 from neuron_core.splats.moving import transformed
 from neuron_core.splats.usd_points import author_points
 from neuron_core.usd.components import new_layer, new_model

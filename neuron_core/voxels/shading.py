@@ -6,11 +6,12 @@ pictures are shaded by the kernel that `network_of` prepares. Tests compare all 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import warp as wp
 
+from neuron_core.foundation.colors import Encoding
 from neuron_core.kernels.baked.network import LOBES, TINTS, Network, octahedron, pack
 from neuron_core.kernels.training import hashgrid
 from neuron_core.kernels.training.hashgrid import HashGridSpec
@@ -30,7 +31,7 @@ class Shader:
     tables: np.ndarray  # [L, T, F] float32
     weights: Mapping[str, np.ndarray]
     biases: Mapping[str, np.ndarray]
-    encoding: Literal["linear", "srgb"] = "linear"
+    encoding: Encoding = "linear"
 
     def evaluate(
         self,

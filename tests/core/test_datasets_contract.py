@@ -312,7 +312,7 @@ def test_every_photograph_is_once_first_and_once_second(tmp_path):
         (
             "lights.json",
             lambda c: c["lights"][0].update(kind="hdri"),
-            r"lights\.json.lights\[0\].kind is 'hdri'",
+            r"lights\.json: lights\[0\].kind is 'hdri'",
         ),
         ("lights.json", lambda c: c["lights"][0].update(file=""), "the latlong light sunset has no file"),
         ("lights.json", lambda c: c["lights"][0].update(file="lights/b.exr"), "lights/b.exr, which"),

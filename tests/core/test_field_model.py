@@ -108,9 +108,9 @@ def test_a_description_comes_back_from_json(changes):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"flavour": 3}, "unknown parts: flavour"),
+        ({"flavour": 3}, "field has the unknown field 'flavour'"),
         ({"geometry": {"levels": 99}}, "levels is 99"),
-        ({"center": None}, "cannot be used"),
+        ({"center": None}, "field.center is None, not a list of 3"),
     ],
 )
 def test_a_wrong_description_says_what_is_wrong(change, message):

@@ -323,6 +323,19 @@ def test_json_with_two_meanings_is_refused(content: bytes):
         parse(content, "file.json", RecordError)
 
 
+def test_an_error_in_a_file_names_the_file_and_the_place(tmp_path: Path):
+    path = tmp_path / "asset.json"
+    path.write_text(json.dumps({**to_plain(ASSET), "looks": [{"slug": 3}]}))
+    hinted = partial(RecordError, hint="Publish it again.")
+    with pytest.raises(RecordError, match=r"asset\.json: looks\[0\]\.slug is 3, not text") as caught:
+        read_record_file(Asset, path, hinted)
+    assert caught.value.hint == "Publish it again."
+    path.write_text(json.dumps({"version": 9}))
+    with pytest.raises(RecordError, match=r"asset\.json has version 9") as caught:
+        read_record_file(Asset, path, hinted)
+    assert "Update" in caught.value.hint
+
+
 def test_a_missing_file_is_a_file_error(tmp_path: Path):
     with pytest.raises(FileError):
         read_record_file(Asset, tmp_path / "none.json", RecordError)

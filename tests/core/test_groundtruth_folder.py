@@ -43,7 +43,7 @@ def test_notes_last_until_the_manifest_is_written(tmp_path):
 def test_a_damaged_note_is_named(tmp_path):
     folder = DatasetFolder(tmp_path, {"views": 3})
     write_json(tmp_path / UNFINISHED / "beauty/gold/test_000.json", {"error": "small"})
-    with pytest.raises(FileError, match=r"test_000.json.error is 'small', not a number"):
+    with pytest.raises(FileError, match=r"test_000.json: error is 'small', not a number"):
         folder.measured(PICTURE)
 
 

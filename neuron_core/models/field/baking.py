@@ -9,10 +9,10 @@ import torch
 from neuron_core.assets import ARCHITECTURES, Look, Manifest, slug_of
 from neuron_core.cameras.camera import subpixels
 from neuron_core.cameras.dome import portrait
+from neuron_core.foundation.colors import shown_over_white
 from neuron_core.foundation.progress import Reporter
 from neuron_core.images.pictures import encode_png, to_bytes
 from neuron_core.models.field import stored
-from neuron_core.models.field.display import encode_pixels
 from neuron_core.models.field.model import Field
 from neuron_core.models.field.spec import ARCHITECTURE
 from neuron_core.models.field.trained import RunInfo, TrainedLook
@@ -91,7 +91,7 @@ def draw_preview(nvf: Nvf, codes: LookCodes, tensors: Tensors, field: Field) -> 
     pixels = BakedRenderer(nvf, shader, codes).trace(rays_o, rays_d)
     shape = (PREVIEW_SIDE, PREVIEW_SIDE, 4)
     rgb, alpha = pixels.rgb.reshape(*shape, 3).mean(axis=2), pixels.alpha.reshape(shape).mean(axis=2)
-    return encode_png(to_bytes(encode_pixels(rgb, alpha, field.spec.encoding)))
+    return encode_png(to_bytes(shown_over_white(rgb, alpha, field.spec.encoding)))
 
 
 def describe(

@@ -12,12 +12,12 @@ from neuron_core.datasets.contract import View, has_picture, read_encoded
 from neuron_core.datasets.names import MaterialEntry
 from neuron_core.datasets.photographs import shrink
 from neuron_core.datasets.reader import StoredDataset
+from neuron_core.foundation.colors import shown_over_white
 from neuron_core.foundation.files import write_bytes
 from neuron_core.images.metrics import psnr
 from neuron_core.images.pictures import encode_png, to_bytes
 from neuron_core.images.sheet import contact_sheet
 from neuron_core.learning.plan import Position
-from neuron_core.models.field.display import encode_pixels
 from neuron_core.models.field.model import Field
 from neuron_core.models.field.ranges import ray_range
 from neuron_core.models.field.render import FieldRenderer
@@ -88,7 +88,7 @@ class Preview:
         shape = (len(prompts), camera.height, camera.width, 4)
         rgbs = pixels.rgbs.reshape(*shape, 3).mean(3).cpu().numpy()
         alphas = pixels.opacities.reshape(shape[1:]).mean(-1).cpu().numpy()
-        return [encode_pixels(rgb, alphas, self.field.spec.encoding) for rgb in rgbs]
+        return [shown_over_white(rgb, alphas, self.field.spec.encoding) for rgb in rgbs]
 
     def _truth(self, look: str, view: str, width: int, height: int) -> np.ndarray:
         truth = read_encoded(self.dataset, View(view, look))

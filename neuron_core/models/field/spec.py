@@ -1,9 +1,11 @@
 """What a field is made of: everything that the shapes of its tensors depend on."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
+from neuron_core.foundation.colors import Encoding
 from neuron_core.foundation.errors import NeuronError
+from neuron_core.foundation.records import read_record, to_plain
 from neuron_core.kernels.baked.layout import CHANNELS
 from neuron_core.kernels.training.hashgrid import HashGridSpec
 
@@ -11,7 +13,6 @@ CODE_CHANNELS = CHANNELS  # as files and kernels have them
 ARCHITECTURE = "neuron-field-1"
 
 Surface = Literal["distance", "density"]
-Encoding = Literal["linear", "srgb"]
 
 
 class FieldError(NeuronError):
@@ -53,23 +54,9 @@ class FieldSpec:
 
     def to_json(self) -> dict[str, object]:
         """Plain data that `from_json` takes back."""
-        return asdict(self)
+        return to_plain(self)
 
     @staticmethod
     def from_json(content: object) -> "FieldSpec":
         """Read what `to_json` wrote. Raises FieldError, with the name of what is wrong."""
-        if not isinstance(content, dict):
-            raise FieldError("The description of the field is not an object.")
-        known = {field.name for field in fields(FieldSpec)}
-        unknown = set(content) - known
-        if unknown:
-            raise FieldError(f"The field has unknown parts: {', '.join(sorted(map(str, unknown)))}.")
-        values = dict(content)
-        try:
-            for name in ("geometry", "appearance", "detail", "directions"):
-                if values.get(name) is not None:
-                    values[name] = HashGridSpec(**values[name])
-            values["center"] = tuple(float(value) for value in values["center"])
-            return FieldSpec(**values)
-        except (TypeError, ValueError, KeyError) as error:
-            raise FieldError(f"The description of the field cannot be used: {error}.") from error
+        return read_record(FieldSpec, content, "field", FieldError)

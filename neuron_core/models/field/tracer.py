@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from neuron_core.foundation.colors import Encoding
 from neuron_core.foundation.progress import Reporter
 from neuron_core.models.field.model import Field
 from neuron_core.models.field.ranges import ray_range
 from neuron_core.models.field.render import FieldRenderer
 from neuron_core.models.field.stored import load_field
 from neuron_core.prompts import encode_recorded
-from neuron_core.rendering.tracing import Encoding, Hits
+from neuron_core.rendering.tracing import Hits
 
 
 class FieldTracer:

@@ -1,11 +1,13 @@
 """A trained field on disk: what its run was, the looks it learned, the library that came with Neuron."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
-from neuron_core.foundation.files import read_json, write_json
+from neuron_core.foundation.records import Rules, read_record_file, to_plain, write_record
 from neuron_core.learning.run_folder import RUN
 from neuron_core.learning.stored import AGAIN, RunError, load_tensors
 from neuron_core.models.field.config import LIBRARY
@@ -32,6 +34,8 @@ class TrainedLook:
 class RunInfo:
     """What run.json holds: enough to rebuild the field and to know where it came from."""
 
+    RECORD: ClassVar[Rules] = Rules(unknown="drop", version="version", newest=VERSION)
+
     config: dict[str, object]
     fingerprint: str
     field: FieldSpec
@@ -45,7 +49,7 @@ class RunInfo:
 
     def to_json(self) -> dict[str, object]:
         """Plain data for run.json."""
-        return {**asdict(self), "field": self.field.to_json()}
+        return to_plain(self)
 
     @classmethod
     def read(cls, folder: Path) -> "RunInfo":
@@ -53,22 +57,7 @@ class RunInfo:
         path = folder / RUN
         if not path.is_file():
             raise RunError(f"No training run at {folder}.", "Make one with: neuron train DATASET RUN")
-        content = read_json(path)
-        try:
-            if not isinstance(content, dict):
-                raise TypeError("it is not an object")
-            if content.get("version", 0) > VERSION:
-                raise RunError(f"The run at {folder} was made by a newer Neuron.", "Update Neuron.")
-            values = {key: content[key] for key in (entry.name for entry in fields(cls))}
-            values["field"] = FieldSpec.from_json(values["field"])
-            values["looks"] = tuple(
-                TrainedLook(**{**look, "prompts": tuple(look["prompts"])}) for look in values["looks"]
-            )
-            low, high = values["aabb"]
-            values["aabb"] = (tuple(map(float, low)), tuple(map(float, high)))
-            return cls(**values)
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{path} cannot be used: {error}.", AGAIN) from error
+        return read_record_file(cls, path, partial(RunError, hint=AGAIN))
 
 
 def run_folder(path: Path) -> Path:
@@ -78,7 +67,7 @@ def run_folder(path: Path) -> Path:
 
 def write_run(folder: Path, info: RunInfo) -> None:
     """Write run.json."""
-    write_json(folder / RUN, info.to_json())
+    write_record(folder / RUN, info)
 
 
 def load_run(folder: Path, device: str = "cpu") -> tuple[Field, RunInfo]:

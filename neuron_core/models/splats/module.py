@@ -4,8 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from neuron_core.foundation.colors import Encoding
 from neuron_core.kernels.splats.projection import SHAPE
-from neuron_core.splats.cloud import Encoding, Splats, from_shapes, to_shapes
+from neuron_core.splats.cloud import Splats, from_shapes, to_shapes
 
 
 class SplatModule(nn.Module):
