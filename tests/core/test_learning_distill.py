@@ -210,7 +210,8 @@ def test_every_weighted_term_moves_the_student(tmp_path):
         DistillWeights(features={"hidden": 1.0}),
         DistillWeights(logits={"value": 1.0}),
     ):
-        assert laws.terms_without_gradient(distilled(Student(net), cache, weights), STEP) == []
+        objective = distilled(Student(net), cache, weights)
+        assert [laws.silent_terms(objective, turn) for turn in objective.turns(STEP)] == [[]]
 
 
 def pair(seed=0, *shape):
@@ -327,7 +328,8 @@ def test_a_student_is_trained_by_two_processes_as_by_one(tmp_path):
 
 def test_a_student_comes_to_say_what_its_teacher_says(tmp_path):
     only = DistillWeights(own=0.0, outputs={"value": 1.0})
-    laws.loss_falls(taught(tmp_path / "teacher", 80, only), tmp_path / "run", "teacher.outputs.value", 2.0)
+    setup = taught(tmp_path / "teacher", 80, only)()
+    laws.losses_fall(setup, tmp_path / "run", {"fit": "teacher.outputs.value"})
 
 
 def test_the_state_of_a_student_is_kept(tmp_path):
