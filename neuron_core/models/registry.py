@@ -7,7 +7,12 @@ from typing import Any
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.learning.family import Family
 
-FAMILIES: Mapping[str, str] = {"field": "neuron_core.models.field.family:FAMILY"}
+FAMILIES: Mapping[str, str] = {
+    "field": "neuron_core.models.field.family:FAMILY",
+    "judge": "neuron_core.models.judge.family:FAMILY",
+    "prompt_encoder": "neuron_core.models.prompt_encoder.family:FAMILY",
+    "splats": "neuron_core.models.splats.family:FAMILY",
+}
 
 
 class FamilyError(NeuronError):

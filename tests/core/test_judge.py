@@ -10,7 +10,6 @@ from pxr import Usd, UsdGeom
 from neuron_core.datasets.layout import DatasetError
 from neuron_core.foundation.progress import Silent
 from neuron_core.geometry.knot import torus_knot, write_torus_knot
-from neuron_core.learning.distributed import Placement
 from neuron_core.learning.objective import Step
 from neuron_core.learning.plan import Position
 from neuron_core.models.judge.data import RENDERED, JudgeConfig, JudgeData, augmented, load_data, plain
@@ -19,38 +18,13 @@ from neuron_core.models.judge.model import SIZE, WIDTH, Judge, vectors
 from neuron_core.models.judge.objective import PHASE, JudgeObjective, OneCycle
 from neuron_core.studies.library.second_encoder import trained
 from tests.core import learning_laws as laws
-from tests.core.toy_objectives import CPU, Setup
+from tests.core.family_runs import judge_data, setup_of
 from tests.core.training_samples import write_rendered
-
-TINY = JudgeConfig((), steps=3, batch=4)
 
 
 @pytest.fixture(scope="module")
 def data() -> JudgeData:
-    """Three materials that their color tells apart, two views each."""
-    noise = np.random.default_rng(0)
-    pictures = np.ones((3, 2, RENDERED, RENDERED, 4), np.float32)
-    pictures[..., :3] = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]])[:, None, None, None]
-    pictures[..., :3] *= noise.uniform(0.7, 1.0, (3, 2, RENDERED, RENDERED, 1))
-    return JudgeData(TINY, ("red", "green", "blue"), pictures.astype(np.float32))
-
-
-def setup_of(data: JudgeData) -> Setup:
-    built = FAMILY.build(data, Placement(CPU))
-    return Setup(built.modules, list(FAMILY.phases(data, "full")), built.objectives)
-
-
-def test_training_that_is_killed_after_any_step_ends_as_one_that_is_not(data, tmp_path):
-    laws.resumes_exactly(lambda: setup_of(data), tmp_path)
-
-
-def test_every_term_moves_a_parameter_and_a_nan_is_named(data, tmp_path):
-    laws.every_term_moves_a_parameter(lambda: setup_of(data))
-    laws.names_nan_and_keeps_it_from_disk(lambda: setup_of(data), tmp_path)
-
-
-def test_two_processes_are_one_with_the_whole_batch(data):
-    laws.shares_add_up(lambda: setup_of(data), 1e-4)
+    return judge_data()
 
 
 def test_a_step_is_a_function_of_its_number(data):
@@ -62,8 +36,8 @@ def test_a_step_is_a_function_of_its_number(data):
 
 
 def test_colors_are_told_apart_after_some_steps(data, tmp_path):
-    longer = JudgeData(JudgeConfig((), steps=12, batch=12), data.names, data.pictures)
-    setup = setup_of(longer)
+    longer = judge_data(12, 12)
+    setup = setup_of(FAMILY, longer)
     laws.train(setup, tmp_path)
     judge = judge_of(setup.modules).eval()
     assert view_to_view(judge, longer) == 1.0

@@ -1,6 +1,7 @@
 """How the embedded encoder is made: its looks and words, its losses, and that what is saved was trained."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,6 @@ import torch
 
 from neuron_core.datasets.layout import DatasetError
 from neuron_core.datasets.reader import open_dataset
-from neuron_core.learning.distributed import Placement
 from neuron_core.learning.objective import Step
 from neuron_core.learning.plan import Position
 from neuron_core.materials import paraphrases, prompts
@@ -33,34 +33,24 @@ from neuron_core.models.prompt_encoder.vocabulary import CONTEXT, Vocabulary
 from neuron_core.prompts import load_encoder
 from neuron_core.prompts.embedded import words_of
 from tests.core import learning_laws as laws
-from tests.core.toy_objectives import CPU, Setup
+from tests.core.family_runs import encoder_data, setup_of, vocabulary
 from tests.core.training_samples import write_rendered
 
-TINY = EncoderConfig(Path("none"), steps=5, batch=4, pairs=4, siblings=2)
+TINY = EncoderConfig(Path("none"))
 
 
 @pytest.fixture(scope="module")
 def data() -> EncoderData:
-    """Noise in place of renders."""
-    noise = np.random.default_rng(0)
-    chosen = parse("builtin:40+12")
-    pictures = noise.random((52, 2, RENDERED, RENDERED, 4)).astype(np.float16)
-    worded = list(all_looks()[::20])
-    return EncoderData(TINY, chosen.trained, chosen.held_out, worded, pictures[:40], pictures[40:])
+    return encoder_data()
 
 
 @pytest.fixture(scope="module")
-def words(data) -> Vocabulary:
-    return data.vocabulary
-
-
-def setup_of(data: EncoderData) -> Setup:
-    built = FAMILY.build(data, Placement(CPU))
-    return Setup(built.modules, list(FAMILY.phases(data, "full")), built.objectives)
+def words() -> Vocabulary:
+    return vocabulary()
 
 
 def objective_of(data: EncoderData) -> ContrastObjective:
-    return setup_of(data).objectives[PHASE]()  # type: ignore[return-value]
+    return setup_of(FAMILY, data).objectives[PHASE]()  # type: ignore[return-value]
 
 
 # --- words ---
@@ -158,30 +148,6 @@ def test_a_dataset_of_other_materials_is_refused(tmp_path):
 # --- training ---
 
 
-def test_training_that_is_killed_after_any_step_ends_as_one_that_is_not(data, tmp_path):
-    laws.resumes_exactly(lambda: setup_of(data), tmp_path)
-
-
-def test_every_term_of_the_loss_moves_a_parameter(data):
-    laws.every_term_moves_a_parameter(lambda: setup_of(data))
-
-
-def test_two_processes_are_one_with_the_whole_batch(data):
-    laws.shares_add_up(lambda: setup_of(data), 1e-4)
-
-
-def test_a_nan_is_named_and_never_written(data, tmp_path):
-    laws.names_nan_and_keeps_it_from_disk(lambda: setup_of(data), tmp_path)
-
-
-def test_prompts_of_a_look_are_drawn_together(data, tmp_path):
-    longer = EncoderData(
-        EncoderConfig(Path("none"), steps=24, batch=4, pairs=8, siblings=2, learning_rate=3e-3),
-        data.seen[:4], data.unseen, data.worded[:40], data.seen_pictures[:4], data.unseen_pictures,
-    )  # fmt: skip
-    laws.loss_falls(lambda: setup_of(longer), tmp_path, "composition", 1.5)
-
-
 def test_a_step_is_a_function_of_its_number(data):
     objective, other = objective_of(data), objective_of(data)
     step = Step(2, 0.0, 7, PHASE)
@@ -192,16 +158,7 @@ def test_a_step_is_a_function_of_its_number(data):
 
 
 def test_half_of_the_pairs_come_from_families(data):
-    objective = objective_of(
-        EncoderData(
-            EncoderConfig(Path("none"), pairs=24, siblings=4),
-            data.seen,
-            data.unseen,
-            list(all_looks()),
-            data.seen_pictures,
-            data.unseen_pictures,
-        )  # fmt: skip
-    )
+    objective = objective_of(replace(encoder_data(batch=24, siblings=4), worded=list(all_looks())))
     pairs = objective.pairs(random.Random(0))
     assert len(set(pairs)) == len(pairs) == 24
     siblings = [look for look in pairs[12:] for other in pairs[12:] if other != look]
@@ -256,10 +213,10 @@ def test_figures_are_fractions_and_cosines(data, words):
     assert figures.pop("candidates") == 12
     assert all(-1.0 <= value <= 1.0 + 1e-5 for value in figures.values())
     assert figures["text_to_image_top1"] <= figures["text_to_image_top5"]
-    measured = FAMILY.measure(setup_of(data).modules, data, "test")
+    measured = FAMILY.measure(setup_of(FAMILY, data).modules, data, "test")
     assert measured.metrics.keys() == {*figures, "candidates"}
     assert measured.baselines["guessing"]["paraphrase_to_image_top1"] == pytest.approx(1 / 12)
-    setup = setup_of(data)
+    setup = setup_of(FAMILY, data)
     assert (
         FAMILY.validate(setup.modules, data, Path())(Position())
         == FAMILY.measure(setup.modules, data, "val").metrics
@@ -294,7 +251,7 @@ def test_tags_that_are_directions_are_read_linearly():
 def test_what_is_saved_is_what_was_trained_and_the_same_seed_repeats_it(data, words, tmp_path):
     made = []
     for name in ("first", "again"):
-        setup = setup_of(data)
+        setup = setup_of(FAMILY, data)
         laws.train(setup, tmp_path / f"run-{name}")
         made.append(save_encoder(setup.modules["towers"].eval(), words, tmp_path / name))
     encoder = load_encoder("embedded", made[0])

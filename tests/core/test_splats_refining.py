@@ -4,44 +4,32 @@ import numpy as np
 import pytest
 import torch
 
-from neuron_core.foundation.progress import Silent
 from neuron_core.kernels.splats.raster import rasterise
 from neuron_core.kernels.splats.sorting import project
-from neuron_core.learning.distributed import Placement
 from neuron_core.learning.objective import Step
 from neuron_core.models.splats import objective as refining
-from neuron_core.models.splats.family import FAMILY, SplatData, likeness, prepare_splats, splats_of
+from neuron_core.models.splats.family import FAMILY, SplatData, likeness, splats_of
 from neuron_core.models.splats.module import SplatModule
 from neuron_core.models.splats.objective import PHASE, RefineObjective, RefineSettings, halves
 from neuron_core.splats import comparing
 from neuron_core.splats.cloud import from_shapes, to_shapes
 from neuron_core.splats.comparing import Target, error_of
 from neuron_core.splats.drawing import lens_of
-from neuron_core.splats.fitting import FitSettings
-from neuron_core.voxels.baked import read_baked
 from tests.core import learning_laws as laws
-from tests.core.baked_samples import write_ball
+from tests.core.family_runs import setup_of, splat_data
 from tests.core.splat_samples import camera, random_harmonics, random_shapes
-from tests.core.toy_objectives import CPU, Setup
 
 STEPS = 5
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> SplatData:
-    baked = read_baked(write_ball(tmp_path_factory.mktemp("refined") / "ball.neuron"))
-    settings = FitSettings(400, 1, "srgb", STEPS, views=3, view_size=32)
-    return prepare_splats(baked, baked.slugs()[0], settings, "cpu", Silent())
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("refined")
 
 
-def setup_of(data: SplatData) -> Setup:
-    built = FAMILY.build(data, Placement(CPU))
-    return Setup(built.modules, list(FAMILY.phases(data, "full")), built.objectives)
-
-
-def with_steps(data: SplatData, steps: int) -> SplatData:
-    settings = FitSettings(400, 1, "srgb", steps, views=3, view_size=32)
-    return SplatData(data.baked, data.slug, settings, data.placed, Silent())
+@pytest.fixture(scope="module")
+def data(folder) -> SplatData:
+    return splat_data(folder, STEPS)
 
 
 def some_objective(count: int = 30, targets: int = 2, **settings: object) -> RefineObjective:
@@ -68,15 +56,17 @@ def take(objective: RefineObjective, *steps: int) -> None:
 
 
 def test_refinement_that_is_killed_after_any_step_ends_as_one_that_is_not(data, tmp_path):
-    laws.resumes_exactly(lambda: setup_of(data), tmp_path)
+    laws.resumes_exactly(lambda: setup_of(FAMILY, data), tmp_path)
     sizes: set[object] = set()
-    laws.train(setup_of(data), tmp_path / "sizes", observe=lambda at, found: sizes.add(found["splats"]))
+    laws.train(
+        setup_of(FAMILY, data), tmp_path / "sizes", observe=lambda at, found: sizes.add(found["splats"])
+    )
     assert len(sizes) > 1, "splats were split on the way"
 
 
-def test_refined_splats_are_nearer_to_the_field_from_unseen_views(data, tmp_path):
-    longer = with_steps(data, 60)
-    setup = setup_of(longer)
+def test_refined_splats_are_nearer_to_the_field_from_unseen_views(data, folder, tmp_path):
+    longer = splat_data(folder, 60)
+    setup = setup_of(FAMILY, longer)
     laws.train(setup, tmp_path)
     measured = FAMILY.measure(setup.modules, longer, "val")
     assert measured.metrics["psnr"] > measured.baselines["placed"]["psnr"] + 1
@@ -85,12 +75,8 @@ def test_refined_splats_are_nearer_to_the_field_from_unseen_views(data, tmp_path
     )
 
 
-def test_a_nan_is_named_before_anything_changes(data, tmp_path):
-    laws.names_nan_and_keeps_it_from_disk(lambda: setup_of(data), tmp_path)
-
-
 def test_a_checkpoint_of_other_splats_is_refused(data, tmp_path):
-    laws.refuses_other_tensors(lambda: setup_of(data), tmp_path)
+    laws.refuses_other_tensors(lambda: setup_of(FAMILY, data), tmp_path)
 
 
 def test_state_of_another_number_of_splats_is_refused():

@@ -58,7 +58,7 @@ class JudgeObjective(Stateless):
         scores, labels = step.share(self.judge.scores(pictures)), step.share(rows)
         loss = nn.functional.cross_entropy(scores, labels, label_smoothing=SMOOTHING)
         right = (scores.detach().argmax(dim=1) == labels).float().mean()
-        yield Turn("judge", {"loss": loss}, {"right": right})
+        yield Turn("judge", {"loss": loss}, {"loss": loss.detach(), "right": right})
 
     def draw(self, step: Step) -> tuple[torch.Tensor, torch.Tensor]:
         """Pictures [B, 3, S, S] of a step and which materials they show [B]."""

@@ -104,7 +104,8 @@ class RefineObjective:
         projected = project(self._lenses[number % len(DILATIONS)][view], *self.module.arrays())
         error, gradients = self._gradients(projected, self.targets[view])
         terms = {"color": torch.tensor(error.color), "alpha": torch.tensor(error.alpha)}
-        yield Turn("", terms, {"psnr": error.psnr, "splats": float(len(self.module))})
+        figures = {"loss": error.color + error.alpha, "psnr": error.psnr, "splats": float(len(self.module))}
+        yield Turn("", terms, figures)
         self._update(projected, gradients, number)
         if self.settings.densifies_after(number):
             self._densify()
