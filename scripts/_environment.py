@@ -215,7 +215,7 @@ def _empty(environment: Path) -> None:
     others = [entry for entry in environment.iterdir() if entry.name != LOCK]
     if others and not (environment / "pyvenv.cfg").exists():
         raise EnvironmentProblem(
-            f"{environment} has other files in it and is no Python environment. "
+            f"{environment} has other files in it and is not a Python environment. "
             "Set NEURON_ENV to a new or empty folder."
         )
     for entry in others:

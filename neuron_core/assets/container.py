@@ -2,7 +2,7 @@
 
 Written and checked with the standard library alone, so that Houdini's Python can read headers.
 The checks go further than the safetensors library does: they also refuse duplicate keys, empty
-tensors and names that are no dotted words. Nothing is allocated before its size is known to fit.
+tensors and names that are not dotted words. Nothing is allocated before its size is known to fit.
 """
 
 import re
@@ -73,7 +73,7 @@ def read_container(file: Readable, file_size: int) -> tuple[dict[str, str], dict
     if len(content) != length:
         raise AssetError("it became shorter while it was read.")
     if not content.startswith(b"{"):
-        raise AssetError("its header does not start with '{'; it is no safetensors file.")
+        raise AssetError("its header does not start with '{'; it is not a safetensors file.")
     entries = parse(content, "its header", AssetError)
     if not isinstance(entries, dict):  # cannot be, it starts with a brace
         raise AssetError("its header is not a JSON object.")

@@ -26,7 +26,7 @@ ARCHITECTURES: Mapping[str, frozenset[str]] = {
 """The closed registry: by group of tensors, the names that this version can run."""
 
 MAX_LOOKS = 4096
-MAX_COORDINATE = 1e7  # metres from the origin
+MAX_COORDINATE = 1e7  # meters from the origin
 
 _SLUG = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _digest = matching("[0-9a-f]{64}")
@@ -80,7 +80,7 @@ class Manifest:
     RECORD: ClassVar[Rules] = Rules(keys={"asset_id": "id"}, complete=True)
 
     name: Annotated[str, text(256, required=True)]
-    aabb: Annotated[tuple[Vec3, Vec3], _box]  # lower and upper corner of the object, metres, Y up
+    aabb: Annotated[tuple[Vec3, Vec3], _box]  # lower and upper corner of the object, meters, Y up
     architecture: Annotated[Mapping[str, str], length(1, 64)]  # group of tensors -> name in ARCHITECTURES
     looks: Annotated[tuple[Look, ...], length(0, MAX_LOOKS), _distinct] = ()
     encoder: Annotated[EncoderId, Rules(keys={"name": "id"})] | None = None

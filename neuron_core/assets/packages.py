@@ -42,4 +42,4 @@ def opened(package: Path, member: str) -> Iterator[tuple[Readable, int]]:
     except KeyError:
         raise FileError(f"There is no {member} in {package}.", "Package the stage again.") from None
     except (zipfile.BadZipFile, EOFError) as error:
-        raise FileError(f"{package} is no whole package: {error}.", "Package the stage again.") from error
+        raise FileError(f"{package} is not a whole package: {error}.", "Package the stage again.") from error

@@ -2,7 +2,7 @@
 
 Eager gathers for the hash encoding, whose gradients autograd scatters back; running products over
 padded rays for compositing; a dense march that looks every step up in the grid. No kernel of ours
-runs. The MLPs, the losses and the optimiser are torch's in either case.
+runs. The MLPs, the losses and the optimizer are torch's in either case.
 """
 
 import copy

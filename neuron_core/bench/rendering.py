@@ -199,7 +199,7 @@ def nvf_vs_mitsuba(inputs: Inputs) -> Figure:
     name = "nvf_vs_mitsuba"
     variant = choose_variant("auto", inputs.report)
     if variant == "scalar_rgb":
-        return Figure(name, None, "times", detail="Mitsuba's vectorised variants do not run here")
+        return Figure(name, None, "times", detail="Mitsuba's vectorized variants do not run here")
     from neuron_core.bench.mitsuba_peer import MitsubaVolume
 
     def make(duel: _Duel) -> tuple[str, Peer]:

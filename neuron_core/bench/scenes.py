@@ -179,7 +179,7 @@ def _extent(shaded: ShadedAsset) -> float:
 
 
 def _above(side: int, away: float = 1.0) -> Camera:
-    """Looks down at the middle of a grid of `side` rows of an asset about a metre wide."""
+    """Looks down at the middle of a grid of `side` rows of an asset about a meter wide."""
     eye = np.array([0.75, 0.65, 1.15]) * side * away
     pose = look_at(eye, (0.0, 0.0, 0.0))
     return Camera("above", SIDE, SIDE, FOCAL * SIDE, FOCAL * SIDE, SIDE / 2, SIDE / 2, pose)

@@ -44,7 +44,7 @@ TIMING = Timing(checkpoint_seconds=math.inf)
 
 @dataclass(frozen=True, slots=True)
 class StepComparison:
-    """Seconds of a step, drawing its rays to the optimiser's update, here and in plain torch."""
+    """Seconds of a step, drawing its rays to the optimizer's update, here and in plain torch."""
 
     seconds: float  # median
     spread: tuple[float, float]
@@ -54,7 +54,7 @@ class StepComparison:
     peer_cpu_seconds: float
     ratio: float  # of the wall times
     cpu_ratio: float
-    network_ratio: float  # the same samples given to both: fields, compositing, gradients, optimiser
+    network_ratio: float  # the same samples given to both: fields, compositing, gradients, optimizer
     rays: int
     samples: int  # live ones of a step
 

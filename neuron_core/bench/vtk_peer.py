@@ -14,7 +14,7 @@ from neuron_core.voxels.shading import Shader
 STEP = 0.5  # voxels
 NOTHING, SCALE = 64, 16.0  # how optical depths of a voxel, from -4 to 12, are stored in 8 bits
 FOG = 1e-4  # opacity of a voxel's length: the least that VTK's 15 bits tell from nothing at half of it
-NEAR, FAR = 0.01, 100.0  # metres
+NEAR, FAR = 0.01, 100.0  # meters
 
 
 class VtkVolume:

@@ -50,7 +50,7 @@ def is_scene(path: Path) -> bool:
 
 
 def placed(path: Path, report: Reporter) -> list[tuple[Source, np.ndarray]]:
-    """What a scene shows and where, [4, 4] of column vectors each, in metres with Y up.
+    """What a scene shows and where, [4, 4] of column vectors each, in meters with Y up.
 
     Raises NeuronError for a scene without assets, or with one that no look was baked for.
     """

@@ -114,7 +114,7 @@ def _padded(low: float, high: float) -> tuple[float, float]:
 
 
 def _thinned(curve: Curve) -> list[tuple[float, float]]:
-    """At most MOST_POINTS points: each the mean of its neighbours, geometric in y."""
+    """At most MOST_POINTS points: each the mean of its neighbors, geometric in y."""
     size = max(1, -(-len(curve) // MOST_POINTS))
     groups = [curve[first : first + size] for first in range(0, len(curve), size)]
     return [

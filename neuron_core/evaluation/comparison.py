@@ -112,7 +112,7 @@ def describe(comparison: Comparison, results: Sequence[Result], baselines: Seque
     """The rows and means of the results, with those of the baselines beside them."""
     dataset = comparison.dataset
     everything = [*results, *baselines]
-    by_category = summary.summarise(everything) if dataset.kind == "rendered" else []
+    by_category = summary.summarize(everything) if dataset.kind == "rendered" else []
     convention = table.PHOTOGRAPH_CONVENTION if dataset.kind == "photographs" else table.CONVENTION
     mean = {result.representation: result.mean() for result in results}
     content: dict[str, object] = {

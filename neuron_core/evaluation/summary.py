@@ -27,7 +27,7 @@ def category(entry: MaterialEntry) -> str:
         return ""
 
 
-def summarise(results: Sequence[Result]) -> list[Row]:
+def summarize(results: Sequence[Result]) -> list[Row]:
     """One row for each representation and category: mean and median L1, PSNR and SSIM over materials,
     and L1 as a part of the nearest material's. Transmissive materials count here."""
     rows: list[dict[str, object]] = []

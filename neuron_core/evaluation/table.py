@@ -102,7 +102,7 @@ def markdown(title: str, convention: str, results: Sequence[Result]) -> str:
 
 def _line(name: str, representation: str, views: str, figures: Mapping[str, object]) -> str:
     depth = figures.get("depth_error")
-    millimetres = depth * 1e3 if isinstance(depth, float) else None
+    millimeters = depth * 1e3 if isinstance(depth, float) else None
     cells = [
         name,
         representation,
@@ -111,7 +111,7 @@ def _line(name: str, representation: str, views: str, figures: Mapping[str, obje
         number(figures.get("ssim"), 4),
         number(figures.get("l1"), 4),
         number(figures.get("iou"), 4),
-        number(millimetres, 2),
+        number(millimeters, 2),
         number(figures.get("truth_floor"), 1),
     ]
     return f"| {' | '.join(cells)} |"

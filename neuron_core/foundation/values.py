@@ -35,7 +35,7 @@ def size(text: str, largest: int = 16384) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,9})(?:[xX×](\d{1,9}))?", text.strip(), re.ASCII)
     if match is None:
         hint = "Write it as WIDTHxHEIGHT, for example 512x512."
-        raise ValueNotationError(f"{text!r} is no image size.", hint)
+        raise ValueNotationError(f"{text!r} is not an image size.", hint)
     width, height = int(match[1]), int(match[2] or match[1])
     if not (1 <= width <= largest and 1 <= height <= largest):
         raise ValueNotationError(
@@ -49,7 +49,7 @@ def frames(text: str, most: int = 100_000) -> range:
     match = re.fullmatch(r"(-?\d{1,9})(?:-(-?\d{1,9})(?:x(\d{1,9}))?)?", text.strip(), re.ASCII)
     if match is None:
         hint = "Write it as FIRST-LAST or FIRST-LASTxSTEP, for example 1-24x2."
-        raise ValueNotationError(f"{text!r} is no range of frames.", hint)
+        raise ValueNotationError(f"{text!r} is not a range of frames.", hint)
     first = int(match[1])
     last = int(match[2]) if match[2] else first
     step = int(match[3]) if match[3] else 1

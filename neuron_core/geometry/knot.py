@@ -6,12 +6,12 @@ import numpy as np
 from pxr import Gf, Usd, UsdGeom, Vt
 
 PRIM = "/knot"
-SIZE = 6.0  # of the knot before it is scaled to about a metre
+SIZE = 6.0  # of the knot before it is scaled to about a meter
 THICKNESS = 0.62  # radius of its tube, before it is scaled
 
 
 def torus_knot(around: int = 512, across: int = 48) -> tuple[np.ndarray, np.ndarray]:
-    """A (2, 3) torus knot about a metre across: points [N, 3] and quads [F, 4]."""
+    """A (2, 3) torus knot about a meter across: points [N, 3] and quads [F, 4]."""
     t = np.linspace(0.0, 2.0 * np.pi, around, endpoint=False)
     ring = 2.0 + np.cos(3.0 * t)
     center = np.stack([ring * np.cos(2.0 * t), ring * np.sin(2.0 * t), np.sin(3.0 * t)], axis=-1)

@@ -2,7 +2,7 @@
 
 A spherical shell with a rounded three-sided opening (about an octant) shows an inner ball on a
 stem; it rests in a collar on a neutral base. Every part is closed, no part touches another (gaps
-of a millimetre and more, so that refractive materials have clean interfaces), and normals are
+of a millimeter and more, so that refractive materials have clean interfaces), and normals are
 exact. Before recentering the frame is on the ground: y = 0 is the underside of the foot, the
 axis of the base is the Y axis and the opening faces +Z.
 """

@@ -151,10 +151,10 @@ def _meters_y_up(stage: Usd.Stage, path: Path, notes: Notes) -> np.ndarray:
     meters = UsdGeom.GetStageMetersPerUnit(stage)
     if not (np.isfinite(meters) and meters > 0.0):
         raise GeometryError(
-            f"{path}: metersPerUnit is {meters}.", "Author 0.01 for centimetres, 1 for meters."
+            f"{path}: metersPerUnit is {meters}.", "Author 0.01 for centimeters, 1 for meters."
         )
     if not UsdGeom.StageHasAuthoredMetersPerUnit(stage):
-        notes.add("metersPerUnit is not authored, so a unit is a centimetre")
+        notes.add("metersPerUnit is not authored, so a unit is a centimeter")
     matrix = np.diag([meters, meters, meters, 1.0])
     if UsdGeom.GetStageUpAxis(stage) == UsdGeom.Tokens.z:
         matrix = np.array([[1.0, 0, 0, 0], [0, 0, -1.0, 0], [0, 1.0, 0, 0], [0, 0, 0, 1.0]]) @ matrix

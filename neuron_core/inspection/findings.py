@@ -46,7 +46,7 @@ def byte_size(count: int) -> str:
 
 
 def box_size(low: Sequence[float], high: Sequence[float]) -> str:
-    """The sides of a box in metres."""
+    """The sides of a box in meters."""
     return " x ".join(f"{b - a:.4g}" for a, b in zip(low, high, strict=True)) + " m"
 
 

@@ -1,6 +1,6 @@
 """Arrays of any library, seen as Warp arrays without a copy.
 
-Accepted are numpy and Warp arrays, torch tensors (recognised by their methods, torch is never
+Accepted are numpy and Warp arrays, torch tensors (recognized by their methods, torch is never
 imported here), and whatever speaks `__array_interface__` or `__cuda_array_interface__`.
 """
 

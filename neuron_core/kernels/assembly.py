@@ -105,7 +105,7 @@ def _check(texts: Mapping[str, str], constants: Mapping[str, int | float]) -> No
 
 
 def _needed(text: str) -> set[str]:
-    """The names in capitals that are no macros of the compiler's or of Warp's."""
+    """The names in capitals that are not macros of the compiler's or of Warp's."""
     names = _CAPITALS.findall(_TEXT.sub("", _COMMENT.sub("", text)))
     return {name for name in names if len(name) > 1} - _GIVEN_BY_WARP
 

@@ -70,7 +70,7 @@ def publish(wanted: Submission) -> tuple[Version, bool]:
     """Publish a new version; True if it was not there already.
 
     What equals the latest version is not published again. Raises AssetError for a broken file,
-    LibraryError for a version that exists, a name that is none, a representation that cannot be.
+    LibraryError for a version that exists, an invalid name, or an impossible representation.
     """
     ready = _check(wanted)
     existing = versions_of(wanted.library, ready.name)
@@ -104,7 +104,7 @@ def _check(wanted: Submission) -> _Checked:
     if "nvf" not in manifest.architecture or not manifest.looks:
         raise LibraryError(f"{wanted.source} holds no baked voxels.", "Bake it: neuron bake RUN OUT.neuron")
     if not 0 <= wanted.number < 10**6:
-        raise LibraryError(f"{wanted.number} is no number of a version.", "They count from 1.")
+        raise LibraryError(f"{wanted.number} is not a number of a version.", "They count from 1.")
     for representation, path in wanted.attached.items():
         _check_attached(representation, path)
     return _Checked(wanted, asset, name, {key: sha256_of(path) for key, path in wanted.attached.items()})

@@ -23,13 +23,13 @@ class Input:
 
 WHITE = (1.0, 1.0, 1.0)
 BLACK = (0.0, 0.0, 0.0)
-GREY = (0.8, 0.8, 0.8)
+GRAY = (0.8, 0.8, 0.8)
 LONGEST = 1e6  # meters
 BRIGHTEST = 1e9  # nits
 
 INPUTS: dict[str, Input] = {
     "base_weight": Input("float", 1.0),
-    "base_color": Input("color", GREY),
+    "base_color": Input("color", GRAY),
     "base_diffuse_roughness": Input("float", 0.0),
     "base_metalness": Input("float", 0.0),
     "specular_weight": Input("float", 1.0, high=10.0),
@@ -45,7 +45,7 @@ INPUTS: dict[str, Input] = {
     "transmission_dispersion_scale": Input("float", 0.0),
     "transmission_dispersion_abbe_number": Input("float", 20.0, high=1000.0),
     "subsurface_weight": Input("float", 0.0),
-    "subsurface_color": Input("color", GREY),
+    "subsurface_color": Input("color", GRAY),
     "subsurface_radius": Input("float", 1.0, high=LONGEST),
     "subsurface_radius_scale": Input("color", (1.0, 0.5, 0.25)),
     "subsurface_scatter_anisotropy": Input("float", 0.0, low=-1.0),
@@ -59,7 +59,7 @@ INPUTS: dict[str, Input] = {
     "coat_ior": Input("float", 1.6, low=0.1, high=10.0),
     "coat_darkening": Input("float", 1.0),
     "thin_film_weight": Input("float", 0.0),
-    "thin_film_thickness": Input("float", 0.5, high=1000.0),  # micrometres
+    "thin_film_thickness": Input("float", 0.5, high=1000.0),  # micrometers
     "thin_film_ior": Input("float", 1.4, low=0.1, high=10.0),
     "emission_luminance": Input("float", 0.0, high=BRIGHTEST),
     "emission_color": Input("color", WHITE, high=BRIGHTEST),

@@ -109,8 +109,8 @@ def _other_units(values: dict[str, Value], notes: list[str]) -> dict[str, Value]
     if (roughness := _float(values, "fuzz_roughness")) > 0.0:
         values["fuzz_roughness"] = roughness**0.4
     if "thin_film_thickness" in values:
-        nanometres = _float(values, "thin_film_thickness")
-        values |= {"thin_film_thickness": nanometres / 1000.0, "thin_film_weight": 1.0}
+        nanometers = _float(values, "thin_film_thickness")
+        values |= {"thin_film_thickness": nanometers / 1000.0, "thin_film_weight": 1.0}
     if isinstance(opacity := values.get("geometry_opacity"), tuple):
         in_range = min(opacity) >= 0.0 and max(opacity) <= 1.0
         values["geometry_opacity"] = sum(opacity) / 3.0 if in_range else -1.0
@@ -156,6 +156,6 @@ _DIFFERENCES = {
     "subsurface_radius": "brought to 1 at most, the rest goes into `subsurface_radius`",
     "sheen_roughness": "to the power of 0.4",
     "coat_affect_color": "0 by default: no darkening under the coat",
-    "thin_film_thickness": "nanometres to micrometres; also sets `thin_film_weight` to 1",
+    "thin_film_thickness": "nanometers to micrometers; also sets `thin_film_weight` to 1",
     "opacity": "the mean of the three, noted if they differ",
 }

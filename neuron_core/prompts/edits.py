@@ -76,7 +76,7 @@ def read_stack(details: Mapping[str, object]) -> Stack:
     """The edits that a look's details hold. Raises PromptError for damaged ones."""
     entries = details.get("edits", [])
     if not isinstance(entries, Sequence) or isinstance(entries, str) or len(entries) > MOST_EDITS:
-        raise PromptError("The edits of the look are no list.", DAMAGED)
+        raise PromptError("The edits of the look are not a list.", DAMAGED)
     return tuple(Edit.from_json(entry) for entry in entries)
 
 

@@ -104,7 +104,7 @@ def encode_each(
 ) -> np.ndarray:
     """[N, width]: `encode` of every checked prompt, asked only for those not yet in `vectors`.
 
-    One at a time: in a batch the last digits of a vector would depend on its neighbours.
+    One at a time: in a batch the last digits of a vector would depend on its neighbors.
     """
     assert not isinstance(prompts, str), "a sequence of prompts, not one"
     checked = [check_prompt(prompt) for prompt in prompts]

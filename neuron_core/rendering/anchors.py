@@ -18,10 +18,10 @@ from neuron_core.usd import SceneStage
 
 VERSION = 1
 CONVENTIONS = {
-    "world": "right-handed, Y up, metres; matrices multiply column vectors",
+    "world": "right-handed, Y up, meters; matrices multiply column vectors",
     "camera": "looks down -Z, +Y up; c2w is camera to world; K maps x/-z, -y/-z to pixels, y down",
-    "pixels": "the centre of the first pixel is (0.5, 0.5)",
-    "depth": "distance in metres along the unit ray through the pixel's centre; 0 where nothing is",
+    "pixels": "the center of the first pixel is (0.5, 0.5)",
+    "depth": "distance in meters along the unit ray through the pixel's center; 0 where nothing is",
     "normal": "world, unit",
     "id": "CRC-32 of the prim's path modulo 2^24 - 1, plus 1; 0 where nothing is",
     "flow": "pixels to add to reach the same point in the next anchor; flow.known, flow.seen are masks",

@@ -75,7 +75,7 @@ def _turns(text: str) -> int:
         return 0
     count = match[1] or "48"
     if not re.fullmatch(r"\d{1,9}", count, re.ASCII) or not 1 <= int(count) <= MOST_TURNS:
-        raise ValueNotationError(f"{text!r} is no turntable.", "Write turntable:48 for 48 frames.")
+        raise ValueNotationError(f"{text!r} is not a turntable.", "Write turntable:48 for 48 frames.")
     return int(count)
 
 

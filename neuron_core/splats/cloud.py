@@ -1,6 +1,6 @@
 """Gaussian splats in memory.
 
-Letters in shapes: N splats, K harmonics of a color. Lengths are in the units of the asset (metres),
+Letters in shapes: N splats, K harmonics of a color. Lengths are in the units of the asset (meters),
 +Y is up. A splat adds `opacity * exp(-d^2 / 2)` of its color, d being the distance from its center
 in standard deviations.
 """
@@ -19,7 +19,7 @@ OPACITY_MARGIN = 1e-6  # from 0 and 1, where logits are taken
 
 
 class SplatError(NeuronError):
-    """Splats that are none, or a file of splats that cannot be read or written."""
+    """Invalid splats, or a file of splats that cannot be read or written."""
 
     kind = "splats"
 
@@ -93,7 +93,7 @@ def checked(splats: Splats, name: str) -> Splats:
             bad = int((~np.isfinite(array.reshape(count, -1)).all(axis=1)).sum())
             raise SplatError(f"{name}: {field} of {bad} splats are not finite.", "Export them again.")
     if splats.harmonics.shape[1] not in harmonics.DEGREES:
-        raise SplatError(f"{name}: {splats.harmonics.shape[1]} harmonics are no whole degree from 0 to 3.")
+        raise SplatError(f"{name}: {splats.harmonics.shape[1]} harmonics are not a whole degree from 0 to 3.")
     if count and (splats.scales <= 0).any():
         raise SplatError(f"{name}: {int((splats.scales <= 0).any(axis=1).sum())} splats have no size.")
     if count and (splats.opacities.min() < 0 or splats.opacities.max() > 1):
@@ -122,7 +122,7 @@ def joined(parts: Sequence[Splats]) -> Splats:
     )
 
 
-def normalised(quaternions: np.ndarray) -> np.ndarray:
+def normalized(quaternions: np.ndarray) -> np.ndarray:
     """Unit quaternions [N, 4]; those without a length become no rotation, and NaN stays."""
     lengths = np.linalg.norm(quaternions.astype(np.float64), axis=-1, keepdims=True)
     unit = (quaternions / np.maximum(lengths, 1e-12)).astype(np.float32)
@@ -154,11 +154,11 @@ def quaternions_of(matrices: np.ndarray) -> np.ndarray:
         [[s0, wx, wy, wz], [wx, s1, xy, xz], [wy, xy, s2, yz], [wz, xz, yz, s3]]
     )  # [4, 4, N]: 4 times the products of the numbers
     largest = squares.argmax(axis=-1)
-    return normalised(products[largest, :, np.arange(len(m))])
+    return normalized(products[largest, :, np.arange(len(m))])
 
 
 def to_shapes(splats: Splats) -> np.ndarray:
-    """As the rasteriser takes them: [N, 11] float32."""
+    """As the rasterizer takes them: [N, 11] float32."""
     opacities = np.clip(splats.opacities.astype(np.float64), OPACITY_MARGIN, 1 - OPACITY_MARGIN)
     logits = np.log(opacities) - np.log1p(-opacities)
     sizes = np.log(np.maximum(splats.scales, 1e-30))
@@ -171,7 +171,7 @@ def from_shapes(shapes: np.ndarray, coefficients: np.ndarray, encoding: Encoding
     """The inverse of `to_shapes`."""
     return Splats(
         shapes[:, :3].copy(),
-        normalised(shapes[:, 6:10]),
+        normalized(shapes[:, 6:10]),
         np.exp(shapes[:, 3:6]),
         (1.0 / (1.0 + np.exp(-shapes[:, 10].astype(np.float64)))).astype(np.float32),
         coefficients.copy(),

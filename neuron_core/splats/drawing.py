@@ -8,7 +8,7 @@ import warp as wp
 
 from neuron_core.cameras.camera import Camera
 from neuron_core.kernels.splats.projection import Lens, lens_depths
-from neuron_core.kernels.splats.raster import rasterise
+from neuron_core.kernels.splats.raster import rasterize
 from neuron_core.kernels.splats.sorting import project
 from neuron_core.splats.cloud import SplatError, Splats, to_shapes
 
@@ -59,7 +59,7 @@ class SplatRenderer:
         """
         lens = lens_of(magnified(camera, samples), self._low, self._high)
         out = self._moved(np.zeros((lens.height, lens.width, 4), np.float32))
-        rasterise(project(lens, self._shapes, self._harmonics), out)
+        rasterize(project(lens, self._shapes, self._harmonics), out)
         large = out if self._device == "cpu" else out.numpy()
         parts = large.reshape(camera.height, samples, camera.width, samples, 4)
         return np.asarray(parts.mean(axis=(1, 3)), np.float32)

@@ -28,13 +28,13 @@ def read_splats(path: Path) -> Splats:
         from neuron_core.splats.usd import read_usd_splats
 
         return read_usd_splats(path)
-    raise _SplatError(f"{path} is no file of splats.", f"They end in {', '.join(READABLE)}.")
+    raise _SplatError(f"{path} is not a file of splats.", f"They end in {', '.join(READABLE)}.")
 
 
 def write_splats(path: Path, splats: Splats, half: bool = True, as_points: bool = False) -> None:
     """Write a PLY, SPZ, USD or NPZ file, whole or not at all. `half` and `as_points` are about USD files.
 
-    Raises SplatError for splats that are none, FileError where nothing can be written.
+    Raises SplatError for invalid splats, FileError where nothing can be written.
     """
     path = Path(path)
     ending = path.suffix.lower()
@@ -50,4 +50,4 @@ def write_splats(path: Path, splats: Splats, half: bool = True, as_points: bool 
 
         write_usd(path, splats, path.stem, half, as_points)
     else:
-        raise _SplatError(f"{path} is no file of splats.", f"They end in {', '.join(WRITABLE)}.")
+        raise _SplatError(f"{path} is not a file of splats.", f"They end in {', '.join(WRITABLE)}.")

@@ -90,5 +90,5 @@ def _side(count: int) -> int:
 
 
 def _pixel(camera: Camera, aabb: np.ndarray) -> float:
-    """How wide a pixel is in the middle of the box, in metres."""
+    """How wide a pixel is in the middle of the box, in meters."""
     return float(np.linalg.norm(camera.position - aabb.mean(axis=0))) / camera.fl_x

@@ -109,7 +109,7 @@ def place(points: SurfacePoints, count: int) -> Splats:
 
 
 def sunk(splats: Splats, renderer: BakedRenderer, pixel: float) -> Splats:
-    """The splats a little below the surface, where viewers widen them by about half a `pixel` (metres).
+    """The splats a little below the surface, where viewers widen them by about half a `pixel` (meters).
 
     What is widened would else stand out all around: many splats that are seen from the side add up to
     something solid up to two standard deviations beyond their centers. Thin sheets keep their sides.

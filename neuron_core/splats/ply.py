@@ -15,7 +15,7 @@ import numpy as np
 from neuron_core.foundation.colors import Encoding
 from neuron_core.foundation.files import read_bytes, write_bytes
 from neuron_core.splats import harmonics
-from neuron_core.splats.cloud import MOST_SPLATS, OPACITY_MARGIN, Splats, checked, normalised
+from neuron_core.splats.cloud import MOST_SPLATS, OPACITY_MARGIN, Splats, checked, normalized
 from neuron_core.splats.cloud import SplatError as _SplatError
 
 LONGEST_HEADER = 1 << 16
@@ -94,7 +94,7 @@ def _splats(table: np.ndarray, terms: int, header: "_Header") -> Splats:
     for first in range(0, count, BLOCK):
         rows, some = table[first : first + BLOCK], slice(first, first + BLOCK)
         splats.positions[some] = _columns(rows, NEEDED[:3])
-        splats.rotations[some] = normalised(_columns(rows, NEEDED[10:]))
+        splats.rotations[some] = normalized(_columns(rows, NEEDED[10:]))
         with np.errstate(over="ignore"):
             splats.scales[some] = np.exp(_columns(rows, NEEDED[7:10]))
             splats.opacities[some] = 1 / (1 + np.exp(-rows["opacity"].astype(np.float64)))
@@ -129,7 +129,7 @@ class _Header:
 
 def _header(content: bytes, path: Path) -> _Header:
     if not content.startswith((b"ply\n", b"ply\r\n")):
-        raise _SplatError(f"{path} is no PLY file.", "A PLY file begins with the line ply.")
+        raise _SplatError(f"{path} is not a PLY file.", "A PLY file begins with the line ply.")
     end = content.find(b"end_header", 0, LONGEST_HEADER)
     start = content.find(b"\n", end) + 1
     if end < 0 or not start:

@@ -1,4 +1,4 @@
-"""Splats as SPZ files, version 3: quantised, attribute by attribute, in one gzip stream.
+"""Splats as SPZ files, version 3: quantized, attribute by attribute, in one gzip stream.
 
 Axes are x right, y up, z back. Positions keep 12 bits after the point, colors of degree 0 eight
 bits, degree 1 five, higher ones four; see the tables of `_pack_*` for the rest.
@@ -13,7 +13,7 @@ import numpy as np
 
 from neuron_core.foundation.files import read_bytes, write_bytes
 from neuron_core.splats import harmonics
-from neuron_core.splats.cloud import MOST_SPLATS, SplatError, Splats, checked, normalised
+from neuron_core.splats.cloud import MOST_SPLATS, SplatError, Splats, checked, normalized
 
 MAGIC = 0x5053474E
 HEADER = struct.Struct("<IIIBBBB")
@@ -58,7 +58,7 @@ def _rounded(values: np.ndarray) -> np.ndarray:
 
 def _pack_rotations(rotations: np.ndarray) -> bytes:
     """The largest number is left out: its place in 2 bits, then sign and 9 bits of the others."""
-    xyzw = normalised(rotations).astype(np.float64)[:, [1, 2, 3, 0]]
+    xyzw = normalized(rotations).astype(np.float64)[:, [1, 2, 3, 0]]
     largest = np.abs(xyzw).argmax(axis=1)
     xyzw *= np.where(np.take_along_axis(xyzw, largest[:, None], 1) < 0, -1.0, 1.0)
     value = largest.astype(np.uint32)
@@ -85,7 +85,7 @@ def read_spz(path: Path) -> Splats:
             f"{path} is an SPZ file of version 4 or later.", "Convert it to version 3 or to PLY."
         )
     if not content.startswith(b"\x1f\x8b"):
-        raise SplatError(f"{path} is no SPZ file.", "Export it again.")
+        raise SplatError(f"{path} is not an SPZ file.", "Export it again.")
     head = _inflated(content, HEADER.size, path)
     magic, version, count, degree, bits, flags, _ = HEADER.unpack(head[: HEADER.size])
     if magic != MAGIC or version not in (2, 3) or degree > 3 or bits > 24 or not count <= MOST_SPLATS:
@@ -150,10 +150,10 @@ def _rotations(data: np.ndarray) -> np.ndarray:
         value = np.where(here, value >> 10, value)
     rest = np.sqrt(np.maximum(0.0, 1 - (xyzw**2).sum(axis=1)))
     xyzw[np.arange(len(value)), largest] = rest
-    return normalised(xyzw[:, [3, 0, 1, 2]])
+    return normalized(xyzw[:, [3, 0, 1, 2]])
 
 
 def _old_rotations(data: np.ndarray) -> np.ndarray:
     xyz = data / 127.5 - 1
     w = np.sqrt(np.maximum(0.0, 1 - (xyz**2).sum(axis=1)))
-    return normalised(np.concatenate([w[:, None], xyz], axis=1))
+    return normalized(np.concatenate([w[:, None], xyz], axis=1))

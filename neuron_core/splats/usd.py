@@ -8,7 +8,7 @@ from pxr import Gf, Sdf, Tf, Usd, UsdGeom, Vt
 
 from neuron_core.foundation.colors import Encoding
 from neuron_core.splats import harmonics
-from neuron_core.splats.cloud import SplatError, Splats, checked, joined, normalised
+from neuron_core.splats.cloud import SplatError, Splats, checked, joined, normalized
 from neuron_core.splats.moving import transformed
 from neuron_core.splats.usd_points import author_points
 from neuron_core.usd.components import new_layer, new_model
@@ -23,7 +23,7 @@ MEMORY_ORDER = [1, 2, 3, 0]  # arrays of quaternions lie in memory as x y z w
 def write_usd(
     path: Path, splats: Splats, name: str = "splats", half: bool = True, as_points: bool = False
 ) -> None:
-    """Write a stage with one field below a component, metres and Y up, whole or not at all.
+    """Write a stage with one field below a component, meters and Y up, whole or not at all.
 
     With `half` everything but positions has half precision; `as_points` writes `UsdGeom.Points` with
     primvars instead. Raises SplatError for none.
@@ -142,7 +142,7 @@ def read_prim(prim: Usd.Prim) -> Splats:
             raise SplatError(f"{where} has {len(array)} {name} for {count} splats of degree {degree}.")
     found = Splats(
         positions,
-        normalised(
+        normalized(
             rotations[:, [3, 0, 1, 2]]
             if rotations is not None
             else np.tile(np.array([1, 0, 0, 0], np.float32), (count, 1))

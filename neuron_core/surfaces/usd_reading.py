@@ -29,7 +29,7 @@ def read_mesh(prim: UsdGeom.Mesh) -> ShownMesh:
     counts = np.array(prim.GetFaceVertexCountsAttr().Get() or [], np.int64)
     faces = np.array(prim.GetFaceVertexIndicesAttr().Get() or [], np.int32)
     if not len(counts) or (counts != 3).any() or len(faces) != 3 * len(counts):
-        raise SurfaceError(f"{where} is no mesh of triangles.", "Triangulate it.")
+        raise SurfaceError(f"{where} is not a mesh of triangles.", "Triangulate it.")
     if faces.min() < 0 or faces.max() >= len(points) or not np.isfinite(points).all():
         raise SurfaceError(f"{where} has faces without points, or points that are not finite.")
     moved = _in_world(prim, points)

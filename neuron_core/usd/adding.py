@@ -23,7 +23,7 @@ def add(stage: Usd.Stage, source: Path, prim_path: str, instance: bool = True) -
     is none, and for a layer without a default prim.
     """
     if not _names_a_prim(prim_path):
-        raise SceneError(f"{prim_path!r} is no prim path.", "Write it like /World/oak.")
+        raise SceneError(f"{prim_path!r} is not a prim path.", "Write it like /World/oak.")
     if stage.GetPrimAtPath(prim_path):
         raise SceneError(
             f"{prim_path} is there already.", "Take another name, or change it with: neuron scene set"

@@ -121,7 +121,7 @@ def _looks_of_file(prim: Usd.Prim) -> list[str]:
 def _require_asset(prim: Usd.Prim) -> None:
     if not schema.is_asset(prim):
         raise SceneError(
-            f"{prim.GetPath()} is no neural asset.", "`neuron scene list` names those there are."
+            f"{prim.GetPath()} is not a neural asset.", "`neuron scene list` names those there are."
         )
 
 
@@ -156,7 +156,7 @@ def _operation(prim: Usd.Prim, name: str) -> UsdGeom.XformOp:
     """The operation of that name, added in its place among the others if it is not there."""
     xformable = UsdGeom.Xformable(prim)
     if not xformable:
-        raise SceneError(f"{prim.GetPath()} cannot be moved.", "It is no Xform, camera or geometry.")
+        raise SceneError(f"{prim.GetPath()} cannot be moved.", "It is not an Xform, camera or geometry.")
     ops = {op.GetOpName(): op for op in xformable.GetOrderedXformOps()}
     strange = [known for known in ops if known not in (*PLACING, *_CONVERTING)]
     if strange:
@@ -180,7 +180,7 @@ def _operation(prim: Usd.Prim, name: str) -> UsdGeom.XformOp:
 def _aimed(prim: Usd.Prim, wanted: Change) -> Change:
     """With the rotation that lets a camera look at a point, upright."""
     if not prim.IsA(UsdGeom.Camera):
-        raise SceneError(f"{prim.GetPath()} is no camera and cannot be aimed.", "Set its rotation.")
+        raise SceneError(f"{prim.GetPath()} is not a camera and cannot be aimed.", "Set its rotation.")
     if wanted.rotate is not None:
         raise SceneError("A camera is either aimed or rotated.", "Leave one of them out.")
     when = Usd.TimeCode.EarliestTime() if wanted.frame is None else Usd.TimeCode(wanted.frame)
@@ -194,7 +194,7 @@ def _film(prim: Usd.Prim, wanted: Change) -> None:
     if wanted.focal is None:
         return
     if not prim.IsA(UsdGeom.Camera):
-        raise SceneError(f"{prim.GetPath()} is no camera and has no focal length.", "Name a camera.")
+        raise SceneError(f"{prim.GetPath()} is not a camera and has no focal length.", "Name a camera.")
     if not (np.isfinite(wanted.focal) and wanted.focal > 0):
         raise SceneError(f"A focal length of {wanted.focal} mm cannot be.", "It is positive.")
     _key(UsdGeom.Camera(prim).CreateFocalLengthAttr(), wanted.focal, wanted.frame)

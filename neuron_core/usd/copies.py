@@ -33,7 +33,7 @@ class Grid:
         return len(str(self.count - 1))
 
     def changes(self, base: Change, looks: Sequence[str], up: str) -> list[Change]:
-        """The places row by row, centred on where `base` stands; looks in turn, as on a chess board."""
+        """The places row by row, centerd on where `base` stands; looks in turn, as on a chess board."""
         found = []
         for row in range(self.rows):
             for column in range(self.columns):
@@ -98,7 +98,7 @@ def parse_grid(text: str, spacing: float) -> Grid | None:
         return None
     match = re.fullmatch(r"(\d{1,6})[xX×](\d{1,6})", text.strip(), re.ASCII)
     if match is None or not (int(match[1]) and int(match[2])):
-        raise ValueNotationError(f"{text!r} is no grid.", "Write columns and rows, as 8x8.")
+        raise ValueNotationError(f"{text!r} is not a grid.", "Write columns and rows, as 8x8.")
     grid = Grid(int(match[1]), int(match[2]), spacing)
     if grid.count > MOST_COPIES:
         raise ValueNotationError(f"A grid of {grid.count:,} is too large.", f"Take at most {MOST_COPIES:,}.")

@@ -72,7 +72,7 @@ def moved_cameras(cameras: Sequence[Camera], center: Sequence[float]) -> list[Ca
 
 
 def engine_frame(stage: Usd.Stage) -> np.ndarray:
-    """Metres with Y up from the stage's frame, [4, 4]."""
+    """Meters with Y up from the stage's frame, [4, 4]."""
     up = str(UsdGeom.GetStageUpAxis(stage)).upper()
     return np.array(engine_from_stage(float(UsdGeom.GetStageMetersPerUnit(stage)), up))
 

@@ -6,7 +6,7 @@ vertex, and the vertices relax without leaving their cells. A face joins the ver
 around one edge of the grid and stays inside their box, which holds no occupied cell; so the mesh
 contains every occupied cell whole, however far it is smoothed.
 
-Letters in shapes: B bricks, V active samples, C fine cells with density. Metres, asset space.
+Letters in shapes: B bricks, V active samples, C fine cells with density. Meters, asset space.
 """
 
 from collections.abc import Mapping

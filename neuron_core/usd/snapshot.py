@@ -194,13 +194,13 @@ class _AssetReader:
 def _pose_of(
     prim: Usd.Prim, when: Usd.TimeCode, file: Path, header: Header
 ) -> tuple[tuple[float, ...], list[tuple[str, str]]]:
-    """The pose of a prim, and what is wrong with it; a pose that is none is empty, as at rest."""
+    """The pose of a prim, and what is wrong with it; an invalid pose is empty, as at rest."""
     attribute = prim.GetAttribute(schema.POSE)
     value = attribute.Get(when) if attribute else None
     if value is None:
         return (), []
     if not _fits(schema.POSE, value):
-        return (), [(f"Its {schema.POSE} is no array of floats; it is drawn at rest.", CLEAR_POSE)]
+        return (), [(f"Its {schema.POSE} is not an array of floats; it is drawn at rest.", CLEAR_POSE)]
     pose = tuple(float(number) for number in value)
     if not np.isfinite(pose).all():
         return (), [(f"Its {schema.POSE} is not finite; it is drawn at rest.", CLEAR_POSE)]

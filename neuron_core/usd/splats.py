@@ -78,7 +78,7 @@ def _array(prim: Usd.Prim, name: str, width: int, when: Usd.TimeCode) -> np.ndar
         values = attribute.Get(when) if attribute else None
         if values is None or not len(values):
             continue
-        if width == 4:  # quaternions are no sequences
+        if width == 4:  # quaternions are not sequences
             return np.array([(q.GetReal(), *q.GetImaginary()) for q in values], np.float64)
         return np.asarray(values, np.float64).reshape(-1, width)
     return None

@@ -84,7 +84,7 @@ class SceneStage:
     def snapshot(self, time: float | None = None) -> SceneSnapshot:
         """What is visible at a time code; None is the default, or the earliest where all is animated.
 
-        Raises SceneError for stages that no picture can be made of: units that are no number, too
+        Raises SceneError for stages that no picture can be made of: units that are not numbers, too
         many instances.
         """
         with quiet():

@@ -48,7 +48,7 @@ class SampleGrid:
     origin: np.ndarray  # [3] where sample (0, 0, 0) is
     spacing: float
     voxels: np.ndarray  # [V, 3] int64, not negative
-    density: np.ndarray  # [V] 1 / metre
+    density: np.ndarray  # [V] 1 / meter
     normal: np.ndarray  # [V, 3]
     color: np.ndarray  # [V, 3] linear Rec. 709
     code: np.ndarray  # [V, 8]
@@ -106,9 +106,9 @@ def read_grid(path: Path) -> SampleGrid:
     except FileNotFoundError as error:
         raise FileError(f"There is no file {path}.", "Make it with: neuron grid ASSET OUT.npz") from error
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise GridError(f"{path} is no grid: {error}.", "Make it again with: neuron grid") from error
+        raise GridError(f"{path} is not a grid: {error}.", "Make it again with: neuron grid") from error
     if set(arrays) != set(_KEYS) or arrays["format"] != FORMAT:
-        raise GridError(f"{path} is no grid of this version.", "Make it again with: neuron grid")
+        raise GridError(f"{path} is not a grid of this version.", "Make it again with: neuron grid")
     return _checked(path, arrays)
 
 

@@ -29,7 +29,7 @@ def read_vdb(path: Path) -> list[VdbGrid]:
     reader = _Reader(read_bytes(Path(path)), Path(path))
     magic, version, _, _, offsets = reader.take("<qIIIB")
     if magic != MAGIC:
-        raise VoxelError(f"{path} is no OpenVDB file.", "Export it again.")
+        raise VoxelError(f"{path} is not an OpenVDB file.", "Export it again.")
     if not OLDEST <= version <= NEWEST or not offsets:
         raise VoxelError(
             f"{path} is an OpenVDB file of version {version}.", f"{OLDEST} to {NEWEST} are read."
@@ -134,7 +134,7 @@ def _transform(reader: _Reader, name: str) -> tuple[float, tuple[float, float, f
     moved = reader.array("<f8", 3) if "Translate" in kind else np.zeros(3)
     scale = reader.array("<f8", 15)[:3]
     if not np.allclose(scale, scale[0], rtol=1e-6) or not scale[0] > 0:
-        raise VoxelError(f"{reader.path}: the voxels of the grid {name} are no cubes.", "Resample it.")
+        raise VoxelError(f"{reader.path}: the voxels of the grid {name} are not cubes.", "Resample it.")
     return float(scale[0]), (float(moved[0]), float(moved[1]), float(moved[2]))
 
 

@@ -20,7 +20,7 @@ from neuron_core.kernels.baked.layout import CELLS, CHANNELS, SIDE
 
 
 class VoxelError(NeuronError):
-    """A baked field that cannot be built, or tensors that are none."""
+    """A baked field that cannot be built, or tensors that do not hold one."""
 
     kind = "asset"
 

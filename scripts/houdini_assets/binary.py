@@ -110,7 +110,7 @@ def _container(sections: Sequence[tuple[str, bytes]], modified: int) -> bytes:
 
 
 def read_container(content: bytes) -> list[tuple[str, bytes, int]]:
-    """Names, data and times of a container. Raises ValueError for bytes that are none."""
+    """Names, data and times of a container. Raises ValueError for other bytes."""
     reader = _Reader(content)
     if reader.take(4) != b"INDX" or reader.text() or reader.text():
         raise ValueError("no INDX container")

@@ -17,7 +17,7 @@ _FOLDER_KEYWORDS = {"tab": "group", "simple": "groupsimple", "collapsible": "gro
 
 
 class DialogScriptError(ValueError):
-    """Text that is no dialog script."""
+    """Text that is not a dialog script."""
 
 
 def write(node: NodeType) -> str:

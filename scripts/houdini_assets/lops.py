@@ -81,7 +81,7 @@ ASSET = NodeType(
         toggle(
             "viewport",
             "Show in Viewport",
-            "Let viewports draw the representation itself. Without it, and for instances, they draw a grey "
+            "Let viewports draw the representation itself. Without it, and for instances, they draw a gray "
             "stand-in unless they display the purpose render.",
             default=True,
         ),

@@ -103,7 +103,7 @@ def _parm_line(name: str, components: tuple[str, ...]) -> str:
 
 
 def parse(text: str) -> list[tuple[str, str]]:
-    """Names and texts of the parts of a file. Raises ValueError for text that is no such file."""
+    """Names and texts of the parts of a file. Raises ValueError for text that is not such a file."""
     if not text.startswith(HEADER) or not text.endswith(f"--{BOUNDARY}--\n"):
         raise ValueError("no multipart text with Houdini's boundary")
     body = text[len(HEADER) : -len(f"--{BOUNDARY}--\n")]

@@ -26,7 +26,7 @@ _SHELL_SCRIPTS = ("prerender", "preframe", "postframe", "postrender")
 
 
 def icon(letter_path: str) -> str:
-    """A rounded plate in our colour with a white drawing on it, 64 x 64."""
+    """A rounded plate in our color with a white drawing on it, 64 x 64."""
     return f"""<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64" viewBox="0 0 64 64">
   <rect x="4" y="4" width="56" height="56" rx="12" fill="#2f6f8f"/>
   <path d="{letter_path}" fill="none" stroke="#ffffff" stroke-width="5"

@@ -331,7 +331,7 @@ PUBLISH = _driver(
         toggle(
             "points",
             "Points",
-            "Make the coloured points that older Houdinis draw. They show the first look.",
+            "Make the colored points that older Houdinis draw. They show the first look.",
             default=True,
         ),
         folder_parm(

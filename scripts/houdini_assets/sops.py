@@ -21,7 +21,7 @@ SPLATS = NodeType(
             "converted",
             "Converted",
             "$HIP/neuron/splats/$OS.ply",
-            "Where what is no PLY file is converted to.",
+            "Where what is not a PLY file is converted to.",
             "write",
         ),
         Parm(
@@ -116,7 +116,7 @@ VOLUME = NodeType(
     ),
     summary="Loads an asset as a volume: VDB primitives `density` and `Cd`.",
     help="""
-    `density` is in 1 / metre, `Cd` is the colour of the look averaged over directions, scene-linear. Press
+    `density` is in 1 / meter, `Cd` is the color of the look averaged over directions, scene-linear. Press
     _Write Volume_ after the asset or the look was changed; the node says when the asset is newer.
     """,
     module=FETCHING.format(name="volume", button="write"),
@@ -144,16 +144,14 @@ SAMPLE = NodeType(
         ),
         RELOAD,
         STATUS,
-        toggle("density", "Density", "Set `density`, in 1 / metre; 0 outside of the asset.", default=True),
+        toggle("density", "Density", "Set `density`, in 1 / meter; 0 outside of the asset.", default=True),
         toggle("normal", "Normal", "Set `N`, the normal of the surface that is nearest.", default=True),
-        toggle(
-            "color", "Color", "Set `Cd`, the colour averaged over directions, scene-linear.", default=True
-        ),
+        toggle("color", "Color", "Set `Cd`, the color averaged over directions, scene-linear.", default=True),
         toggle("code", "Material Code", "Set `neuron_code`, the 8 numbers that say what the material is."),
     ),
-    summary="Gives points the density, normal, colour and material code of an asset where they are.",
+    summary="Gives points the density, normal, color and material code of an asset where they are.",
     help="""
-    Points are in the asset's own space: metres, Y up. Between the samples of the grid values are
+    Points are in the asset's own space: meters, Y up. Between the samples of the grid values are
     interpolated. Where the asset has no density the values are 0.
     """,
     module=FETCHING.format(name="sample", button="fetch"),

@@ -26,7 +26,7 @@ from neuron_core.voxels.baked import read_baked, to_tensors
 from neuron_core.voxels.nvf import Nvf, allocate, encode_codes, find_active, lattice, sample_positions
 from tests.core.small_fields import small_field
 
-RADIUS = 0.3  # metres
+RADIUS = 0.3  # meters
 CENTER = np.array([0.1, 0.0, -0.2])
 BOX = np.stack([CENTER - RADIUS, CENTER + RADIUS])
 MATERIALS = ("polished-gold", "worn-copper")

@@ -44,7 +44,7 @@ def shader(seed: int = 1, mirror: float = -8.0) -> Shader:
 
 
 def smoke(density: object, resolution: int = 32, box: np.ndarray = BOX, bricks: object = None) -> Nvf:
-    """Density [1 / metre] is a function of positions; normals point away from the origin."""
+    """Density [1 / meter] is a function of positions; normals point away from the origin."""
     shape = np.ceil((box[1] - box[0]) / (box[1] - box[0]).max() * resolution / 8 - 1e-6).astype(int)
     nvf = allocate(box, resolution, np.ones(shape, bool) if bricks is None else bricks)
     positions = sample_positions(nvf).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Small splats, cameras that look at them, and a slow rasteriser to compare with."""
+"""Small splats, cameras that look at them, and a slow rasterizer to compare with."""
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ def random_harmonics(count: int, terms: int = 16, seed: int = 1) -> np.ndarray:
 
 
 def camera(width: int = 21, height: int = 18, eye: tuple[float, float, float] = (0.9, 0.7, 1.3)) -> Camera:
-    """Its pictures are no whole number of tiles."""
+    """Its pictures are not a whole number of tiles."""
     return Camera(
         "c", width, height, 1.3 * width, 1.2 * width, 0.52 * width, 0.47 * height, look_at(eye, (0, 0, 0))
     )

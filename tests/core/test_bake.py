@@ -13,7 +13,7 @@ from neuron_core.models.field.model import Field, Structure
 from neuron_core.models.field.spec import FieldSpec
 from neuron_core.models.field.stored import field_from, to_tensors
 from neuron_core.models.field.trained import RunInfo, TrainedLook
-from neuron_core.models.field.voxelise import codes_of, voxelise
+from neuron_core.models.field.voxelize import codes_of, voxelize
 from neuron_core.rendering.baked import BakedRenderer
 from neuron_core.voxels.nvf import VoxelError, encode_codes, sample_positions
 from tests.core.small_fields import small_field
@@ -46,7 +46,7 @@ def box(field: Field) -> np.ndarray:
 
 
 def test_a_baked_ball_has_the_silhouette_and_depth_of_the_ball(ball):
-    nvf = voxelise(ball, box(ball), 48)
+    nvf = voxelize(ball, box(ball), 48)
     codes = encode_codes(np.zeros((len(nvf.active), 8), np.float32))
     center = np.array(ball.spec.center, np.float32)
     side = np.linspace(-0.4, 0.4, 81, dtype=np.float32)
@@ -77,7 +77,7 @@ def test_mirrors_show_what_a_reflected_ray_meets(ball):
     ball.geometry = TwoBalls()
     half = np.float32([0.35, 0.15, 0.15])
     center = np.array(ball.spec.center, np.float32)
-    nvf = voxelise(ball, np.stack([center - half, center + half]), 128)
+    nvf = voxelize(ball, np.stack([center - half, center + half]), 128)
     codes = encode_codes(np.zeros((len(nvf.active), 8), np.float32))
     # Down onto the left ball where its normal is tilted by 50 degrees: the ray turns to the right one.
     normal = np.float32([np.sin(np.radians(50)), 0, np.cos(np.radians(50))])
@@ -100,7 +100,7 @@ def test_mirrors_show_what_a_reflected_ray_meets(ball):
 
 
 def half_light(field: Field) -> float:
-    """How far below a flat surface a ray straight at it has lost half its light, in metres, by adding up
+    """How far below a flat surface a ray straight at it has lost half its light, in meters, by adding up
     the densities on its way."""
     side = 2 * field.spec.half_side
     steps = torch.linspace(-2.0, 4.0, 60_001) * field.spec.ramp * side  # below the surface
@@ -110,7 +110,7 @@ def half_light(field: Field) -> float:
 
 
 def test_codes_are_those_of_the_nearest_point_where_a_ray_loses_half_its_light(ball):
-    nvf = voxelise(ball, box(ball), 32)
+    nvf = voxelize(ball, box(ball), 32)
     prompts = torch.randn(2, 6)
     codes = codes_of(ball, nvf, prompts)
     assert codes.shape == (2, len(nvf.active), 8)
@@ -202,7 +202,7 @@ def test_an_empty_field_is_an_error(ball):
     far = box(ball) + 0.0
     ball.geometry = Nothing()
     with pytest.raises(VoxelError, match="nothing to bake"):
-        voxelise(ball, far, 16)
+        voxelize(ball, far, 16)
 
 
 class Nothing(torch.nn.Module):
@@ -211,7 +211,7 @@ class Nothing(torch.nn.Module):
 
 
 def test_rays_from_inside_a_hollow_part_of_the_world_do_not_hang(ball):
-    nvf = voxelise(ball, box(ball), 24)
+    nvf = voxelize(ball, box(ball), 24)
     codes = encode_codes(np.zeros((len(nvf.active), 8), np.float32))
     pose = look_at((0.1, 0.0, -0.2), (0.1, 0.0, -1.0))
     pixels = BakedRenderer(nvf, small_shader(), codes).trace(

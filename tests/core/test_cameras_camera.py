@@ -113,7 +113,7 @@ def test_rays_are_unit_float32_of_the_shape_of_the_pixels():
     np.testing.assert_allclose(rays_o, np.broadcast_to([1, 2, 3], rays_o.shape))
 
 
-def test_subpixels_lie_evenly_around_the_centre():
+def test_subpixels_lie_evenly_around_the_center():
     camera = a_camera()
     rays_o, rays_d = subpixels(camera, 3)
     x, y, _ = project(camera, rays_o.astype(float) + rays_d)

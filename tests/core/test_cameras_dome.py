@@ -58,7 +58,7 @@ def test_dome_cameras_are_spread_evenly_between_the_elevations():
     assert nearest.max() < 1.5 * math.sqrt(area)
 
 
-def test_dome_cameras_look_at_the_centre_from_the_radius_upright():
+def test_dome_cameras_look_at_the_center_from_the_radius_upright():
     center = np.array([1.0, 2.0, 3.0])
     for camera in fibonacci_dome(30, center, 4.0, highest_elevation_deg=90.0):
         np.testing.assert_allclose(np.linalg.norm(camera.position - center), 4.0)
@@ -101,7 +101,7 @@ def test_the_focal_length_of_a_dome_is_that_of_the_film_gate():
 
 
 @given(st.tuples(*[st.floats(-5, 5)] * 3))
-def test_the_focus_of_a_dome_is_its_centre(center):
+def test_the_focus_of_a_dome_is_its_center(center):
     focus = find_focus(fibonacci_dome(12, center, 2.5))
     np.testing.assert_allclose(focus.point, center, atol=1e-6)
     np.testing.assert_allclose(focus.distance, 2.5, atol=1e-6)

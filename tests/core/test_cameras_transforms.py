@@ -35,7 +35,7 @@ def test_a_known_point_is_seen_at_the_same_pixel_in_all_three_flavours(tmp_path)
             np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_lens_distortion_and_off_centre_principal_points_are_kept(tmp_path):
+def test_lens_distortion_and_off_center_principal_points_are_kept(tmp_path):
     cameras = [
         replace(camera, cx=11.0, cy=9.5, fl_y=30.0, k1=0.08, k2=-0.01, p1=0.002, p2=-0.003)
         for camera in foreign.scene_cameras(3)
@@ -73,7 +73,7 @@ def test_the_splits_of_the_file_are_kept(tmp_path):
     assert studio["train"] == [camera.name for camera in cameras[:-3]]
     assert studio["test"] == [cameras[-1].name]
     one_file = read_transforms(tmp_path / "synthetic" / "transforms_test.json")
-    assert one_file.splits == synthetic  # its neighbours belong to it
+    assert one_file.splits == synthetic  # its neighbors belong to it
 
 
 def test_without_splits_every_eighth_picture_is_for_testing(tmp_path):
@@ -144,7 +144,7 @@ def test_a_picture_that_fits_when_turned_is_marked(tmp_path):
     assert (second.camera.width, second.camera.height) == (24, 16)
 
 
-def test_without_sizes_and_centres_those_of_the_picture_are_taken(tmp_path):
+def test_without_sizes_and_centers_those_of_the_picture_are_taken(tmp_path):
     foreign.write_synthetic(tmp_path, foreign.scene_cameras())
     camera = read_transforms(tmp_path).frames[0].camera
     assert (camera.width, camera.height, camera.cx, camera.cy) == (24, 16, 12.0, 8.0)

@@ -77,7 +77,7 @@ def blender() -> Path:
 
 EXACT = {"positions": 1e-5, "scales": 1e-4, "opacities": 1e-4, "colors": 1e-5, "harmonics": 1e-5}
 HALF = {"positions": 1e-6, "scales": 1e-3, "opacities": 1e-3, "colors": 1e-3, "harmonics": 1e-3}
-QUANTISED = {"positions": 3e-4, "scales": 0.04, "opacities": 3e-3, "colors": 0.02, "harmonics": 0.07}
+QUANTIZED = {"positions": 3e-4, "scales": 0.04, "opacities": 3e-3, "colors": 0.02, "harmonics": 0.07}
 
 
 def same(found: Splats, wanted: Splats, tolerance: dict[str, float]) -> None:
@@ -95,7 +95,7 @@ def same(found: Splats, wanted: Splats, tolerance: dict[str, float]) -> None:
     assert np.abs(np.einsum("nij,nij->nj", *axes)).min() > 1 - 1e-4
 
 
-@pytest.mark.parametrize(("ending", "tolerance"), [("ply", EXACT), ("spz", QUANTISED)])
+@pytest.mark.parametrize(("ending", "tolerance"), [("ply", EXACT), ("spz", QUANTIZED)])
 def test_nvidias_converter_reads_our_splats(python_reader, splats, tmp_path, ending, tolerance):
     write_splats(tmp_path / f"a.{ending}", splats)
     words = ("-m", "usd_convert_gsplat", "-i", tmp_path / f"a.{ending}", "-o", tmp_path / "a.usdc")
@@ -121,13 +121,13 @@ def test_plyfile_reads_the_properties_of_the_convention(python_reader, splats, t
 def test_splat_transform_reads_our_ply_and_we_read_its_spz(transform, splats, tmp_path):
     write_splats(tmp_path / "a.ply", splats)
     run(*transform, "-w", tmp_path / "a.ply", "--spz-version", "3", tmp_path / "b.spz")
-    same(turned_upside_down(read_splats(tmp_path / "b.spz")), splats, QUANTISED)
+    same(turned_upside_down(read_splats(tmp_path / "b.spz")), splats, QUANTIZED)
 
 
 def test_splat_transform_reads_our_spz_and_we_read_its_ply(transform, splats, tmp_path):
     write_splats(tmp_path / "a.spz", splats)
     run(*transform, "-w", tmp_path / "a.spz", tmp_path / "b.ply")
-    same(turned_upside_down(read_splats(tmp_path / "b.ply")), splats, QUANTISED)
+    same(turned_upside_down(read_splats(tmp_path / "b.ply")), splats, QUANTIZED)
 
 
 def test_splat_transform_gives_back_our_ply(transform, splats, tmp_path):
@@ -255,7 +255,7 @@ def listed(blender, exports):
 
 
 def placed(about) -> np.ndarray:
-    """Blender's points in metres with Y up."""
+    """Blender's points in meters with Y up."""
     points = np.array(about["corners"]) @ np.array(about["matrix"])[:3, :3].T
     return (points + np.array(about["matrix"])[:3, 3]) @ Z_UP.T
 

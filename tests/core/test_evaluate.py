@@ -18,7 +18,7 @@ from neuron_core.evaluation.measure import Measured, compare, mean_of
 from neuron_core.evaluation.splits import share_of
 from neuron_core.evaluation.subjects import open_subjects
 from neuron_core.evaluation.summary import markdown as summary_table
-from neuron_core.evaluation.summary import summarise
+from neuron_core.evaluation.summary import summarize
 from neuron_core.evaluation.table import Result, baking_loss
 from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
 from neuron_core.foundation.files import sha256_of
@@ -146,7 +146,7 @@ def test_summaries_compare_with_the_nearest_material_category_by_category():
         views = [[{"l1": error, "psnr": 20.0, "ssim": 0.5}] for error in errors]
         return Result(name, "compositional", [Measured(*pair) for pair in zip(entries, views, strict=True)])
 
-    rows = summarise([result("inr", (0.1, 0.3, 9.0)), result(NEAREST, (0.2, 0.4, 9.0))])
+    rows = summarize([result("inr", (0.1, 0.3, 9.0)), result(NEAREST, (0.2, 0.4, 9.0))])
     ratios = {row["category"]: row.get("l1_mean_ratio") for row in rows if row["representation"] == "inr"}
     assert ratios["translucent"] == pytest.approx(0.5) and ratios["metal"] == pytest.approx(0.75)
     assert ratios["all"] == pytest.approx(2 / 3) and ratios["not rendered as it is"] == 1.0

@@ -43,8 +43,8 @@ def test_a_ray_straight_at_a_surface_loses_half_its_light_where_codes_are_asked_
     field = small_field()
     depths = torch.linspace(-1.0, MET_BELOW, 20001, dtype=torch.float64)  # ramps, from outside
     sigmas = field.sigmas(-depths * field.spec.ramp)
-    metres = field.spec.ramp * 2 * field.spec.half_side
-    depth = torch.trapezoid(sigmas, depths * metres)
+    meters = field.spec.ramp * 2 * field.spec.half_side
+    depth = torch.trapezoid(sigmas, depths * meters)
     assert float(torch.exp(-depth)) == pytest.approx(0.5, abs=1e-3)
 
 

@@ -166,7 +166,7 @@ def test_a_pixel_at_an_edge_is_the_mean_of_its_rays(objective):
     assert even.errors(colors, looks, own, edges).total.item() > 1e-4
 
 
-def test_rays_of_an_edge_surround_the_centre_of_their_pixel(dataset, surface):
+def test_rays_of_an_edge_surround_the_center_of_their_pixel(dataset, surface):
     fans = surface.groups[0].edges.rays_d
     assert fans.shape[1] == 4
     torch.testing.assert_close(fans.norm(dim=-1), torch.ones(fans.shape[:2]))

@@ -1,6 +1,6 @@
 """Which cells of the cube cameras see through, which hold the surface, and which are inside.
 
-The ball of the samples, whose every ray is a formula, in cells of 0.05 metres.
+The ball of the samples, whose every ray is a formula, in cells of 0.05 meters.
 """
 
 from dataclasses import replace
@@ -43,7 +43,7 @@ def seen_through(dataset, pool):
 
 
 def test_no_cell_inside_the_ball_is_seen_through(seen_through, centers):
-    pixel = 2.0 / 80 * 36 / 60  # metres at the ball: pictures do not know better at its edge
+    pixel = 2.0 / 80 * 36 / 60  # meters at the ball: pictures do not know better at its edge
     distances = np.linalg.norm(centers, axis=-1)
     assert not (seen_through & (distances < RADIUS - pixel)).any()
 

@@ -14,7 +14,7 @@ from tests.core.geometry_laws import is_watertight, least_agreement, volume
 
 BALL = shader_ball(64)
 PARTS = {part.name: part for part in BALL.parts}
-MIDDLE = np.array([0.0, ball_module.BALL_HEIGHT - 0.5, 0.0])  # of shell and core, recentred
+MIDDLE = np.array([0.0, ball_module.BALL_HEIGHT - 0.5, 0.0])  # of shell and core, recentered
 
 
 @pytest.mark.parametrize("name", PARTS)
@@ -34,7 +34,7 @@ def test_arrays_are_what_they_promise(name):
     np.testing.assert_allclose(np.linalg.norm(part.normals, axis=1), 1.0, atol=1e-6)
 
 
-def test_the_ball_is_a_metre_tall_stands_on_its_foot_and_is_centered():
+def test_the_ball_is_a_meter_tall_stands_on_its_foot_and_is_centered():
     lower, upper = shader_ball().aabb()
     assert lower[1] == -0.5
     np.testing.assert_allclose([lower, upper], [[-0.4, -0.5, -0.4], [0.4, 0.5, 0.4]], atol=2e-4)
@@ -73,8 +73,8 @@ def test_the_shell_has_the_volume_of_a_sphere_without_its_opening():
     opening = 2.0 * np.pi - np.sqrt(1.0 - sine**2) * bends.sum()
     sides = []
     for index, plane in enumerate(planes):
-        neighbours = planes[[index - 1, index - 2]]
-        ends = [foot_of_corner(plane, neighbour, sine) for neighbour in neighbours]
+        neighbors = planes[[index - 1, index - 2]]
+        ends = [foot_of_corner(plane, neighbor, sine) for neighbor in neighbors]
         sides.append(np.arccos(ends[0] @ ends[1]))
     length = sum(sides) + sine * bends.sum()
     section = lip * (outer - inner) - 2.0 * (1.0 - np.pi / 4.0) * lip**2
@@ -85,12 +85,12 @@ def test_the_shell_has_the_volume_of_a_sphere_without_its_opening():
     assert volume(part.positions, part.faces) == pytest.approx(expected, rel=1e-3)
 
 
-def foot_of_corner(plane, neighbour, sine):
+def foot_of_corner(plane, neighbor, sine):
     """Where the circle with distance arcsin(sine) from both great circles touches the first."""
-    share = sine / (1.0 + plane @ neighbour)
-    along = np.cross(plane, neighbour)
+    share = sine / (1.0 + plane @ neighbor)
+    along = np.cross(plane, neighbor)
     along *= np.sign(along @ ball_module.opening_planes().sum(axis=0)) / np.linalg.norm(along)
-    center = share * (plane + neighbour)
+    center = share * (plane + neighbor)
     center = center + np.sqrt(1.0 - center @ center) * along
     foot = center - sine * plane
     return foot / np.linalg.norm(foot)

@@ -54,7 +54,7 @@ def at(position, surface):
     return normals[np.linalg.norm(points - position, axis=1) < 1e-9]
 
 
-# Valences 3, 4, 5 and 6 with triangles, quads and a pentagon: a prism with an off-centre apex.
+# Valences 3, 4, 5 and 6 with triangles, quads and a pentagon: a prism with an off-center apex.
 MIXED = np.array(
     [[np.cos(a), y, np.sin(a)] for y in (-1.0, 0.3) for a in 2 * np.pi * np.arange(5) / 5]
     + [[0.2, 1.1, -0.1]]
@@ -228,7 +228,7 @@ def test_creases_that_name_no_edge_change_nothing():
     "faces",
     [
         [[0, 1, 3, 2], [0, 1, 5, 4], [1, 0, 6, 7]],  # three faces at one edge
-        [[0, 1, 3, 2], [2, 3, 7, 6], [6, 7, 5, 4], [0, 4, 5, 1], [0, 1, 3]],  # turned against its neighbour
+        [[0, 1, 3, 2], [2, 3, 7, 6], [6, 7, 5, 4], [0, 4, 5, 1], [0, 1, 3]],  # turned against its neighbor
         [[0, 1, 3], [3, 7, 6]],  # two that share a point
     ],
 )

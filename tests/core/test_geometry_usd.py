@@ -1,4 +1,4 @@
-"""USD geometry arrives as it stands in the world, in metres, Y up, centred, or with a clear error."""
+"""USD geometry arrives as it stands in the world, in meters, Y up, centerd, or with a clear error."""
 
 import numpy as np
 import pytest
@@ -141,7 +141,7 @@ def make(folder):
     return folder
 
 
-def test_an_unauthored_unit_is_a_centimetre_and_said(tmp_path):
+def test_an_unauthored_unit_is_a_centimeter_and_said(tmp_path):
     scene = Scene(tmp_path, meters=None)
     scene.mesh()
     geometry = scene.load()

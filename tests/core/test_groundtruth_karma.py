@@ -178,7 +178,7 @@ def test_the_folder_is_that_of_mitsuba(config, request_, truth, fine, tmp_path):
         assert min(shares.values()) > 0.9, (camera, shares)
 
 
-def test_pixels_of_one_surface_are_hit_under_their_centres(truth, fine, request_):
+def test_pixels_of_one_surface_are_hit_under_their_centers(truth, fine, request_):
     for camera in request_.cameras:
         wanted = read_gbuffer(truth, View(camera.name))
         found = converted(request_, camera, karma_layers(fine[camera.name], FACTOR))
@@ -189,7 +189,7 @@ def test_pixels_of_one_surface_are_hit_under_their_centres(truth, fine, request_
 
 
 def interior(buffer: GBuffer) -> np.ndarray:
-    """Pixels whose neighbours show the same part and nearly the same way up."""
+    """Pixels whose neighbors show the same part and nearly the same way up."""
     calm = buffer.coverage > 0
     for shift in ((0, 1), (0, -1), (1, 0), (-1, 0)):
         there = np.roll(buffer.shape_id, shift, (0, 1)) == buffer.shape_id
@@ -301,7 +301,7 @@ def test_a_light_behind_the_object_is_an_error(tmp_path):
 
 def test_a_stage_in_other_units_and_axes_becomes_the_same_dataset(config, request_, truth, fine, tmp_path):
     matrix = np.eye(4)
-    matrix[:3, :3] = 0.01 * np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]])  # centimetres, Z up
+    matrix[:3, :3] = 0.01 * np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]])  # centimeters, Z up
     matrix[:3, 3] = (0.3, -0.2, 0.1)
     render(tmp_path, request_of(config, matrix), truth, fine)
     run(KarmaConfig(tmp_path), Silent())

@@ -55,7 +55,7 @@ def enter_unit_box(origins: np.ndarray, directions: np.ndarray) -> tuple[np.ndar
 
 
 @pytest.mark.parametrize("changes", [{}, {"cx": 9.3, "cy": 14.2}])
-def test_the_gbuffer_is_one_exact_ray_through_every_pixel_centre(changes):
+def test_the_gbuffer_is_one_exact_ray_through_every_pixel_center(changes):
     eye = camera(**changes)
     origins, directions = (array.astype(np.float64) for array in rays(eye, *pixel_centers(eye)))
     distance, hit = enter_unit_box(origins, directions)

@@ -9,7 +9,7 @@ SHAPE = (24, 20)
 
 
 class Noisy:
-    """A renderer of grey with noise that falls as samples grow; it keeps what it gave away."""
+    """A renderer of gray with noise that falls as samples grow; it keeps what it gave away."""
 
     def __init__(self, deviations: np.ndarray) -> None:
         self.deviations = deviations  # [H, W] of one sample, linear

@@ -101,7 +101,7 @@ def test_a_trained_judge_is_found_and_another_config_makes_another(tmp_path):
     assert len(list(tmp_path.glob("run-*"))) == 2
 
 
-def test_a_knot_is_one_closed_surface_of_about_a_metre(tmp_path):
+def test_a_knot_is_one_closed_surface_of_about_a_meter(tmp_path):
     points, quads = torus_knot(64, 12)
     edges = Counter(
         (min(edge), max(edge))

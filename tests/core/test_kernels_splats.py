@@ -1,4 +1,4 @@
-"""The splat rasteriser against a slow one, and its gradients against automatic ones."""
+"""The splat rasterizer against a slow one, and its gradients against automatic ones."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import torch
 from neuron_core.kernels.splats.adam import Moments, Rates, descend
 from neuron_core.kernels.splats.gradients import backward, weights
 from neuron_core.kernels.splats.projection import Lens
-from neuron_core.kernels.splats.raster import rasterise
+from neuron_core.kernels.splats.raster import rasterize
 from neuron_core.kernels.splats.sorting import PairsError, project
 from neuron_core.splats.harmonics import basis
 from tests.core.splat_samples import camera, lens_of, random_harmonics, random_shapes, slow_picture
@@ -17,7 +17,7 @@ N = 60
 
 def drawn(lens: Lens, shapes: np.ndarray, harmonics: np.ndarray) -> np.ndarray:
     out = np.full((lens.height, lens.width, 4), 7.0, np.float32)
-    rasterise(project(lens, shapes, harmonics), out)
+    rasterize(project(lens, shapes, harmonics), out)
     return out
 
 
@@ -44,7 +44,7 @@ def test_gradients_are_those_of_the_slow_picture():
     wanted = np.random.default_rng(3).normal(size=(lens.height, lens.width, 4)).astype(np.float32)
     projected = project(lens, shapes, harmonics)
     picture = np.empty_like(wanted)
-    rasterise(projected, picture)
+    rasterize(projected, picture)
     gradients = np.empty((N, 14), np.float32)
     backward(projected, shapes, picture, wanted, gradients)
     exact = torch.from_numpy(shapes).double().requires_grad_()
@@ -109,7 +109,7 @@ def test_steps_downhill_make_the_picture_more_alike():
     for step in range(1, 61):
         projected = project(lens, shapes, harmonics)
         picture = np.empty_like(wanted)
-        rasterise(projected, picture)
+        rasterize(projected, picture)
         errors.append(float(((picture - wanted) ** 2).sum()))
         backward(projected, shapes, picture, 2 * (picture - wanted), gradients)
         descend(projected, gradients, shapes, harmonics, moments, rates, step)

@@ -206,15 +206,15 @@ def submission(name: str = "x", number: int = 0, source: str = "a.neuron", **att
 
 
 REFUSED = {
-    "a name that is none": (submission("My Oak!"), LibraryError, "cannot name"),
+    "an invalid name": (submission("My Oak!"), LibraryError, "cannot name"),
     "a path as a name": (submission("../x"), LibraryError, "cannot name"),
     "a missing file": (submission(source="gone.neuron"), FileError, "gone.neuron"),
     "a broken file": (submission(source="broken.neuron"), AssetError, "broken.neuron"),
     "a number below zero": (submission(number=-1), LibraryError, "-1"),
     "a missing attachment": (submission(splat="gone.usda"), LibraryError, "gone.usda"),
-    "an attachment that is no USD": (submission(splat="a.neuron"), LibraryError, "USD file"),
+    "an attachment that is not a USD": (submission(splat="a.neuron"), LibraryError, "USD file"),
     "an attachment without a default prim": (submission(splat="none.usda"), LibraryError, "default prim"),
-    "an attachment in centimetres": (submission(splat="cm.usda"), LibraryError, "0.01"),
+    "an attachment in centimeters": (submission(splat="cm.usda"), LibraryError, "0.01"),
     "an attachment that takes a name": (submission(proxy="good.usda"), LibraryError, "proxy"),
 }
 

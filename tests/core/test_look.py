@@ -15,7 +15,7 @@ from neuron_core.models.field import stored
 from neuron_core.models.field.looks import LookMaker, distinct_places
 from neuron_core.models.field.model import Field
 from neuron_core.models.field.spec import ARCHITECTURE
-from neuron_core.models.field.voxelise import codes_of, voxelise
+from neuron_core.models.field.voxelize import codes_of, voxelize
 from neuron_core.prompts import EncoderId, PromptError, load_encoder
 from neuron_core.tasks.look.config import LookConfig
 from neuron_core.tasks.look.run import run
@@ -54,7 +54,7 @@ def field_of_a_ball() -> Field:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     field, encoder = field_of_a_ball(), load_encoder()
-    nvf = voxelise(field, box_of(field), RESOLUTION)
+    nvf = voxelize(field, box_of(field), RESOLUTION)
     vectors = torch.from_numpy(encoder.encode(["gold, polished", "oak wood, grained"]))
     codes = [encode_codes(part) for part in codes_of(field, nvf, vectors)]
     looks = (Look("gold", "gold, polished", {"material": "gold"}), Look("oak", "oak wood, grained"))

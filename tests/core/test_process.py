@@ -24,11 +24,11 @@ from neuron_core.foundation.errors import NeuronError
 class ToyConfig:
     """Behave in one way."""
 
-    behaviour: str  # how
+    behavior: str  # how
 
 
 def run(config, report):
-    return globals()[config.behaviour](report)
+    return globals()[config.behavior](report)
 
 
 def finish(report):
@@ -72,7 +72,7 @@ START = """
 import sys
 import neuron_core.cli.registry as registry
 from neuron_core.cli.registry import Task
-registry.TASKS = (*registry.TASKS, Task("toy", "a toy", ("behaviour",), "toy:ToyConfig", "toy:run"))
+registry.TASKS = (*registry.TASKS, Task("toy", "a toy", ("behavior",), "toy:ToyConfig", "toy:run"))
 from neuron_core.cli import main
 sys.exit(main())
 """

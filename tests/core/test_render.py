@@ -23,7 +23,7 @@ from neuron_core.images.pictures import decode_image
 from neuron_core.models.field import stored
 from neuron_core.models.field.model import Structure
 from neuron_core.models.field.tracer import FieldTracer
-from neuron_core.models.field.voxelise import codes_of, voxelise
+from neuron_core.models.field.voxelize import codes_of, voxelize
 from neuron_core.rendering import tracing
 from neuron_core.rendering.tracing import BakedTracer, Pictures, draw, trace_centers
 from neuron_core.rendering.views import fitted, framed_turntable, turning_distance
@@ -40,7 +40,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Ball(torch.nn.Module):
-    """The ball as a geometry branch: exact signed distances in cube sides, of which one is a metre."""
+    """The ball as a geometry branch: exact signed distances in cube sides, of which one is a meter."""
 
     def forward(self, units):
         away = units - 0.5
@@ -313,7 +313,7 @@ def test_a_field_and_its_voxels_draw_the_same():
     field = small_field()
     field.geometry = Ball()
     vectors = np.random.default_rng(0).normal(size=(2, field.spec.prompt_width)).astype(np.float32)
-    nvf = voxelise(field, BOX.astype(np.float32), 48)
+    nvf = voxelize(field, BOX.astype(np.float32), 48)
     codes = codes_of(field, nvf, torch.from_numpy(vectors))
     looks = {name: encode_codes(code) for name, code in zip("ab", codes, strict=True)}
     shader = shader_from_tensors(stored.to_tensors(field), field.spec.to_json())

@@ -30,7 +30,7 @@ def floor(height: float) -> MeshInstance:
 
 
 def above(height: float = 4.0, side: int = 33, across: float = 4.0) -> Camera:
-    """Looks straight down at a square of so many metres around the origin."""
+    """Looks straight down at a square of so many meters around the origin."""
     pose = look_at((0.0, height, 1e-6), (0.0, 0.0, 0.0))
     focal = side * height / across
     return Camera("above", side, side, focal, focal, side / 2, side / 2, pose)
@@ -79,7 +79,7 @@ def test_a_lamp_throws_the_shadow_of_what_stands_between():
     cloud = shaded(smoke(lambda places: np.full(places.shape[:-1], 2.0), 16))
     scene, ground = [Instance(cloud, placed((0.0, 1.0, 0.0)))], [floor(0.0)]
     wanted = Occlusion(contact=True, lamp=(0.0, 3.0, 0.0), reach=3.0)
-    view = above(0.3, 5, 0.1)  # below the cloud, a cube of a metre
+    view = above(0.3, 5, 0.1)  # below the cloud, a cube of a meter
     left, _ = shares(scene, ground, wanted, view)
     np.testing.assert_allclose(left, 1.0 - KEY * (1.0 - np.exp(-2.0)), atol=0.02)
     beside, _ = shares(scene, ground, replace(wanted, lamp=(1.0, 0.3, 0.0)), view)

@@ -274,7 +274,7 @@ def test_an_anchor_reprojects_into_the_next_by_its_depth_and_cameras(anchors):
         column, row = flow[seen].astype(int).T
         same = there["id"][row, column] == here["id"][seen]
         inner = same & (np.abs(there["depth"][row, column] - distances[seen]) < 0.05)
-        # Where the pixel landed off its centre, so much of the way back belongs to the centre.
+        # Where the pixel landed off its center, so much of the way back belongs to the center.
         rest = flow[seen] - (np.stack([column, row], axis=-1) + 0.5)
         error = np.linalg.norm(returned[row, column] + rest - np.stack([x, y], axis=-1)[seen], axis=-1)
         assert inner.mean() > 0.95

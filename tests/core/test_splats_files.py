@@ -8,7 +8,7 @@ import pytest
 from pxr import Usd, UsdGeom, UsdValidation
 
 from neuron_core.splats import harmonics
-from neuron_core.splats.cloud import SplatError, Splats, normalised, quaternions_of, rotation_matrices
+from neuron_core.splats.cloud import SplatError, Splats, normalized, quaternions_of, rotation_matrices
 from neuron_core.splats.drawing import SplatRenderer
 from neuron_core.splats.files import read_splats, write_splats
 from neuron_core.splats.moving import HALF_TURN, in_encoding, transformed, turned_upside_down
@@ -24,7 +24,7 @@ def cloud(count: int = 40, terms: int = 16, seed: int = 0) -> Splats:
     random = np.random.default_rng(seed)
     return Splats(
         random.normal(size=(count, 3)).astype(np.float32) * 0.25,
-        normalised(random.normal(size=(count, 4))),
+        normalized(random.normal(size=(count, 4))),
         np.exp(random.normal(size=(count, 3)) * 0.4 - 2.5).astype(np.float32),
         random.uniform(0.1, 0.95, count).astype(np.float32),
         (random.normal(size=(count, terms, 3)) * 0.15).astype(np.float32),
@@ -228,7 +228,7 @@ def test_a_field_under_a_transform_is_read_where_it_is(tmp_path):
 def test_turned_splats_look_from_a_turned_camera_as_before():
     splats = cloud()
     matrix = np.eye(4)
-    matrix[:3, :3] = rotation_matrices(normalised(np.array([[0.3, -0.5, 0.7, 0.2]])))[0]
+    matrix[:3, :3] = rotation_matrices(normalized(np.array([[0.3, -0.5, 0.7, 0.2]])))[0]
     view = camera()
     turned = replace(view, c2w=matrix @ view.c2w)
     before = SplatRenderer(splats).draw(view)
@@ -249,7 +249,7 @@ def test_half_a_turn_flips_signs_only():
 
 
 def test_rotations_of_harmonics_are_orthogonal_and_compose():
-    turns = rotation_matrices(normalised(np.random.default_rng(0).normal(size=(2, 4))))
+    turns = rotation_matrices(normalized(np.random.default_rng(0).normal(size=(2, 4))))
     a, b = (harmonics.rotation(turn) for turn in turns)
     np.testing.assert_allclose(a @ a.T, np.eye(16), atol=1e-5)
     np.testing.assert_allclose(harmonics.rotation(turns[0] @ turns[1]), a @ b, atol=1e-5)
@@ -276,5 +276,5 @@ def test_constant_colors_survive_another_encoding():
 
 
 def test_quaternions_and_matrices_are_inverse():
-    turns = rotation_matrices(normalised(np.random.default_rng(1).normal(size=(500, 4))))
+    turns = rotation_matrices(normalized(np.random.default_rng(1).normal(size=(500, 4))))
     np.testing.assert_allclose(rotation_matrices(quaternions_of(turns)), turns, atol=1e-6)

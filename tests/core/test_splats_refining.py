@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from neuron_core.kernels.splats.raster import rasterise
+from neuron_core.kernels.splats.raster import rasterize
 from neuron_core.kernels.splats.sorting import project
 from neuron_core.learning.objective import Step
 from neuron_core.models.splats import objective as refining
@@ -137,7 +137,7 @@ def test_a_step_goes_down_the_slope_that_finite_differences_see():
 
     def loss(shapes: np.ndarray) -> float:
         picture = np.empty((lens.height, lens.width, 4), np.float32)
-        rasterise(project(lens, shapes, harmonics), picture)
+        rasterize(project(lens, shapes, harmonics), picture)
         error = error_of(picture, target, "srgb")
         return error.color + error.alpha
 

@@ -152,7 +152,7 @@ def test_tangents_follow_u(mesh):
     np.testing.assert_allclose(frames[:, :3], along, atol=1e-4)
 
 
-def test_gaps_take_the_mean_of_their_neighbours():
+def test_gaps_take_the_mean_of_their_neighbors():
     faces = np.array([[0, 1, 2], [1, 3, 2]], np.int32)
     values = np.float32([[1, 0, 0], [0, 1, 0], [0, 0, 1], [9, 9, 9]])
     found = filled(values, np.array([True, True, True, False]), faces)

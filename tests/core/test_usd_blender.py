@@ -59,7 +59,7 @@ def seen_by(blender: Path, path: Path) -> list[dict[str, list]]:
 
 
 def box_of(objects: list[dict[str, list]], name: str) -> np.ndarray:
-    """The world box [2, 3] of all meshes below a name, in metres with Y up."""
+    """The world box [2, 3] of all meshes below a name, in meters with Y up."""
     boxes = [one["box"] for one in objects if name in one["names"] and one["type"] == "MESH"]
     corners = np.concatenate(boxes) @ Z_UP[:3, :3]
     return np.stack([corners.min(axis=0), corners.max(axis=0)])
@@ -80,7 +80,7 @@ def test_objects_of_a_shot_stand_where_they_were_put(unit, up, blender, tmp_path
     with editing(shot) as stage:
         for name in ("first", "second"):
             add(stage, locate(tmp_path / "lib/ball"), f"/World/{name}")
-        ground = (0.0, -2.0 / unit, 0.0) if up == "Z" else (0.0, 0.0, 2.0 / unit)  # two metres to the front
+        ground = (0.0, -2.0 / unit, 0.0) if up == "Z" else (0.0, 0.0, 2.0 / unit)  # two meters to the front
         change(stage, "/World/first", Change(at=(1.5 / unit, 0.0, 0.0), scale=(2.0, 2.0, 2.0)))
         change(stage, "/World/second", Change(at=ground))
     objects = seen_by(blender, shot)

@@ -46,7 +46,7 @@ def test_a_shot_is_valid(shot):
 
 @pytest.mark.parametrize(("unit", "up"), FRAMES)
 def test_assets_keep_their_size_and_stand_upright_in_every_stage(unit, up, tmp_path):
-    """In metres with Y up, an asset that was not moved is where it is by itself."""
+    """In meters with Y up, an asset that was not moved is where it is by itself."""
     publish_ball(tmp_path, tmp_path / "lib")
     write_new(tmp_path / "s.usda", NewShot(meters_per_unit=unit, up_axis=up))
     with editing(tmp_path / "s.usda") as stage:
@@ -176,7 +176,7 @@ def test_a_new_camera_looks_at_the_origin(shot):
 
 WRONG = {
     "a prim that is not there": ("/World/nope", Change(at=(0.0, 0.0, 0.0)), "no prim /World/nope"),
-    "a path that is none": ("not a path", Change(at=(0.0, 0.0, 0.0)), "no prim"),
+    "an invalid path": ("not a path", Change(at=(0.0, 0.0, 0.0)), "no prim"),
     "a look that is not there": ("/World/ball", Change(look="chrome"), "no look 'chrome'"),
     "a representation that is not there": ("/World/ball", Change(representation="voxels"), "voxels"),
     "a version that is not there": ("/World/ball", Change(version="v099"), "v099"),

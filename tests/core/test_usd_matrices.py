@@ -68,8 +68,8 @@ STAGES = {
     "large": asset_prim("a", ops(("float3", "scale", "(1000, 1000, 1000)"))),
     "by a typeless prim": f'def "x"\n{{\n{TRANSLATE}\n{asset_prim("a", TRANSLATE)}\n}}\n',
 }
-FRAMES = {"metres, Y up": (1.0, "Y"), "centimetres, Y up": (0.01, "Y"), "metres, Z up": (1.0, "Z"),
-          "centimetres, Z up": (0.01, "Z")}  # fmt: skip
+FRAMES = {"meters, Y up": (1.0, "Y"), "centimeters, Y up": (0.01, "Y"), "meters, Z up": (1.0, "Z"),
+          "centimeters, Z up": (0.01, "Z")}  # fmt: skip
 TIMES = (None, 1.0, 4.5, 11.0, 20.0)
 
 

@@ -190,7 +190,7 @@ def test_a_file_that_changes_is_read_again(tmp_path):
 BROKEN = {
     "no file": ('def Xform "a" (prepend apiSchemas = ["NeuronAssetAPI"])\n{\n}\n', "names no .neuron file"),
     "a file that is missing": (asset_prim("a", file="./gone.neuron"), "no file ./gone.neuron"),
-    "a file that is none": (asset_prim("a", file="./broken.neuron"), "broken.neuron"),
+    "a broken file": (asset_prim("a", file="./broken.neuron"), "broken.neuron"),
     "another digest": (asset_prim("a", f'uniform string neuron:digest = "{"0" * 64}"'), "digest"),
     "a later format": (asset_prim("a", "uniform int neuron:formatVersion = 99"), "format 99"),
     "a look that is not there": (asset_prim("a", 'token neuron:look = "chrome"'), "no look 'chrome'"),

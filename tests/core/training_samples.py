@@ -25,7 +25,7 @@ def cameras(count: int = 7, width: int = 20, height: int = 16) -> list[Camera]:
 
 
 def hit_ball(camera: Camera) -> GBuffer:
-    """What the rays through the pixel centres hit."""
+    """What the rays through the pixel centers hit."""
     rays_o, rays_d = rays(camera, *pixel_centers(camera))
     along = (rays_o * rays_d).sum(-1)
     inside = along**2 - (rays_o**2).sum(-1) + RADIUS**2

@@ -19,7 +19,7 @@ TEXTS = ("WindowText", "Text", "ButtonText", "HighlightedText", "ToolTipText")
 
 
 def dark() -> QtGui.QPalette:
-    """Greys as hosts of this kind have them."""
+    """Grays as hosts of this kind have them."""
     palette = QtGui.QPalette()
     for name, color in {**DARK, **dict.fromkeys(TEXTS, "#d0d0d0")}.items():
         palette.setColor(getattr(QtGui.QPalette.ColorRole, name), QtGui.QColor(color))

@@ -12,7 +12,7 @@ KEPT = PROJECT / ".pytest_cache"
 
 Members = dict[
     str, list[str]
-]  # name -> arguments as in a lambda, one text for each overload; "" is no method
+]  # name -> arguments as in a lambda, one text for each overload; "" is not a method
 NO_METHOD = "-"
 
 

@@ -138,7 +138,7 @@ def test_no_file_is_opened_once_a_point(hou, tmp_path, monkeypatch):
     monkeypatch.setattr(adding, "read_stage", lambda path: opened.update([str(path)]) or real(path))
     stage, _, _ = cooked(scattered(1000, assets))
     assert len(stage.GetPrimAtPath("/World/many").GetChildren()) == 1000
-    assert set(opened.values()) == {1} and len(opened) == 2  # a .neuron file is no stage
+    assert set(opened.values()) == {1} and len(opened) == 2  # a .neuron file is not a stage
 
 
 def test_the_layer_is_composed_again_a_few_times_only(hou, tmp_path):

@@ -165,7 +165,7 @@ def test_what_is_no_mesh_shows_a_material_even_and_says_so(hou, tmp_path):
     assert not any(item.HasConnectedSource() for item in surface.GetInputs())
 
 
-def test_parts_that_take_no_material_are_grey(hou, tmp_path):
+def test_parts_that_take_no_material_are_gray(hou, tmp_path):
     stage, _ = cooked(tmp_path)
     parts = load_geometry("shaderball", ()).parts
     for prim, part in zip(stage.GetPrimAtPath(lookdev.GEOMETRY).GetChildren(), parts, strict=True):

@@ -148,10 +148,10 @@ def test_a_new_node_lets_viewports_draw_what_renders(hou, tmp_path):
     seen = purposes(stage)
     assert seen["/World/ball/geo/render/points"] == "default" and len(seen) > 1
     assert {purpose for path, purpose in seen.items() if "proxy" in path} == {"guide"}
-    assert "grey" not in hda.made["messages"][0]
+    assert "gray" not in hda.made["messages"][0]
     plain, hda = cooked(hou, file=source, instance=0, viewport=0)
     seen = purposes(plain)
-    assert seen["/World/ball/geo/render/points"] == "render" and "grey" in hda.made["messages"][0]
+    assert seen["/World/ball/geo/render/points"] == "render" and "gray" in hda.made["messages"][0]
     layer = stage.GetRootLayer()
     for part in ("render", "proxy"):
         del layer.GetPrimAtPath("/World/ball/geo").nameChildren[part]

@@ -76,7 +76,7 @@ def test_nobody_shows_an_error_without_its_hint(module):
 
 
 def test_a_button_tells_what_to_do(hou, tmp_path):
-    """A folder that is no published asset: the library says so, with a hint."""
+    """A folder that is not a published asset: the library says so, with a hint."""
     scene = published_scene.enter(hou)
     from neuron_houdini.nodes.lops import asset
     from neuron_houdini.nodes.sops import volume

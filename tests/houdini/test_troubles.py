@@ -87,7 +87,7 @@ def test_training_is_cancelled_killed_and_goes_on_to_its_end(scene, engine, tmp_
     node.parm("cancel").pressButton()
     assert ended(job).stopped
     tick(scene)
-    assert scene.told == [] and not (folder / "größe.neuron").exists(), "what was asked for is no error"
+    assert scene.told == [] and not (folder / "größe.neuron").exists(), "what was asked for is not an error"
     again = started(node)
     wait_until(lambda: "train going on from the last checkpoint" in again.log or again.over)
     assert not again.over, str(again.error)

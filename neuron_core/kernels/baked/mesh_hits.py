@@ -2,7 +2,7 @@
 
 Letters in shapes: K meshes, N instances of them, V vertices, F triangles, R rays. A tree over the boxes of
 the instances leads a ray to those that it may meet; it is taken into the space of each without being
-normalised again, so that its times stay those of the world.
+normalized again, so that its times stay those of the world.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Which rays a kernel follows: those of a pinhole camera, made where they are needed, or any.
 
-Rays are taken in beams of 64: square tiles of an image, or runs of rays that are no image. A slot
+Rays are taken in beams of 64: square tiles of an image, or runs of rays that are not an image. A slot
 is a ray's place in the order of tiles, 64 to a tile; slots beyond the border of an image are none.
 """
 
@@ -23,7 +23,7 @@ class Pinhole:
     width: int  # pixels
     height: int
     eye: Triple
-    first: Triple  # direction through the centre of the upper left pixel
+    first: Triple  # direction through the center of the upper left pixel
     right: Triple  # what one pixel to the right adds to it
     down: Triple
 

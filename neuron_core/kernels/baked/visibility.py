@@ -145,7 +145,7 @@ def density_at(density: wp.array[wp.float32], row: wp.int32, part: wp.vec3f) -> 
 def optical_depth(
     asset: Asset, eye: wp.vec3f, speed: wp.vec3f, length: wp.float32, reach: wp.float32
 ) -> wp.float32:
-    """Of an asset along a ray up to `reach`; `eye` and `speed` are in voxels, `length` in metres a time."""
+    """Of an asset along a ray up to `reach`; `eye` and `speed` are in voxels, `length` in meters a time."""
     grid = asset.grid
     near = wp.float32(0.0)
     far = reach

@@ -9,7 +9,7 @@ import warp as wp
 from neuron_core.kernels.launch import CORES, launch
 
 BLOCK = 256
-OPPOSITE = -0.5  # cosine; the far side of a thin sheet is no edge
+OPPOSITE = -0.5  # cosine; the far side of a thin sheet is not an edge
 
 
 class Soup:

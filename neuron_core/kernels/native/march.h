@@ -28,7 +28,7 @@ struct Marcher {
     const float step;  // voxels between two ticks
     const int window;  // ticks with density for which attributes are read once
 
-    // Rays of the world, and times before which they meet nothing; below 0 for those that are none,
+    // Rays of the world, and times before which they meet nothing; below 0 for unused ones,
     // which get no time at all.
     float begins[3][RAYS], ahead[3][RAYS], start[RAYS];
     // Where they are, in voxels and voxels a tick,

@@ -56,7 +56,7 @@ CUDA_CALLABLE inline bool is_hidden(const float* left) {
 }
 
 // Write the pixels of a row.
-template <class Call> CUDA_CALLABLE inline void rasterise_row(const Call& call, int index) {
+template <class Call> CUDA_CALLABLE inline void rasterize_row(const Call& call, int index) {
     const Row row = row_of(call, index);
     if (!row.shown)
         return;
@@ -149,8 +149,8 @@ CUDA_CALLABLE inline void add_gradients(
     NEURON_ADD(to.color[2], sum_blue);
 }
 
-// Add the gradients of `rasterise_row` to the pairs of its splats.
-template <class Call> CUDA_CALLABLE inline void unrasterise_row(const Call& call, int index) {
+// Add the gradients of `rasterize_row` to the pairs of its splats.
+template <class Call> CUDA_CALLABLE inline void unrasterize_row(const Call& call, int index) {
     const Row row = row_of(call, index);
     if (!row.shown)
         return;

@@ -1,1 +1,1 @@
-"""The rasteriser of Gaussian splats."""
+"""The rasterizer of Gaussian splats."""

@@ -55,7 +55,7 @@ class GradientCall:
 def backward(projected: Projected, shapes: Any, picture: Any, grad_picture: Any, gradients: Any) -> None:
     """Write what `grad_picture` [H, W, 4] says about each splat to `gradients` [N, 14].
 
-    `picture` is what `rasterise` wrote. The columns are the gradient of the 11 numbers of a shape
+    `picture` is what `rasterize` wrote. The columns are the gradient of the 11 numbers of a shape
     and of the color, which is zero where the color was cut off. That the color changes with the
     direction in which a moved splat is seen is left out.
     """
@@ -93,20 +93,20 @@ def _of_pairs(projected: Projected, picture: Any, grad_picture: Any) -> Any:
     call.grad_picture = view(grad_picture, wp.float32, [lens.height * lens.width * 4])
     pairs: Any = wp.zeros(max(projected.pairs, 1), dtype=PairGradient, device=device)
     call.pairs = pairs
-    launch(unrasterise_kernel, [call], columns * rows, TILE, device=device, slices=SLICES)
+    launch(unrasterize_kernel, [call], columns * rows, TILE, device=device, slices=SLICES)
     return pairs
 
 
-@wp.func_native("neuron::unrasterise_row(call, index);")
-def unrasterise_row(call: GradientCall, index: wp.int32) -> None:
+@wp.func_native("neuron::unrasterize_row(call, index);")
+def unrasterize_row(call: GradientCall, index: wp.int32) -> None:
     """Add the gradients of row `index % 8` of the tile `index // 8` to its pairs."""
     ...
 
 
 @wp.kernel(enable_backward=False)
-def unrasterise_kernel(call: GradientCall, first: wp.int32) -> None:
+def unrasterize_kernel(call: GradientCall, first: wp.int32) -> None:
     """One index per row of a tile; a tile's rows add to the same pairs, and no other tile does."""
-    unrasterise_row(call, first + wp.tid())
+    unrasterize_row(call, first + wp.tid())
 
 
 @wp.kernel(enable_backward=False)

@@ -31,7 +31,7 @@ class RasterCall:
     picture: wp.array[wp.float32]  # [H * W * 4]
 
 
-def rasterise(projected: Projected, out: Any) -> None:
+def rasterize(projected: Projected, out: Any) -> None:
     """Write premultiplied color and opacity of every pixel to `out` [H, W, 4]."""
     lens = projected.lens
     columns, rows = lens.tiles
@@ -39,16 +39,16 @@ def rasterise(projected: Projected, out: Any) -> None:
     call.lens, call.records = lens_values(lens), projected.ellipses
     call.splats, call.order, call.ends = projected.splats, projected.order, projected.ends
     call.picture = view(out, wp.float32, [lens.height * lens.width * 4])
-    launch(rasterise_kernel, [call], columns * rows, TILE, device=device_of(out), slices=SLICES)
+    launch(rasterize_kernel, [call], columns * rows, TILE, device=device_of(out), slices=SLICES)
 
 
-@wp.func_native("neuron::rasterise_row(call, index);")
-def rasterise_row(call: RasterCall, index: wp.int32) -> None:
+@wp.func_native("neuron::rasterize_row(call, index);")
+def rasterize_row(call: RasterCall, index: wp.int32) -> None:
     """Draw row `index % 8` of the tile `index // 8`."""
     ...
 
 
 @wp.kernel(enable_backward=False)
-def rasterise_kernel(call: RasterCall, first: wp.int32) -> None:
+def rasterize_kernel(call: RasterCall, first: wp.int32) -> None:
     """One index per row of a tile."""
-    rasterise_row(call, first + wp.tid())
+    rasterize_row(call, first + wp.tid())

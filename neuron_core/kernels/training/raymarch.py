@@ -103,9 +103,9 @@ def to_unit_cube(spec: MarchSpec, points: np.ndarray) -> np.ndarray:
     low, high = np.asarray(spec.aabb, np.float32)
     if not spec.contracted:
         return (points - low) / (high - low)
-    normalised = (points - (low + high) / 2) / ((high - low) / 2)
-    size = np.maximum(np.abs(normalised).max(axis=-1, keepdims=True), 1.0)
-    return ((2.0 - 1.0 / size) * normalised / size + 2.0) / 4.0
+    normalized = (points - (low + high) / 2) / ((high - low) / 2)
+    size = np.maximum(np.abs(normalized).max(axis=-1, keepdims=True), 1.0)
+    return ((2.0 - 1.0 / size) * normalized / size + 2.0) / 4.0
 
 
 def from_unit_cube(spec: MarchSpec, positions: np.ndarray) -> np.ndarray:
@@ -116,8 +116,8 @@ def from_unit_cube(spec: MarchSpec, positions: np.ndarray) -> np.ndarray:
     squeezed = positions * 4.0 - 2.0
     size = np.maximum(np.abs(squeezed).max(axis=-1, keepdims=True), 1.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        normalised = squeezed / (size * (2.0 - size))
-    return normalised * ((high - low) / 2) + (low + high) / 2
+        normalized = squeezed / (size * (2.0 - size))
+    return normalized * ((high - low) / 2) + (low + high) / 2
 
 
 def sample_rays(spec: MarchSpec, rays: Rays, occupancy: Any, seed: int | None = None) -> Samples:
@@ -347,11 +347,11 @@ def step_at(space: Space, t: wp.float32) -> wp.float32:
 @wp.func
 def squeeze(point: wp.vec3f) -> wp.vec3f:
     """Contract coordinates in which the inner box is the unit cube into the unit cube."""
-    normalised = 2.0 * point - wp.vec3f(1.0, 1.0, 1.0)
-    size = wp.max(wp.abs(normalised))
+    normalized = 2.0 * point - wp.vec3f(1.0, 1.0, 1.0)
+    size = wp.max(wp.abs(normalized))
     if size > 1.0:
-        normalised = normalised * ((2.0 - 1.0 / size) / size)
-    return 0.25 * normalised + wp.vec3f(0.5, 0.5, 0.5)
+        normalized = normalized * ((2.0 - 1.0 / size) / size)
+    return 0.25 * normalized + wp.vec3f(0.5, 0.5, 0.5)
 
 
 @wp.func

@@ -16,7 +16,7 @@ from neuron_core.models.field import stored
 from neuron_core.models.field.model import Field
 from neuron_core.models.field.spec import ARCHITECTURE
 from neuron_core.models.field.trained import RunInfo, TrainedLook
-from neuron_core.models.field.voxelise import codes_of, voxelise
+from neuron_core.models.field.voxelize import codes_of, voxelize
 from neuron_core.prompts import EncoderId
 from neuron_core.rendering.baked import BakedRenderer
 from neuron_core.voxels.baked import to_tensors
@@ -62,13 +62,13 @@ def bake(
     resolution: int,
     report: Reporter,
 ) -> Tensors:
-    """The tensors of the file. `aabb` [2, 3] is the asset's box in metres, `resolution` counts voxels
+    """The tensors of the file. `aabb` [2, 3] is the asset's box in meters, `resolution` counts voxels
     along its longest side, `vectors` [L, W] are the encoded prompts of the looks.
 
     Raises VoxelError if the field is empty.
     """
     report.progress(0.1, "bake", "voxels")
-    nvf = voxelise(field, aabb, resolution)
+    nvf = voxelize(field, aabb, resolution)
     codes = {}
     for index, look in enumerate(looks):
         report.progress(0.4 + 0.4 * index / len(looks), "bake", look.prompt)

@@ -46,7 +46,7 @@ class FramePool:
     rotations: Float[Tensor, "V 3 3"]  # world from camera
     footprints: Float[Tensor, "V 2"]  # of a pixel on the plane at distance 1
     lens_starts: Int[Tensor, " V"]  # where the places of a frame's lens begin
-    places: Float[Tensor, "Q 2"]  # of pixel centres on the plane at distance 1 before the camera
+    places: Float[Tensor, "Q 2"]  # of pixel centers on the plane at distance 1 before the camera
 
     def __len__(self) -> int:
         return len(self.normals)

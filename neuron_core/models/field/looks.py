@@ -57,7 +57,7 @@ class LookMaker:
         low = torch.stack([part.low for part in found]).amin(dim=0)
         high = torch.stack([part.high for part in found]).amax(dim=0)
         scale = torch.where(high > low, 255.0 / (high - low).clamp_min(1e-30), torch.zeros_like(low))
-        stored = _in_threads(lambda part: _quantised(part.codes, low, scale), found)
+        stored = _in_threads(lambda part: _quantized(part.codes, low, scale), found)
         return LookCodes(np.concatenate(stored)[self._rows], low.cpu().numpy(), high.cpu().numpy())
 
 
@@ -109,7 +109,7 @@ class _Codes(NamedTuple):
     high: Float[Tensor, " C"]
 
 
-def _quantised(
+def _quantized(
     codes: Float[Tensor, "U C"], low: Float[Tensor, " C"], scale: Float[Tensor, " C"]
 ) -> UInt8[np.ndarray, "U C"]:
     return ((codes - low) * scale).round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()

@@ -1,7 +1,7 @@
 """The field: F_geo, F_mat and F_shade, and the frame they live in.
 
 Letters in shapes: N points, M prompts, L looks (one of each prompt unless they are blended), C code
-channels (8), W prompt width. Points are in asset space (metres, Y up) unless they are named `units`:
+channels (8), W prompt width. Points are in asset space (meters, Y up) unless they are named `units`:
 then they lie in the field's unit cube.
 """
 
@@ -129,7 +129,7 @@ class Field(nn.Module):
         return units, self.geometry(units.clamp(0.0, 1.0))
 
     def sigmas(self, values: Float[Tensor, " N"], softness: float = 1.0) -> Float[Tensor, " N"]:
-        """Densities in 1 / metre from what the geometry branch predicts.
+        """Densities in 1 / meter from what the geometry branch predicts.
 
         The ramp of distances is `softness` times as wide, and lower in proportion: training
         begins with soft surfaces.

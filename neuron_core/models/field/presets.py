@@ -109,7 +109,7 @@ CELLS_PER_PIXEL = 1.4
 
 
 def surface_spec(preset: str, aabb: np.ndarray, prompt_width: int) -> FieldSpec:
-    """The field of a rendered asset whose box is `aabb` [2, 3] in metres."""
+    """The field of a rendered asset whose box is `aabb` [2, 3] in meters."""
     center, half_side = enclosing_cube(aabb)
     spec = FieldSpec(
         prompt_width=prompt_width,

@@ -19,7 +19,7 @@ def look_maker(weights: Path | None, report: Reporter) -> Callable[[Baked, str],
         import torch
 
         from neuron_core.models.field.stored import load_field
-        from neuron_core.models.field.voxelise import codes_of
+        from neuron_core.models.field.voxelize import codes_of
         from neuron_core.prompts import encode_recorded
 
         field, _, encoder = load_field(baked.path)

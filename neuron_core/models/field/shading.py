@@ -86,7 +86,7 @@ class Shader(nn.Module):
 
 
 def harmonics(normals: Float[Tensor, "N 3"]) -> Float[Tensor, "N 9"]:
-    """The polynomials of spherical harmonics up to degree 2, unnormalised: enough for irradiance
+    """The polynomials of spherical harmonics up to degree 2, unnormalized: enough for irradiance
     (Ramamoorthi and Hanrahan 2001)."""
     x, y, z = normals.unbind(-1)
     terms = [torch.ones_like(x), x, y, z, x * y, y * z, z * x, x * x - y * y, 3 * z * z - 1]

@@ -34,7 +34,7 @@ class FieldSpec:
 
     prompt_width: int
     center: tuple[float, float, float]  # of the cube, in asset space
-    half_side: float  # of the cube, in metres (in the unit of the photographs' cameras)
+    half_side: float  # of the cube, in meters (in the unit of the photographs' cameras)
     geometry: HashGridSpec
     appearance: HashGridSpec  # coarse levels only: fine ones overfit on glossy materials
     detail: HashGridSpec | None  # where materials have texture

@@ -1,6 +1,6 @@
 """What a rendered dataset teaches: points on the surface and what they look like, and free space.
 
-Letters in shapes: N points, M materials, G cells along a side. Points are asset-space metres.
+Letters in shapes: N points, M materials, G cells along a side. Points are asset-space meters.
 """
 
 import functools
@@ -23,7 +23,7 @@ from neuron_core.foundation import interrupts
 FREE, INSIDE, NEAR = 0, 1, 2
 OPAQUE = 0.999
 BESIDE = 6  # pixels
-FOUR = ((-0.25, -0.25), (0.25, -0.25), (-0.25, 0.25), (0.25, 0.25))  # places in a pixel, from its centre
+FOUR = ((-0.25, -0.25), (0.25, -0.25), (-0.25, 0.25), (0.25, 0.25))  # places in a pixel, from its center
 SHARPEST_ANGLE = np.cos(np.radians(40.0))
 
 
@@ -183,7 +183,7 @@ def _gbuffer(dataset: StoredDataset, camera: str) -> GBuffer:
 
 
 def _shows_one_surface(gbuffer: GBuffer) -> np.ndarray:
-    """Pixels whose four neighbours lie on the same smooth surface."""
+    """Pixels whose four neighbors lie on the same smooth surface."""
     even = gbuffer.coverage > 0.5
     for axis in (0, 1):
         for shift in (1, -1):
@@ -201,7 +201,7 @@ def _four_rays(camera: Camera, mask: np.ndarray) -> np.ndarray:
 
 
 def _touches(hit: np.ndarray) -> np.ndarray:
-    """Pixels that hit, and their neighbours."""
+    """Pixels that hit, and their neighbors."""
     wide = hit.copy()
     for axis in (0, 1):
         wide |= np.roll(hit, 1, axis) | np.roll(hit, -1, axis)

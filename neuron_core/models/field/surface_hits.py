@@ -1,6 +1,6 @@
 """Where rays hit the geometry that a field has learned. Not differentiable.
 
-Letters in shapes: N rays or points. Points are asset-space metres.
+Letters in shapes: N rays or points. Points are asset-space meters.
 """
 
 from typing import NamedTuple

@@ -41,7 +41,7 @@ class RunInfo:
     field: FieldSpec
     encoder: dict[str, str]  # name and digest
     looks: tuple[TrainedLook, ...]
-    aabb: tuple[tuple[float, float, float], tuple[float, float, float]]  # of the asset, metres
+    aabb: tuple[tuple[float, float, float], tuple[float, float, float]]  # of the asset, meters
     dataset: dict[str, object]  # kind, geometry, digest
     finished: bool = False
     metrics: dict[str, float] | None = None

@@ -31,8 +31,8 @@ from neuron_core.prompts import PromptEncoder
 
 QUANTITIES = ("base_color", "roughness", "metallic", "spec_trans", "sheen", "clearcoat")
 WIDTH = 8  # numbers in them: the color has three
-GREY = float(linear_to_srgb(np.array(0.18)))
-NEUTRAL = np.array([GREY, GREY, GREY, 1.0, 0.0, 0.0, 0.0, 0.0], np.float32)
+GRAY = float(linear_to_srgb(np.array(0.18)))
+NEUTRAL = np.array([GRAY, GRAY, GRAY, 1.0, 0.0, 0.0, 0.0, 0.0], np.float32)
 POINTS, NEUTRAL_POINTS = 3072, 512  # on parts that take the material, and on those that do not
 PARAPHRASES = 4
 SMALLEST_SPREAD = 0.05  # what hardly any material has is not blown up
@@ -101,7 +101,7 @@ def unrendered_looks(dataset: StoredDataset) -> list[Combination]:
 def quantities(
     material: Material, points: Float[np.ndarray, "K 3"], around: Surroundings
 ) -> Float[np.ndarray, "K Q"]:
-    """What the renderer is given for points of an object of one metre; colors on the sRGB curve."""
+    """What the renderer is given for points of an object of one meter; colors on the sRGB curve."""
     constants, varying = principled(material).values, varying_inputs(material, points, around)
     columns = []
     for name in QUANTITIES:

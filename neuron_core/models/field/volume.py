@@ -236,7 +236,7 @@ class _Composite(torch.autograd.Function):
 
 @torch.no_grad()
 def densities(field: Field, units: Float[Tensor, "M 3"], softness: float = 1.0) -> Float[Tensor, " M"]:
-    """Densities in 1 / metre at points of the unit cube, without gradients."""
+    """Densities in 1 / meter at points of the unit cube, without gradients."""
     parts = [field.sigmas(field.geometry(part).values, softness) for part in units.split(CHUNK)]
     return torch.cat(parts) if parts else units.new_zeros(0)
 

@@ -16,11 +16,11 @@ from torch import Tensor
 from neuron_core.kernels.splats.adam import Moments, Rates, descend
 from neuron_core.kernels.splats.gradients import GRADIENT, backward, weights
 from neuron_core.kernels.splats.projection import SHAPE
-from neuron_core.kernels.splats.raster import rasterise
+from neuron_core.kernels.splats.raster import rasterize
 from neuron_core.kernels.splats.sorting import Projected, project
 from neuron_core.learning.objective import Optimized, Step, Turn
 from neuron_core.models.splats.module import SplatModule
-from neuron_core.splats.cloud import normalised, rotation_matrices
+from neuron_core.splats.cloud import normalized, rotation_matrices
 from neuron_core.splats.comparing import PictureError, Target, error_of
 from neuron_core.splats.drawing import lens_of
 
@@ -43,7 +43,7 @@ class RefineSettings:
     most_splats: int = 100_000
     densifications: int = 4  # how often splats are given up and split
     seed: int = 0
-    position_rate: float = 1.0e-4  # metres, at first
+    position_rate: float = 1.0e-4  # meters, at first
     scale_rate: float = 8e-3
     rotation_rate: float = 4e-3
     opacity_rate: float = 3e-2
@@ -79,7 +79,7 @@ class RefineObjective:
         box: tuple[np.ndarray, np.ndarray],
         settings: RefineSettings,
     ) -> None:
-        """`box` is that of the splats before the first step, its corners in metres."""
+        """`box` is that of the splats before the first step, its corners in meters."""
         self.module = module
         self.targets = targets
         self.settings = settings
@@ -125,7 +125,7 @@ class RefineObjective:
         shapes, _ = self.module.arrays()
         lens = projected.lens
         picture = np.empty((lens.height, lens.width, 4), np.float32)
-        rasterise(projected, picture)
+        rasterize(projected, picture)
         error = error_of(picture, target, self.module.encoding)
         gradients = np.empty((len(shapes), GRADIENT), np.float32)
         backward(projected, shapes, picture, error.gradient, gradients)
@@ -187,7 +187,7 @@ def halves(shapes: np.ndarray, rows: np.ndarray) -> np.ndarray:
     The first halves are written to `shapes`.
     """
     longest = shapes[rows, 3:6].argmax(axis=1)
-    turns = rotation_matrices(normalised(shapes[rows, 6:10]))
+    turns = rotation_matrices(normalized(shapes[rows, 6:10]))
     axes = turns[np.arange(len(rows)), :, longest]
     shift = axes * np.exp(shapes[rows, 3 + longest])[:, None] * APART
     shapes[rows, 3 + longest] -= np.float32(np.log(SHRUNK))

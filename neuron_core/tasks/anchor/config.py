@@ -12,7 +12,7 @@ MOST_SAMPLES = 4
 
 @dataclass(frozen=True, slots=True)
 class AnchorConfig:
-    """Write anchor frames of a scene for other programs: colour, depth, normal, alpha, ids, optical
+    """Write anchor frames of a scene for other programs: color, depth, normal, alpha, ids, optical
     flow to the next anchor, and the camera.
 
     The same command goes on with the anchors that are missing.
@@ -29,7 +29,7 @@ class AnchorConfig:
     size: str = ""
     """WIDTHxHEIGHT in pixels. Default: 512x512."""
     samples: int = 2
-    """Rays along each side of a pixel for colour and alpha, 1 to 4; the rest is never filtered."""
+    """Rays along each side of a pixel for color and alpha, 1 to 4; the rest is never filtered."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to render; `auto` takes CUDA where it works."""
     encoder_weights: Path | None = None
@@ -41,7 +41,7 @@ class AnchorConfig:
     lamp: str = ""
     """The direction to the lamp of --contact-shadows, x,y,z in the axes of the stage."""
     occlusion_reach: float = 0.0
-    """How far, in metres, neighbours shadow each other. Default: half the size of a usual asset there."""
+    """How far, in meters, neighbors shadow each other. Default: half the size of a usual asset there."""
     library: Path | None = None
     """Draw only assets that lie in this folder."""
     overwrite: bool = False
@@ -54,5 +54,5 @@ class AnchorConfig:
             )
         if not 0.0 <= self.occlusion_reach < math.inf:
             raise NeuronError(
-                f"Neighbours cannot shadow each other over {self.occlusion_reach} m.", "Give a distance."
+                f"Neighbors cannot shadow each other over {self.occlusion_reach} m.", "Give a distance."
             )

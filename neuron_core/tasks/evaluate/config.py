@@ -12,7 +12,7 @@ class EvaluateConfig:
     """Measure a run or a .neuron file on the unseen views of a dataset, or an export against its asset.
 
     PSNR, SSIM and L1 between sRGB-encoded images over white, four rays a pixel averaged in linear;
-    silhouettes and depths through pixel centres. The noise of the truth is printed beside them.
+    silhouettes and depths through pixel centers. The noise of the truth is printed beside them.
     """
 
     subject: Path

@@ -13,7 +13,7 @@ from neuron_core.volumes.grids import read_grid
 def run(config: GridConfig, report: Reporter) -> dict[str, object]:
     """Write the grid. The same command again says that it is done.
 
-    Raises NeuronError for a source that is no baked asset, a look that it does not have, and a target
+    Raises NeuronError for a source that is not a baked asset, a look that it does not have, and a target
     that holds something else.
     """
     from neuron_core.volumes.sampled import step_for, write_samples

@@ -21,7 +21,7 @@ class PublishConfig:
     number: Annotated[int, within(0, 10**6 - 1)] = 0
     """Version that it becomes; 0 takes the next one. Published versions never change."""
     attach: tuple[str, ...] = ()
-    """A USD file that other hosts draw, as splat=FILE.usd; metres, Y up. May be repeated."""
+    """A USD file that other hosts draw, as splat=FILE.usd; meters, Y up. May be repeated."""
 
     def __post_init__(self) -> None:
         check_ranges(self, "an asset")

@@ -54,7 +54,7 @@ class RenderConfig:
     """Local weights of the OpenCLIP encoder that the asset was trained with, if it was one."""
     contact_shadows: bool = False
     """Of a stage: let assets and meshes shadow each other from the light of a lamp, near by. An
-    approximation that marches the densities of the neighbours; what an asset shadows of itself stands in
+    approximation that marches the densities of the neighbors; what an asset shadows of itself stands in
     its look."""
     ambient_occlusion: bool = False
     """Of a stage: let assets and meshes take the light from all around from each other; likewise."""
@@ -62,7 +62,7 @@ class RenderConfig:
     """The direction to the lamp of --contact-shadows, x,y,z in the axes of the stage. Default: above, a
     little to the right and in front."""
     occlusion_reach: float = 0.0
-    """How far, in metres, neighbours shadow each other. Default: half the size of a usual asset there."""
+    """How far, in meters, neighbors shadow each other. Default: half the size of a usual asset there."""
     library: Path | None = None
     """Of a stage: draw only assets that lie in this folder."""
     overwrite: bool = False
@@ -79,7 +79,7 @@ class RenderConfig:
             )
         if not 0.0 <= self.occlusion_reach < math.inf:
             raise NeuronError(
-                f"Neighbours cannot shadow each other over {self.occlusion_reach} m.", "Give a distance."
+                f"Neighbors cannot shadow each other over {self.occlusion_reach} m.", "Give a distance."
             )
         unknown = [name for name in self.aovs() if name not in AOVS]
         if unknown:

@@ -78,7 +78,7 @@ def _run_stage(config: RenderConfig, report: Reporter) -> dict[str, object]:
 
 
 def _folder(config: RenderConfig, drawn: dict[str, object], cameras: Sequence[Camera]) -> PictureFolder:
-    """Which frames were asked for is no part of what a picture depends on; machines share a folder so."""
+    """Which frames were asked for is not part of what a picture depends on; machines share a folder so."""
     settings = {"aov": sorted(config.aovs()), "samples": config.samples, "background": config.background}
     return PictureFolder(Path(config.out), {**drawn, **settings}, cameras, config.aovs(), bool(config.frames))
 

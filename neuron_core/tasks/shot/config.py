@@ -19,7 +19,7 @@ class SceneNewConfig:
     fps: float = 24.0
     """Frames a second."""
     units: float = 1.0
-    """Metres per unit of the stage; 0.01 for centimetres."""
+    """Meters per unit of the stage; 0.01 for centimeters."""
     up: Literal["Y", "Z"] = "Y"
     """The axis that points up."""
     no_camera: bool = False

@@ -18,7 +18,7 @@ _NUMBERED = re.compile(r"(.*?)(\d+)")
 def sequence(paths: Sequence[str]) -> str:
     """One path for pictures that differ in their numbers: `turn_007.png` becomes `turn_$F3.png`.
 
-    Pictures that are no sequence are the first of them; none at all is an empty text.
+    Pictures that are not a sequence are the first of them; none at all is an empty text.
     """
     if not paths:
         return ""

@@ -50,7 +50,7 @@ class Entry:
 
 
 def entries_of(library: Path) -> list[Entry]:
-    """The assets of a library by name. Raises LibraryError for a folder that is none.
+    """The assets of a library by name. Raises LibraryError if the folder is not a library.
 
     The index is read if there is one: a single file, whatever the number of assets.
     """
@@ -72,7 +72,7 @@ def _from_index(library: Path, index: Path) -> list[Entry]:
         ]
     except (OSError, KeyError, TypeError, AttributeError, AssertionError, ValueError) as error:
         hint = "Publish something again: the index is written anew."
-        raise LibraryError(f"{index} is no index of a library.", hint) from error
+        raise LibraryError(f"{index} is not an index of a library.", hint) from error
 
 
 def matching(entries: Iterable[Entry], text: str) -> list[Entry]:

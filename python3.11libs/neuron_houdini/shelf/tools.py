@@ -20,7 +20,7 @@ from neuron_houdini.shelf.networks import OBJECTS, OUT, STAGE
 ANCHORS = "1, 24, 48"
 HUSK = "$HFS/bin/husk"  # renders with Karma
 HOUDINI_BALL = "/World/shaderball"  # where Houdini's own ball is put
-CAMERA_PLACE = (0.0, 0.5, 3.0)  # of a new camera, in metres: assets are about one wide
+CAMERA_PLACE = (0.0, 0.5, 3.0)  # of a new camera, in meters: assets are about one wide
 SHARED = "materials resolution views val_views test_views focal aperture seed".split()  # of ball and dataset
 
 

@@ -56,7 +56,7 @@ def author(stage: object, hda: hou.LopNode) -> None:
 
 
 def _show_while_working(stage: object, path: str) -> None:
-    """Viewports draw proxies and not what renders; here they draw what renders and no grey stand-in."""
+    """Viewports draw proxies and not what renders; here they draw what renders and no gray stand-in."""
     purposes = (("geo/render", UsdGeom.Tokens.default_), ("geo/proxy", UsdGeom.Tokens.guide))
     for part, purpose in purposes:
         prim = stage.OverridePrim(f"{path}/{part}")  # type: ignore[attr-defined]
@@ -71,7 +71,7 @@ def _message(source: Path, shown: str | None, working: bool) -> str:
         return ""
     message = f"Houdini shows the representation {shown}; the engine draws the field."
     if shown in representations.PAYLOADS and not working:
-        message += " Viewports show a grey stand-in for it unless they display the purpose render."
+        message += " Viewports show a gray stand-in for it unless they display the purpose render."
     return message
 
 

@@ -63,7 +63,9 @@ def _dress(stage: object, hda: hou.OpNode, plan: DatasetPlan, brought: bool) -> 
             stage, targets, found[0], object_from_stage(stage, plan.geometry, not brought)
         )
     elif found[0].layers:
-        hda.addMessage(f"{found[0].name} varies over the object; what is no mesh of its own shows it even.")
+        hda.addMessage(
+            f"{found[0].name} varies over the object; what is not a mesh of its own shows it even."
+        )
     surface = lookdev.add_material(stage, found[0], names)
     for target in targets:
         lookdev.bind(stage, target, surface)

@@ -173,7 +173,8 @@ def _light_of(light: str, folder: Path) -> Path:
         return light_file(folder / FOLDER)
     if not Path(light).is_file():
         raise DatasetError(
-            f"{light!r} is no light for Karma.", "Give studio, or a latitude-longitude picture that is there."
+            f"{light!r} is not a light for Karma.",
+            "Give studio, or a latitude-longitude picture that is there.",
         )
     return Path(light)
 

@@ -30,7 +30,7 @@ def cook(node: hou.SopNode) -> None:
     if source.suffix.lower() != ".ply":
         path, y_down = Path(text(node, "converted")), False
         if not path.is_file():
-            node.addWarning(f"{source.name} is no PLY file. Press Convert.")
+            node.addWarning(f"{source.name} is not a PLY file. Press Convert.")
             return
         if source.is_file() and is_older(path, source):
             node.addWarning(f"{source.name} is newer than what was converted. Press Convert.")

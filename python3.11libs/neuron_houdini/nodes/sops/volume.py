@@ -26,7 +26,7 @@ def cook(node: hou.SopNode) -> None:
     try:
         geometry.loadFromFile(str(path))
     except hou.OperationFailed as error:
-        raise hou.NodeError(f"{path} is no volume that Houdini reads. Press Write Volume.") from error
+        raise hou.NodeError(f"{path} is not a volume that Houdini reads. Press Write Volume.") from error
     source = neuron_file(node)
     if source is not None and is_older(path, source):
         node.addWarning("The asset is newer than its volume. Press Write Volume.")

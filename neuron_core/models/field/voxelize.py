@@ -1,6 +1,6 @@
 """Field to voxels: where bricks are needed, and what their samples hold.
 
-Letters in shapes: N points, V active samples, G cells along a side. Distances are metres.
+Letters in shapes: N points, V active samples, G cells along a side. Distances are meters.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ SHELL = 1.5  # voxels below the surface that stay solid; no ray gets deeper
 MARGIN = 1.5  # voxels around the asset's box: the ramp begins outside
 
 
-def voxelise(field: Field, aabb: np.ndarray, resolution: int) -> Nvf:
+def voxelize(field: Field, aabb: np.ndarray, resolution: int) -> Nvf:
     """The geometry of `field` inside `aabb` [2, 3], with `resolution` voxels along its longest side.
 
     Densities may be negative outside a surface: they are interpolated first and cut off at zero
@@ -107,7 +107,7 @@ def _structure_at(field: Field, units: Tensor) -> Structure:
 
 
 def _densities(field: Field, structure: Structure, voxel: float) -> Tensor:
-    """Densities in 1 / metre. Distances become a ramp of one voxel, negative outside."""
+    """Densities in 1 / meter. Distances become a ramp of one voxel, negative outside."""
     if field.spec.surface == "density":
         return field.sigmas(structure.values)
     distances = structure.values * (2 * field.spec.half_side) / voxel  # voxels
