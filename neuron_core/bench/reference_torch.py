@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from neuron_core.kernels.training.compositing import OPAQUE
 from neuron_core.kernels.training.hashgrid import PRIME_Y, PRIME_Z, HashGridSpec
-from neuron_core.kernels.training.raymarch import OCCUPIED, OPAQUE, SOLID
+from neuron_core.kernels.training.raymarch import OCCUPIED, SOLID
 from neuron_core.learning.objective import Step
 from neuron_core.models.field.frame_data import FrameBatch
 from neuron_core.models.field.frames_objective import MIN_ALPHA, MIN_LIGHT, FramesObjective, Sampled

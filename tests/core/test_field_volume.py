@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from neuron_core.kernels.training import raymarch
 from neuron_core.models.field.model import Field
 from neuron_core.models.field.volume import (
     PackedSamples,
@@ -13,6 +12,7 @@ from neuron_core.models.field.volume import (
     march_spec,
     sample_rays,
 )
+from tests.core.march_samples import to_unit_cube
 from tests.core.small_fields import directions, small_field
 
 COUNTS = (3, 0, 7, 1, 12)
@@ -116,7 +116,7 @@ def test_the_first_rays_keep_their_samples():
 def test_fields_and_rays_agree_where_a_point_lies_in_the_cube(contracted):
     field = small_field(contracted=contracted)
     points = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32) * 3
-    marched = raymarch.to_unit_cube(march_spec(field, 0.01), points)
+    marched = to_unit_cube(march_spec(field, 0.01), points)
     np.testing.assert_allclose(field.units(torch.from_numpy(points)).numpy(), marched, atol=1e-5)
 
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from neuron_core.kernels.training import raymarch
-from neuron_core.kernels.training.raymarch import Composited, MarchSpec, Rays, Samples
+from neuron_core.kernels.training.compositing import OPAQUE, Composited, composite, composite_backward
+from neuron_core.kernels.training.raymarch import EMPTY, EMPTY_BLOCK, SOLID, MarchSpec, Rays, Samples
+from tests.core.march_samples import sample_rays, to_unit_cube
 
 BOX = ((-1.0, -0.5, -2.0), (1.0, 1.5, 1.0))
 PLAIN = MarchSpec(BOX, step_min=0.031, step_max=0.031)
@@ -46,7 +46,7 @@ def slow_samples(spec: MarchSpec, rays: Rays, occupancy: np.ndarray) -> list[lis
             middle = np.float32(t + np.float32(0.5) * step)
             if not middle < far:
                 break
-            position = raymarch.to_unit_cube(spec, origin + middle * direction)
+            position = to_unit_cube(spec, origin + middle * direction)
             cell = np.clip((position * len(occupancy)).astype(int), 0, len(occupancy) - 1)
             if occupancy[tuple(cell)]:
                 found.append((middle, step))
@@ -59,7 +59,7 @@ def slow_samples(spec: MarchSpec, rays: Rays, occupancy: np.ndarray) -> list[lis
 @pytest.mark.parametrize("spec", [PLAIN, CONES, CONTRACTED])
 def test_samples_equal_a_slow_walk(spec: MarchSpec, cells: int) -> None:
     rays, occupancy = some_rays(), some_occupancy(cells)
-    samples = raymarch.sample_rays(spec, rays, occupancy)
+    samples = sample_rays(spec, rays, occupancy)
     expected = slow_samples(spec, rays, occupancy)
     close = 0
     for ray, found in enumerate(expected):
@@ -74,16 +74,16 @@ def test_samples_equal_a_slow_walk(spec: MarchSpec, cells: int) -> None:
 @pytest.mark.parametrize("spec", [PLAIN, CONES, CONTRACTED])
 def test_samples_lie_on_their_rays_in_occupied_cells(spec: MarchSpec) -> None:
     rays, occupancy = some_rays(), some_occupancy(16)
-    samples = raymarch.sample_rays(spec, rays, occupancy, seed=3)
+    samples = sample_rays(spec, rays, occupancy, seed=3)
     points = rays.origins[samples.ray_index] + samples.t_mid[:, None] * rays.directions[samples.ray_index]
-    np.testing.assert_allclose(samples.positions, raymarch.to_unit_cube(spec, points), atol=2e-5)
+    np.testing.assert_allclose(samples.positions, to_unit_cube(spec, points), atol=2e-5)
     cells = np.clip((samples.positions * 16).astype(int), 0, 15)
     assert occupancy[tuple(cells.T)].all()
     assert ((samples.positions >= 0) & (samples.positions <= 1)).all()
 
 
 def test_rays_own_their_samples_in_order() -> None:
-    samples = raymarch.sample_rays(PLAIN, some_rays(), some_occupancy(8), seed=1)
+    samples = sample_rays(PLAIN, some_rays(), some_occupancy(8), seed=1)
     assert np.array_equal(samples.ray_index, np.repeat(np.arange(200), samples.ray_count))
     assert np.array_equal(samples.ray_start, np.cumsum(samples.ray_count) - samples.ray_count)
     same_ray = np.diff(samples.ray_index) == 0
@@ -92,7 +92,7 @@ def test_rays_own_their_samples_in_order() -> None:
 
 def test_a_full_grid_covers_the_box_without_gaps() -> None:
     rays = some_rays()
-    samples = raymarch.sample_rays(PLAIN, rays, np.ones((4, 4, 4), np.uint8))
+    samples = sample_rays(PLAIN, rays, np.ones((4, 4, 4), np.uint8))
     with np.errstate(divide="ignore"):
         walls = (np.asarray(BOX, np.float32)[:, None] - rays.origins) / rays.directions
     length = np.minimum(walls.max(axis=0).min(axis=-1), rays.fars)
@@ -101,14 +101,14 @@ def test_a_full_grid_covers_the_box_without_gaps() -> None:
 
 
 def test_an_empty_grid_has_no_samples() -> None:
-    samples = raymarch.sample_rays(CONTRACTED, some_rays(), np.zeros((8, 8, 8), np.uint8), seed=0)
+    samples = sample_rays(CONTRACTED, some_rays(), np.zeros((8, 8, 8), np.uint8), seed=0)
     assert samples.ray_count.sum() == 0 and samples.positions.shape == (0, 3)
 
 
 def test_seeds_shift_within_a_step_and_repeat() -> None:
     rays, full = some_rays(), np.ones((4, 4, 4), np.uint8)
-    still = raymarch.sample_rays(PLAIN, rays, full)
-    first, again, other = (raymarch.sample_rays(PLAIN, rays, full, seed) for seed in (5, 5, 6))
+    still = sample_rays(PLAIN, rays, full)
+    first, again, other = (sample_rays(PLAIN, rays, full, seed) for seed in (5, 5, 6))
     assert np.array_equal(first.t_mid, again.t_mid)
     met = (still.ray_count > 1) & (first.ray_count > 1) & (other.ray_count > 1)
     shift = (first.t_mid[first.ray_start[met]] - still.t_mid[still.ray_start[met]]) / PLAIN.step_max
@@ -124,33 +124,25 @@ def test_impossible_rays_have_no_samples_and_do_not_hang() -> None:
     fars = np.array([9, 9, 9, 1, np.inf], np.float32)
     for spec in (PLAIN, CONTRACTED):
         full = np.ones((4, 4, 4), np.uint8)
-        assert raymarch.sample_rays(spec, Rays(origins, directions, nears, fars), full).ray_count.sum() == 0
+        assert sample_rays(spec, Rays(origins, directions, nears, fars), full).ray_count.sum() == 0
 
 
 def test_endless_rays_stop_at_the_cap() -> None:
     spec = MarchSpec(BOX, 0.1, 0.1, contracted=True, max_samples=50)
-    samples = raymarch.sample_rays(spec, some_rays(far=np.inf), np.ones((4, 4, 4), np.uint8))
+    samples = sample_rays(spec, some_rays(far=np.inf), np.ones((4, 4, 4), np.uint8))
     assert (samples.ray_count == 50).all()
 
 
 def test_batches_cut_differently_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     rays, occupancy = some_rays(2000), some_occupancy(8)
-    whole = raymarch.sample_rays(CONES, rays, occupancy, seed=2)
-    monkeypatch.setattr(raymarch, "_slices", lambda rays: 1)
-    single = raymarch.sample_rays(CONES, rays, occupancy, seed=2)
+    whole = sample_rays(CONES, rays, occupancy, seed=2)
+    monkeypatch.setattr(raymarch, "slices_of", lambda rays: 1)
+    single = sample_rays(CONES, rays, occupancy, seed=2)
     assert np.array_equal(whole.positions, single.positions) and np.array_equal(whole.dts, single.dts)
 
 
-@given(st.integers(0, 2**31))
-def test_contraction_is_inverted(seed: int) -> None:
-    points = np.random.default_rng(seed).standard_normal((50, 3)) * 4
-    cube = raymarch.to_unit_cube(CONTRACTED, points)
-    assert ((cube >= 0) & (cube <= 1)).all()
-    np.testing.assert_allclose(raymarch.from_unit_cube(CONTRACTED, cube), points, rtol=1e-4, atol=1e-5)
-
-
 def some_media(channels: int = 3) -> tuple[Samples, np.ndarray, np.ndarray]:
-    samples = raymarch.sample_rays(PLAIN, some_rays(60), some_occupancy(8), seed=4)
+    samples = sample_rays(PLAIN, some_rays(60), some_occupancy(8), seed=4)
     random = np.random.default_rng(5)
     sigmas = random.exponential(2.0, len(samples.t_mid)).astype(np.float32)
     sigmas[samples.ray_index < 20] *= 40  # some rays become opaque
@@ -165,7 +157,7 @@ def composited(samples: Samples, sigmas: np.ndarray, values: np.ndarray) -> Comp
         np.full(rays, np.nan, np.float32),
         np.full(rays, np.nan, np.float32),
     )
-    raymarch.composite(samples, sigmas, values, result)
+    composite(samples, sigmas, values, result)
     return result
 
 
@@ -178,7 +170,7 @@ def slow_composited(samples: Samples, sigmas: np.ndarray, values: np.ndarray) ->
         own = slice(samples.ray_start[ray], samples.ray_start[ray] + samples.ray_count[ray])
         passed = np.exp(-sigmas[own].astype(np.float64) * samples.dts[own])
         before = np.concatenate([[1.0], np.cumprod(passed)])[:-1]
-        weights[own] = np.where(before >= raymarch.OPAQUE, before * (1 - passed), 0)
+        weights[own] = np.where(before >= OPAQUE, before * (1 - passed), 0)
         sums[ray] = weights[own] @ values[own]
         opacities[ray] = weights[own].sum()
         depths[ray] = weights[own] @ samples.t_mid[own]
@@ -214,7 +206,7 @@ def test_gradients_equal_finite_differences() -> None:
         random.standard_normal(like.depths.shape).astype(np.float32),
     )
     grad_sigmas, grad_values = np.empty_like(sigmas), np.empty_like(values)
-    raymarch.composite_backward(samples, sigmas, values, gradients, grad_sigmas, grad_values)
+    composite_backward(samples, sigmas, values, gradients, grad_sigmas, grad_values)
 
     def loss(moved_sigmas: np.ndarray, moved_values: np.ndarray) -> float:
         out = slow_composited(samples, moved_sigmas, moved_values)
@@ -240,7 +232,7 @@ def test_missing_gradients_are_zero() -> None:
     results = []
     for gradients in (Composited(None, None, ones, None), Composited(zeros[0], zeros[1], ones, zeros[2])):
         grad_sigmas, grad_values = np.empty_like(sigmas), np.empty_like(values)
-        raymarch.composite_backward(samples, sigmas, values, gradients, grad_sigmas, grad_values)
+        composite_backward(samples, sigmas, values, gradients, grad_sigmas, grad_values)
         results.append((grad_sigmas, grad_values))
     assert np.array_equal(results[0][0], results[1][0]) and np.array_equal(results[0][1], results[1][1])
     assert not results[0][1].any()
@@ -266,7 +258,7 @@ def degenerate_rays() -> Rays:
 @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
 def test_degenerate_rays_equal_the_slow_walk(spec: MarchSpec, cells: int, share: float) -> None:
     rays, occupancy = degenerate_rays(), some_occupancy(cells, share=share)
-    samples = raymarch.sample_rays(spec, rays, occupancy)
+    samples = sample_rays(spec, rays, occupancy)
     with np.errstate(invalid="ignore"):
         expected = slow_samples(spec, rays, occupancy)
     assert (samples.ray_count[3:7] == 0).all()
@@ -280,7 +272,7 @@ def test_degenerate_rays_equal_the_slow_walk(spec: MarchSpec, cells: int, share:
 
 def test_a_ray_along_a_face_stays_in_it() -> None:
     along = Rays(*(np.array([v], np.float32) for v in ((-3.0, 1.5, -0.5), (1, 0, 0), 0.0, 9.0)))
-    samples = raymarch.sample_rays(PLAIN, along, np.ones((8, 8, 8), np.uint8))
+    samples = sample_rays(PLAIN, along, np.ones((8, 8, 8), np.uint8))
     assert samples.ray_count[0] in (0, round(2 / PLAIN.step_max), round(2 / PLAIN.step_max) - 1)
     np.testing.assert_allclose(samples.positions[:, 1], 1.0)
 
@@ -289,9 +281,9 @@ def test_a_ray_along_a_face_stays_in_it() -> None:
 def test_a_grid_of_one_cell_is_the_box_or_nothing(spec: MarchSpec) -> None:
     rays = some_rays()
     one, many = np.ones((1, 1, 1), np.uint8), np.ones((8, 8, 8), np.uint8)
-    single, whole = (raymarch.sample_rays(spec, rays, grid, seed=1) for grid in (one, many))
+    single, whole = (sample_rays(spec, rays, grid, seed=1) for grid in (one, many))
     assert np.array_equal(single.t_mid, whole.t_mid) and np.array_equal(single.ray_count, whole.ray_count)
-    assert not raymarch.sample_rays(spec, rays, 0 * one, seed=1).ray_count.any()
+    assert not sample_rays(spec, rays, 0 * one, seed=1).ray_count.any()
 
 
 @pytest.mark.parametrize("spec", [PLAIN, CONES])
@@ -300,11 +292,9 @@ def test_empty_blocks_change_no_sample(spec: MarchSpec) -> None:
     occupancy[8:16, 8:16, 16:24] = some_occupancy(8, share=0.5)
     blocks = occupancy.copy()
     corners = blocks.reshape(4, 8, 4, 8, 4, 8)
-    corners[:] = np.where(
-        corners.max(axis=(1, 3, 5), keepdims=True) == raymarch.EMPTY, raymarch.EMPTY_BLOCK, corners
-    )
+    corners[:] = np.where(corners.max(axis=(1, 3, 5), keepdims=True) == EMPTY, EMPTY_BLOCK, corners)
     rays = some_rays(500)
-    plain, blocked = (raymarch.sample_rays(spec, rays, grid) for grid in (occupancy, blocks))
+    plain, blocked = (sample_rays(spec, rays, grid) for grid in (occupancy, blocks))
     assert plain.ray_count.sum() > 50
     same = plain.ray_count == blocked.ray_count
     assert same.mean() > 0.99  # rounding may move a sample out of a cell
@@ -314,15 +304,15 @@ def test_empty_blocks_change_no_sample(spec: MarchSpec) -> None:
 
 def test_rays_end_at_solid_cells() -> None:
     occupancy = np.ones((8, 8, 8), np.uint8)
-    occupancy[:, :, 5:] = raymarch.SOLID
+    occupancy[:, :, 5:] = SOLID
     rays = some_rays(300)
-    samples = raymarch.sample_rays(PLAIN, rays, occupancy)
+    samples = sample_rays(PLAIN, rays, occupancy)
     assert (samples.positions[:, 2] < 5 / 8).all()
     for ray in range(300):
         own = samples.t_mid[samples.ray_start[ray] : samples.ray_start[ray] + samples.ray_count[ray]]
         steps = np.diff(own)
         np.testing.assert_allclose(steps, PLAIN.step_max, atol=1e-4)  # nothing behind what is solid
-    full = raymarch.sample_rays(PLAIN, rays, np.ones((8, 8, 8), np.uint8))
+    full = sample_rays(PLAIN, rays, np.ones((8, 8, 8), np.uint8))
     outward = rays.directions[:, 2] < 0
     inside = (rays.origins[:, 2] + 2) / 3 < 5 / 8
     assert np.array_equal(samples.ray_count[outward & inside], full.ray_count[outward & inside])
@@ -336,7 +326,7 @@ def test_empty_batches_and_rays_without_samples_composite_to_nothing() -> None:
         result = composited(samples, nothing[:, 0], nothing)
         assert not result.values.any() and not result.opacities.any() and not result.depths.any()
         ones = np.ones(count, np.float32)
-        raymarch.composite_backward(
+        composite_backward(
             samples, nothing[:, 0], nothing, Composited(None, None, ones, ones), nothing[:, 0], nothing
         )
 
@@ -351,7 +341,7 @@ def test_steps_without_length_or_density_pass_all_light_and_have_finite_gradient
     ones = np.ones(1, np.float32)
     grad_sigmas, grad_values = np.empty(4, np.float32), np.empty((4, 1), np.float32)
     gradients = Composited(None, ones[:, None], ones, ones)
-    raymarch.composite_backward(samples, sigmas, values, gradients, grad_sigmas, grad_values)
+    composite_backward(samples, sigmas, values, gradients, grad_sigmas, grad_values)
     np.testing.assert_allclose(grad_sigmas, dts * (2 + np.arange(4)), rtol=1e-6)
     assert not grad_values.any()
 
@@ -359,10 +349,10 @@ def test_steps_without_length_or_density_pass_all_light_and_have_finite_gradient
 def test_unsupported_types_and_devices_are_refused() -> None:
     rays, full = some_rays(8), np.ones((4, 4, 4), np.uint8)
     with pytest.raises(TypeError, match="uint8"):
-        raymarch.sample_rays(PLAIN, rays, full.astype(np.int32))
+        sample_rays(PLAIN, rays, full.astype(np.int32))
     doubled = Rays(rays.origins.astype(np.float64), rays.directions, rays.nears, rays.fars)
     with pytest.raises(TypeError, match="float32"):
-        raymarch.sample_rays(PLAIN, doubled, full)
+        sample_rays(PLAIN, doubled, full)
     samples, sigmas, values = some_media()
     with pytest.raises(TypeError, match="float32"):
         composited(samples, sigmas.astype(np.float16), values)

@@ -9,8 +9,10 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from neuron_core.kernels.training import raymarch
-from neuron_core.kernels.training.raymarch import OPAQUE, Composited, Guide, MarchSpec, Rays, Samples
+from neuron_core.kernels.training import compositing, raymarch
+from neuron_core.kernels.training.compositing import OPAQUE, Composited
+from neuron_core.kernels.training.raymarch import MarchSpec, Rays, Samples
+from neuron_core.kernels.training.resampling import Guide, resample
 from neuron_core.models.field.model import Field
 from neuron_core.networks.layers import on_stream_of
 
@@ -81,7 +83,7 @@ class PackedSamples:
         flags = torch.zeros(len(self), dtype=torch.uint8, device=sigmas.device)
         counts = torch.zeros_like(self.ray_count)
         with on_stream_of(sigmas):
-            raymarch.mark_visible(
+            compositing.mark_visible(
                 self.for_kernels(), sigmas.contiguous(), least_light, least_alpha, flags, counts
             )
         rows = torch.nonzero(flags).squeeze(-1)
@@ -111,7 +113,7 @@ class PackedSamples:
         fewer = PackedSamples(starts, counts, rays_o.new_zeros(total, 3), t_mid, dts, index)
         if total:
             with on_stream_of(rays_o):
-                raymarch.resample(self.for_kernels(), field.occupancy, seed, GUIDE, fewer.for_kernels())
+                resample(self.for_kernels(), field.occupancy, seed, GUIDE, fewer.for_kernels())
         units = field.units(rays_o[index] + t_mid[:, None] * rays_d[index])
         return PackedSamples(starts, counts, units, t_mid, dts, index)
 
@@ -191,7 +193,7 @@ def composite_weights(
     weights, opacities, depths = torch.zeros_like(sigmas), sigmas.new_zeros(rays), sigmas.new_zeros(rays)
     result = Composited(weights, sigmas.new_zeros(rays, 1), opacities, depths)
     with on_stream_of(sigmas):
-        raymarch.composite(
+        compositing.composite(
             samples.for_kernels(), sigmas.contiguous(), sigmas.new_zeros(len(sigmas), 1), result
         )
     return weights, opacities, depths
@@ -211,7 +213,7 @@ class _Composite(torch.autograd.Function):
         opacities, depths = sigmas.new_zeros(rays), sigmas.new_zeros(rays)
         result = Composited(weights, sums, opacities, depths)
         with on_stream_of(sigmas):
-            raymarch.composite(samples.for_kernels(), sigmas, values, result)
+            compositing.composite(samples.for_kernels(), sigmas, values, result)
         return sums, opacities, depths
 
     @staticmethod
@@ -220,7 +222,7 @@ class _Composite(torch.autograd.Function):
         grad_sigmas, grad_values = torch.zeros_like(sigmas), torch.zeros_like(values)
         gradients = Composited(None, *(g.contiguous() for g in (grad_sums, grad_opacities, grad_depths)))
         with on_stream_of(sigmas):
-            raymarch.composite_backward(
+            compositing.composite_backward(
                 ctx.samples.for_kernels(),
                 sigmas,
                 values,
