@@ -88,7 +88,7 @@ def test_an_export_needs_its_asset(asset, folder):
     wanted = EvaluateConfig(folder / "c.ply", None)
     with pytest.raises(NeuronError, match="export"):
         run(wanted, Silent())
-    with pytest.raises(NeuronError, match="no PLY"):
+    with pytest.raises(NeuronError, match="not a PLY"):
         run(replace(wanted, against=asset), Silent())
     (folder / "c.nvdb").write_bytes(b"")
     with pytest.raises(NeuronError, match="cannot be measured"):

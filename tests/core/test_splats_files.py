@@ -117,7 +117,7 @@ def test_a_ply_of_another_order_without_normals_is_read(tmp_path):
         (lambda c: c.replace(b"f_rest_44", b"f_some_44"), "44 f_rest"),
         (lambda c: c.replace(b"float x", b"list x"), "which no splat has"),
         (lambda c: c.replace(b"vertex 40", b"vertex 999999999999"), "999999999999"),
-        (lambda c: b"solid", "no PLY file"),
+        (lambda c: b"solid", "not a PLY file"),
     ],
 )
 def test_a_ply_that_cannot_be_read_says_why(tmp_path, change, said):

@@ -176,14 +176,14 @@ def test_a_new_camera_looks_at_the_origin(shot):
 
 WRONG = {
     "a prim that is not there": ("/World/nope", Change(at=(0.0, 0.0, 0.0)), "no prim /World/nope"),
-    "an invalid path": ("not a path", Change(at=(0.0, 0.0, 0.0)), "no prim"),
+    "an invalid path": ("not a path", Change(at=(0.0, 0.0, 0.0)), "not a prim path"),
     "a look that is not there": ("/World/ball", Change(look="chrome"), "no look 'chrome'"),
     "a representation that is not there": ("/World/ball", Change(representation="voxels"), "voxels"),
     "a version that is not there": ("/World/ball", Change(version="v099"), "v099"),
-    "a look on a camera": (CAMERA, Change(look="gold"), "no neural asset"),
+    "a look on a camera": (CAMERA, Change(look="gold"), "not a neural asset"),
     "a version of a camera": (CAMERA, Change(version="v001"), "does not reference"),
-    "aiming an asset": ("/World/ball", Change(aim=(0.0, 0.0, 0.0)), "no camera"),
-    "a focal length of an asset": ("/World/ball", Change(focal=50.0), "no camera"),
+    "aiming an asset": ("/World/ball", Change(aim=(0.0, 0.0, 0.0)), "not a camera"),
+    "a focal length of an asset": ("/World/ball", Change(focal=50.0), "not a camera"),
     "a focal length of nothing": (CAMERA, Change(focal=-1.0), "-1"),
     "a place that is not finite": ("/World/ball", Change(at=(float("nan"), 0.0, 0.0)), "translate"),
     "aiming and turning": (CAMERA, Change(aim=(0.0, 0.0, 0.0), rotate=(0.0, 0.0, 0.0)), "either"),

@@ -78,7 +78,7 @@ def test_looks_prompts_and_poses_may_be_animated(tmp_path):
 POSES = {
     "of an asset that cannot be posed": ("float[] neuron:pose = [0.5, -1]", (0.5, -1.0), "2 numbers"),
     "not finite": ("float[] neuron:pose = [0.5, inf]", (), "not finite"),
-    "of another type": ('string neuron:pose = "up"', (), "no array of floats"),
+    "of another type": ('string neuron:pose = "up"', (), "not an array of floats"),
     "too long": (f"float[] neuron:pose = [{', '.join(['0'] * 5000)}]", (), "5,000 numbers"),
 }
 

@@ -73,7 +73,7 @@ def test_what_is_damaged_or_of_another_kind_is_named(tmp_path):
     content = vdb_bytes(grids(), "a", True)
     tree = b"Tree_float_5_4_3"
     cases = {
-        "no OpenVDB": b"ply\n" + content[4:],
+        "not an OpenVDB": b"ply\n" + content[4:],
         "version 221": content[:8] + struct.pack("<I", 221) + content[12:],
         "ends early": content[: len(content) // 2],
         "Tree_doubl": content.replace(tree, b"Tree_doubl_5_4_3"),

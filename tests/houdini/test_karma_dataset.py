@@ -240,7 +240,7 @@ def test_a_light_of_ones_own_is_on_the_stage_and_one_that_is_not_there_an_error(
     assert Path(texture.path) == tmp_path / "sky.exr"
     for wrong in ("studio:3", "none.exr"):
         node._values["light"] = wrong
-        with pytest.raises(hou.NodeError, match="no light"):
+        with pytest.raises(hou.NodeError, match="not a light"):
             rendered(node)
 
 

@@ -227,7 +227,7 @@ def test_the_index_and_the_folders_tell_the_same(scene, published, tmp_path):
     (copy / "library.json").unlink()
     assert library.entries_of(copy) == first
     (copy / "library.json").write_text('{"assets": {"a": 1}}')
-    with pytest.raises(LibraryError, match="no index"):
+    with pytest.raises(LibraryError, match="not an index"):
         library.entries_of(copy)
 
 

@@ -102,7 +102,7 @@ def test_a_damaged_grid_is_a_node_error(hou, tmp_path):
     (tmp_path / "grid.npz").write_text("hello")
     node = points(np.zeros((3, 3)))
     node._values["out"] = str(tmp_path / "grid.npz")
-    with pytest.raises(hou.NodeError, match="no grid"):
+    with pytest.raises(hou.NodeError, match="not a grid"):
         sop.cook(node)
 
 
@@ -152,7 +152,7 @@ def test_a_file_that_is_no_volume_is_a_node_error(hou, tmp_path):
     from neuron_houdini.nodes.sops import volume
 
     (tmp_path / "a.vdb").write_text("hello")
-    with pytest.raises(hou.NodeError, match="no volume"):
+    with pytest.raises(hou.NodeError, match="not a volume"):
         volume.cook(node_of("volume", out=str(tmp_path / "a.vdb")))
 
 
