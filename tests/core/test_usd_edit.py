@@ -176,7 +176,7 @@ def test_a_new_camera_looks_at_the_origin(shot):
 
 WRONG = {
     "a prim that is not there": ("/World/nope", Change(at=(0.0, 0.0, 0.0)), "no prim /World/nope"),
-    "an invalid path": ("not a path", Change(at=(0.0, 0.0, 0.0)), "not a prim path"),
+    "an invalid path": ("not a path", Change(at=(0.0, 0.0, 0.0)), "no prim"),
     "a look that is not there": ("/World/ball", Change(look="chrome"), "no look 'chrome'"),
     "a representation that is not there": ("/World/ball", Change(representation="voxels"), "voxels"),
     "a version that is not there": ("/World/ball", Change(version="v099"), "v099"),
