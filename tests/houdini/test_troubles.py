@@ -89,7 +89,7 @@ def test_training_is_cancelled_killed_and_goes_on_to_its_end(scene, engine, tmp_
     tick(scene)
     assert scene.told == [] and not (folder / "größe.neuron").exists(), "what was asked for is not an error"
     again = started(node)
-    wait_until(lambda: "train going on from the last checkpoint" in again.log or again.over)
+    wait_until(lambda: "train resuming from the last checkpoint" in again.log or again.over)
     assert not again.over, str(again.error)
     os.kill(again._process._process.pid, signal.SIGKILL)
     assert ended(again).error.kind == "crash" and "code -9" in again.error.message
