@@ -308,7 +308,10 @@ def test_mitsuba_draws_our_ply_as_we_draw_it(tmp_path):
     harmonics = 0.4 * random_harmonics(16)
     harmonics[:, 0] += 0.8
     splats = from_shapes(shapes, harmonics, "srgb")
-    mitsuba.set_variant(choose_variant("auto", Silent()))
+    variant = choose_variant("auto", Silent())
+    if variant.startswith("scalar"):
+        pytest.skip("Mitsuba draws ellipsoids with LLVM or CUDA only, and neither runs here")
+    mitsuba.set_variant(variant)
     pictures = []
     for name, cloud in (("a.ply", splats), ("turned.ply", replace(splats, harmonics=harmonics[:, TURNED]))):
         write_splats(tmp_path / name, cloud)
