@@ -1,8 +1,8 @@
 """Lint, types and tests: python scripts/test.py [--all] [pytest arguments]
 
 All three run, and the exit code is not 0 if one of them failed. Without --all the tests are those that
-guard every change, below ten minutes on two cores; --all adds the slow studies and the readers of other
-people, as continuous integration runs them.
+guard every change; --all adds the slow studies and other programs' readers, as continuous integration runs
+them.
 """
 
 import os
