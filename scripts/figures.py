@@ -7,18 +7,10 @@ import _environment
 CODE = """
 import sys
 from pathlib import Path
-from neuron_core.bench.pages import filled, misquoted, read_figures
-
-root = Path(sys.argv[1])
-figures = read_figures(root / "docs" / "figures.json")
-for page in [root / "README.md", *sorted((root / "docs").glob("*.md"))]:
-    before = page.read_text(encoding="utf-8")
-    after = filled(before, figures)
-    if after != before:
-        page.write_text(after, encoding="utf-8")
-        print("wrote", page.relative_to(root))
-    for sentence in misquoted(after, figures):
-        print(f"{page.relative_to(root)}: {sentence}", file=sys.stderr)
+from neuron_core.bench.pages import write_pages
+written, wrong = write_pages(Path(sys.argv[1]))
+print(*(f"wrote {page}" for page in written), *wrong, sep=chr(10))
+sys.exit(2 if wrong else 0)
 """
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from neuron_core.foundation.errors import NeuronError
-from neuron_core.foundation.files import read_json
+from neuron_core.foundation.files import read_json, write_bytes
 
 END = "<!-- end of figures -->"
 _BLOCK = re.compile(rf"<!-- (figures|table): (\w+) -->\n.*?{END}", re.DOTALL)
@@ -112,3 +112,21 @@ def _agrees(number: str, value: float | int) -> bool:
 def outside_blocks(page: str) -> str:
     """The page without its generated tables."""
     return _BLOCK.sub("", page)
+
+
+def write_pages(root: Path) -> tuple[list[Path], list[str]]:
+    """Write the tables of README and docs below `root` from its docs/figures.json.
+
+    Returns the pages that changed, and sentences about figures that a page misquotes.
+    """
+    figures = read_figures(root / "docs" / "figures.json")
+    written: list[Path] = []
+    wrong: list[str] = []
+    for page in [root / "README.md", *sorted((root / "docs").glob("*.md"))]:
+        before = page.read_text(encoding="utf-8")
+        after = filled(before, figures)
+        if after != before:
+            write_bytes(page, after.encode())
+            written.append(page)
+        wrong += [f"{page.relative_to(root)}: {sentence}" for sentence in misquoted(after, figures)]
+    return written, wrong

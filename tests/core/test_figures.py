@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from neuron_core.bench.pages import FiguresError, filled, misquoted, outside_blocks, read_figures, shown
+from neuron_core.bench.pages import (
+    FiguresError,
+    filled,
+    misquoted,
+    outside_blocks,
+    read_figures,
+    shown,
+    write_pages,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -72,3 +80,14 @@ def test_a_quoted_number_may_have_fewer_digits_and_never_others(text: str, said:
 def test_an_unknown_table_is_refused(kind: str) -> None:
     with pytest.raises(FiguresError, match="'nothing'"):
         filled(f"<!-- {kind}: nothing -->\n<!-- end of figures -->", FIGURES)
+
+
+def test_pages_are_written_once_and_misquotes_are_named(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    figures = (ROOT / "docs" / "figures.json").read_text(encoding="utf-8")
+    (tmp_path / "docs" / "figures.json").write_text(figures, encoding="utf-8")
+    readme = tmp_path / "README.md"
+    readme.write_text(SAMPLE.replace("58.9", "57"), encoding="utf-8")
+    written, wrong = write_pages(tmp_path)
+    assert written == [readme] and len(wrong) == 1 and "README.md" in wrong[0] and "57" in wrong[0]
+    assert write_pages(tmp_path)[0] == []
