@@ -8,8 +8,7 @@ import torch
 import warp as wp
 
 from neuron_core.kernels import launch as launching
-from neuron_core.kernels.arrays import view
-from neuron_core.kernels.launch import launch
+from neuron_core.kernels.launch import launch, view
 
 
 @wp.kernel(enable_backward=False)

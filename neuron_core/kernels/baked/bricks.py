@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from neuron_core.kernels.arrays import view
 from neuron_core.kernels.baked.layout import CELLS, CHANNELS, SIDE
+from neuron_core.kernels.launch import view
 
 FARTHEST = 32  # largest distance, in blocks, that is told
 FINE_BRICKS = 16 * 18**2  # grids up to this size tell distances in voxels, 3 MB of them;

@@ -18,14 +18,13 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from neuron_core.kernels.arrays import view
 from neuron_core.kernels.baked.beams import no_rays, start_of, with_ray
 from neuron_core.kernels.baked.bricks import Asset, Grid
 from neuron_core.kernels.baked.headers import native
 from neuron_core.kernels.baked.layout import BEAM, CHANNELS, FAR
 from neuron_core.kernels.baked.network import Network, NetworkArrays
 from neuron_core.kernels.baked.rays import RayBundle, Rays, View, direction_of, is_ray, origin_of, ray_of
-from neuron_core.kernels.launch import CORES, launch
+from neuron_core.kernels.launch import CORES, launch, view
 
 FEW_TILES = 8  # fewer are not worth waking threads for
 

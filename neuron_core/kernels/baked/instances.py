@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from neuron_core.kernels.arrays import view
 from neuron_core.kernels.baked.beams import no_rays, start_of, with_ray
 from neuron_core.kernels.baked.bricks import Asset, BrickPools, asset_of
 from neuron_core.kernels.baked.drawing import Gate, gate_of, launch_tiles
@@ -26,7 +25,7 @@ from neuron_core.kernels.baked.headers import native
 from neuron_core.kernels.baked.layout import BEAM, LAYER, PLACEMENT, RECORD
 from neuron_core.kernels.baked.network import Network, NetworkArrays
 from neuron_core.kernels.baked.rays import RayBundle, Rays, View
-from neuron_core.kernels.launch import CORES, launch
+from neuron_core.kernels.launch import CORES, launch, view
 
 wp.set_module_options(native("platform.h"))
 

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from neuron_core.kernels.arrays import view
 from neuron_core.kernels.baked.drawing import FEW_TILES
 from neuron_core.kernels.baked.layout import BEAM, FAR
 from neuron_core.kernels.baked.rays import RayBundle, Rays, direction_of, origin_of, ray_of
-from neuron_core.kernels.launch import CORES, launch
+from neuron_core.kernels.launch import CORES, launch, view
 
 MARGIN = 1e-5  # of a box, by its size and place: flat ones have no inside for a ray to hit
 

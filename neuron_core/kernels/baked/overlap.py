@@ -9,14 +9,13 @@ from typing import Any
 
 import warp as wp
 
-from neuron_core.kernels.arrays import view
 from neuron_core.kernels.baked.bricks import Asset
 from neuron_core.kernels.baked.drawing import launch_tiles
 from neuron_core.kernels.baked.headers import native
 from neuron_core.kernels.baked.instances import Tiled, integers, table_of
 from neuron_core.kernels.baked.layout import BEAM, CURSOR, FEW, RECORD
 from neuron_core.kernels.baked.rays import RayBundle, Rays
-from neuron_core.kernels.launch import CORES
+from neuron_core.kernels.launch import CORES, view
 
 wp.set_module_options(native("overlap.h"))
 

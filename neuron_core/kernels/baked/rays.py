@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from neuron_core.kernels.arrays import view as as_warp
 from neuron_core.kernels.baked.layout import BEAM
+from neuron_core.kernels.launch import view as as_warp
 
 Triple = tuple[float, float, float]
 

@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from neuron_core.kernels.arrays import view
 from neuron_core.kernels.baked.beams import cell_at
 from neuron_core.kernels.baked.bricks import Asset, block_of
 from neuron_core.kernels.baked.headers import native
 from neuron_core.kernels.baked.instances import column_of
 from neuron_core.kernels.baked.layout import PLACEMENT
 from neuron_core.kernels.baked.mesh_hits import Placed, Solids, is_hit
-from neuron_core.kernels.launch import CORES, launch
+from neuron_core.kernels.launch import CORES, launch, view
 
 BLOCK = 256
 MOST_RAYS = 16  # of a point, both kinds together

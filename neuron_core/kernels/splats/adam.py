@@ -8,9 +8,8 @@ from typing import Any
 
 import warp as wp
 
-from neuron_core.kernels.arrays import device_of, view
 from neuron_core.kernels.assembly import compiled_with
-from neuron_core.kernels.launch import launch
+from neuron_core.kernels.launch import device_of, launch, view
 from neuron_core.kernels.splats.gradients import GRADIENT
 from neuron_core.kernels.splats.projection import SHAPE, SLICES
 from neuron_core.kernels.splats.sorting import Projected

@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from neuron_core.kernels.arrays import device_of, view
 from neuron_core.kernels.assembly import compiled_with
-from neuron_core.kernels.launch import CORES, launch
+from neuron_core.kernels.launch import CORES, device_of, launch, view
 
 SHAPE = 11  # numbers of a splat's shape
 TILE = 8  # pixels along the side of a tile

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from neuron_core.kernels.arrays import device_of
 from neuron_core.kernels.assembly import compiled_with
-from neuron_core.kernels.launch import launch
+from neuron_core.kernels.launch import device_of, launch
 from neuron_core.kernels.splats.projection import (
     SLICES,
     Ellipse,

@@ -2,7 +2,7 @@
 
 Letters in shapes: N points, L levels, T rows of a level's table, F features of a row. Points
 outside [0, 1] are extrapolated from the border cell. Arrays are float32 and may be anything
-that `arrays.view` takes; all arrays of a call lie on one device.
+that `launch.view` takes; all arrays of a call lie on one device.
 
 A level has `resolution` cells along each side. Levels whose `(resolution + 1) ** 3` corners
 fit into the table index it densely, x fastest; finer ones by the spatial hash of the corner.
@@ -14,9 +14,8 @@ from typing import Any, Literal
 
 import warp as wp
 
-from neuron_core.kernels.arrays import device_of, view
 from neuron_core.kernels.assembly import compiled_with
-from neuron_core.kernels.launch import CORES, launch
+from neuron_core.kernels.launch import CORES, device_of, launch, view
 
 PRIME_Y = 2654435761  # the hash of a corner is x ^ (y * PRIME_Y) ^ (z * PRIME_Z)
 PRIME_Z = 805459861

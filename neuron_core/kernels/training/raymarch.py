@@ -3,7 +3,7 @@
 Letters in shapes: R rays, G cells of the occupancy grid along each side, M samples of all
 rays together. Samples of a ray lie side by side, near to far: ray r owns
 `ray_start[r] : ray_start[r] + ray_count[r]`. Distances are world units along unit rays. Arrays are
-float32, counts and indices int32, and may be anything that `arrays.view` takes; all arrays of a call
+float32, counts and indices int32, and may be anything that `launch.view` takes; all arrays of a call
 lie on one device. Positions are in the unit cube, the coordinates of the grid and of a hash encoding.
 """
 
@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from neuron_core.kernels.arrays import device_of, view
-from neuron_core.kernels.launch import CORES, launch
+from neuron_core.kernels.launch import CORES, device_of, launch, view
 
 MAX_STEPS = 1 << 16  # steps along a ray, occupied or not: bounds rays without an end
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import warp as wp
 
-from neuron_core.kernels.arrays import device_of, view
-from neuron_core.kernels.launch import launch
+from neuron_core.kernels.launch import device_of, launch, view
 from neuron_core.kernels.training.raymarch import Samples, cell_of, slices_of
 
 
