@@ -211,6 +211,15 @@ def clip_to_cube(origin: wp.vec3f, direction: wp.vec3f, near: wp.float32, far: w
 
 
 @wp.func
+def interval_of(call: MarchCall, ray: wp.int32, origin: wp.vec3f, speed: wp.vec3f) -> wp.vec2f:
+    """The distances between which a ray is sampled; they descend where there is nothing to sample."""
+    interval = wp.vec2f(call.nears[ray], call.fars[ray])
+    if not call.space.contracted:
+        interval = clip_to_cube(origin, speed, interval[0], interval[1])
+    return interval
+
+
+@wp.func
 def way_out(place: wp.vec3f, size: wp.float32, slowness: wp.vec3f) -> wp.float32:
     """How far a point at `place` of a cube of side `size` moves until it leaves the cube.
 
@@ -254,16 +263,18 @@ def cell_of(position: wp.vec3f, size: wp.int32) -> wp.vec3i:
 
 @wp.func
 def way_through(
-    position: wp.vec3f, cell: wp.vec3i, kind: wp.int32, slowness: wp.vec3f, size: wp.int32
+    space: Space, position: wp.vec3f, cell: wp.vec3i, kind: wp.int32, slowness: wp.vec3f, size: wp.int32
 ) -> wp.float32:
-    """How far a ray goes until it leaves an empty cell or its empty block, in cells."""
+    """How far a ray goes until it leaves an empty cell or its empty block."""
     side = wp.where(kind == wp.static(EMPTY_BLOCK), wp.static(BLOCK), 1)
     corner = wp.vec3f(
         wp.float32(cell[0] - cell[0] % side),
         wp.float32(cell[1] - cell[1] % side),
         wp.float32(cell[2] - cell[2] % side),
     )
-    return way_out(position * wp.float32(size) - corner, wp.float32(side), slowness)
+    cells = wp.float32(size)
+    way = way_out(position * cells - corner, wp.float32(side), slowness)
+    return way / wp.where(space.contracted, 0.5 * cells, cells)  # the inner box is half of the grid's side
 
 
 @wp.func
@@ -292,9 +303,7 @@ def march_kernel(call: MarchCall, first: wp.int32) -> None:
     size = call.occupancy.shape[0]
     origin = wp.cw_mul(call.rays_o[ray] - space.low, space.scale)
     speed = wp.cw_mul(direction, space.scale)
-    interval = wp.vec2f(call.nears[ray], call.fars[ray])
-    if not space.contracted:
-        interval = clip_to_cube(origin, speed, interval[0], interval[1])
+    interval = interval_of(call, ray, origin, speed)
     t = interval[0]
     far = interval[1]
     if call.seed >= 0:
@@ -329,9 +338,7 @@ def march_kernel(call: MarchCall, first: wp.int32) -> None:
                 call.ray_begin[ray] = t
             count = count + 1
         elif skippable:
-            way = way_through(position, cell, kind, slowness, size)
-            cells = wp.float32(size)
-            leave = middle + way / wp.where(space.contracted, 0.5 * cells, cells) - 1.0e-3 * step
+            leave = middle + way_through(space, position, cell, kind, slowness, size) - 1.0e-3 * step
             if space.cone == 0.0:
                 whole = wp.int32(wp.max(wp.min(leave, far) - middle, 0.0) / step)
                 t = t + wp.float32(whole) * step
