@@ -4,17 +4,21 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from neuron_core.cli.arguments import parse
+from neuron_core.cli.registry import find_task
 from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
 from neuron_core.foundation.progress import Silent
 from neuron_core.learning.ledger import LEDGER, read_ledger
 from neuron_core.learning.stored import load_tensors
 from neuron_core.models.field.family import FAMILY
+from neuron_core.tasks.campaign.commands import arguments_of, command_of
 from neuron_core.tasks.campaign.config import CampaignConfig
-from neuron_core.tasks.campaign.run import arguments_of, run
+from neuron_core.tasks.campaign.run import run
 from neuron_core.tasks.campaign.settings import SettingError, config_of, defaults_of
 from tests.core import learning_laws as laws
 from tests.core.field_runs import small_family
@@ -78,6 +82,19 @@ def test_a_run_is_started_with_the_options_of_its_campaign():
     words = "toy data out --setting width=16 --setting"
     assert arguments_of(given) == [*words.split(), "name=a b", "--trials", "3", "--seed", "2"]
     assert arguments_of(config()) == ["toy", "data", "out"]
+
+
+def test_torchrun_starts_the_same_command_in_as_many_processes():
+    alone = command_of(config(launch="process", seed=2), "w").command
+    several = command_of(config(launch="torchrun", processes=3, seed=2), "w").command
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=3"]
+    assert [*several] == [alone[0], *torchrun, *alone[1:]]
+    assert [*alone[1:]] == ["-m", "neuron_core", "campaign", "toy", "data", "out", "--seed", "2"]
+
+
+def test_a_started_run_reads_the_config_that_its_campaign_had():
+    given = config("width=16", "name=a b", trials=3, seed=-2, device="cpu", launch="process")
+    assert parse(find_task("campaign"), arguments_of(given)) == replace(given, launch="here")
 
 
 # --- a field ---

@@ -129,6 +129,27 @@ def test_what_renders_a_bake_never_imports_torch(layer):
     assert set(wrong) <= ASKS_TORCH
 
 
+def command_of(module: str) -> str:
+    return module.split(".")[2] if module.startswith("neuron_core.tasks.") else ""
+
+
+def test_no_command_imports_another():
+    wrong = [
+        f"{module} imports {imported}"
+        for module in MODULES
+        if command_of(module)
+        for imported in imports_of(module)
+        if command_of(imported) not in ("", command_of(module))
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("command", sorted({command_of(module) for module in MODULES} - {""}))
+def test_a_command_runs_in_at_most_100_lines(command):
+    text = MODULES[f"neuron_core.tasks.{command}.run"].read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 100
+
+
 def test_postponed_annotations_do_not_hide_shapes():
     torch_modules = [m for m in MODULES if any(name.split(".")[0] == "jaxtyping" for name in imports_of(m))]
     assert not [m for m in torch_modules if "__future__" in imports_of(m)]

@@ -1,8 +1,5 @@
 """`neuron campaign`: from a dataset to gated weights, and a smaller model that learned from them."""
 
-import sys
-from collections.abc import Sequence
-from dataclasses import MISSING, fields
 from typing import Any
 
 from neuron_core.foundation.devices import torch_device
@@ -12,16 +9,14 @@ from neuron_core.foundation.wording import counted
 from neuron_core.learning.campaign import Campaign, run_campaign
 from neuron_core.learning.distributed import joined
 from neuron_core.learning.family import Family
-from neuron_core.learning.launch import NO_TIMING, Command, InProcess
+from neuron_core.learning.launch import NO_TIMING, InProcess
 from neuron_core.learning.ledger import LEDGER, Ledger, read_ledger
 from neuron_core.learning.loop import Timing
 from neuron_core.learning.rungs import CALIBRATION, DISTILLATION, PRODUCTION, rungs_of
 from neuron_core.models.registry import family_of
+from neuron_core.tasks.campaign.commands import command_of
 from neuron_core.tasks.campaign.config import CampaignConfig
 from neuron_core.tasks.campaign.settings import config_of, defaults_of
-
-NOT_PASSED_ON = ("family", "dataset", "out", "launch", "processes", "run", "overwrite")
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone")
 
 
 def run(
@@ -51,27 +46,9 @@ def run(
             ),
             family.weights,
         )
-        launch = here if config.launch == "here" else _command(config, family.weights)
+        launch = here if config.launch == "here" else command_of(config, family.weights)
         ledger = run_campaign(campaign, launch, report, config.overwrite)
     return _result(config, family.goals.metric, ledger)
-
-
-def _command(config: CampaignConfig, weights: str) -> Command:
-    start = (*TORCHRUN, f"--nproc-per-node={config.processes}") if config.launch == "torchrun" else ()
-    return Command((sys.executable, *start, "-m", "neuron_core", "campaign", *arguments_of(config)), weights)
-
-
-def arguments_of(config: CampaignConfig) -> Sequence[str]:
-    """The words of the command line that a run of the campaign is started with."""
-    words = [config.family, str(config.dataset), str(config.out)]
-    for entry in fields(config):
-        value = getattr(config, entry.name)
-        default = entry.default if entry.default is not MISSING else None
-        if entry.name in NOT_PASSED_ON or value == default:
-            continue
-        for one in value if isinstance(value, tuple) else (value,):
-            words += [f"--{entry.name}", str(one)]
-    return words
 
 
 def _run_one(config: CampaignConfig, here: InProcess, name: str, report: Reporter) -> dict[str, object]:
