@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 Figures = Mapping[str, Any]
+Cells = tuple[str, str, str]  # what, measured, wanted
 STEPS = {
     "dataset": "data",
     "pairs": "worn and dirty materials beside clean ones",
@@ -49,69 +50,75 @@ def _percent(share: float) -> str:
 
 
 def _others(figures: Figures) -> Iterator[str]:
-    whole = {row["representation"]: row for row in figures["categories"] if row["category"] == "all"}
-    own, picture = whole["inr"], figures["retrieval_by_picture"]
-    judge, moved = figures["retrieval_by_second_encoder"], figures["paraphrases"]
-    local, sliders = figures["locality"], figures["sliders"]
-    identical = "bit for bit" if local["alphas_identical"] else "no"
-    rows = (
-        (
-            "L1 to that of the nearest training material, mean / median",
-            f"{own['l1_mean_ratio']:.2f} / {own['l1_median_ratio']:.2f}",
-            "0.60 / 0.75",
-        ),
-        (
-            "L1 to that of the prompt-agnostic field",
-            f"{own['l1_mean'] / whole['against']['l1_mean']:.2f}",
-            "0.20",
-        ),
-        (
-            f"nearest true picture among {picture['among']:.0f} has the right base / is the right one",
-            f"{_percent(picture['base_top1'])} / {_percent(picture['combination_top1'])}",
-            "90 / 76 %",
-        ),
-        (
-            "the same by a second encoder (residual network, torus knot, another light)",
-            f"{_percent(judge['drawn_base_top1'])} / {_percent(judge['drawn_combination_top1'])}",
-            "90 / 76 %",
-        ),
-        (
-            "what that encoder reaches with *true* pictures from another camera",
-            " / ".join(
-                f"{_percent(judge[f'true_from_camera_1_{what}_top1'])}" for what in ("base", "combination")
-            ),
-            "",
-        ),
-        (
-            "held-out paraphrases that move the picture by at most 10 % of the distance to the nearest other "
-            "material",
-            f"{_percent(moved['within_10_percent'])} (median {100 * moved['median']:.1f} %)",
-            "95 %",
-        ),
-        (
-            "largest change of density between two looks, 100,000 points; opacities equal",
-            f"{local['largest_density_change']:g}; {identical}",
-            "0",
-        ),
-        ("PSNR outside the silhouette between two looks", f"{local['psnr_outside']:.0f} dB", "50"),
-        (
-            "wear and dirt: what a low pass of 4 pixels keeps of the change, to what it takes away: field / "
-            "true pictures",
-            f"{local['low_pass_to_high_pass_median']:.2f} / "
-            f"{figures['locality_of_truth']['low_pass_to_high_pass_median']:.2f}",
-            "0.25",
-        ),
-        (
-            "sliders against how far the picture is from end to end, Spearman: wear / dirt / wetness",
-            " / ".join(f"{sliders[axis]:.2f}" for axis in ("wear", "dirt", "wetness")),
-            "0.90",
-        ),
-        ("a prompt to its vector, the encoder being loaded", f"{figures['latency']['encode_ms']:.1f} ms", ""),
-    )
     yield "| what | measured | wanted |"
     yield "|---|--:|--:|"
-    for cells in rows:
+    for cells in (*_against_others(figures), *_retrieval(figures), *_steadiness(figures)):
         yield f"| {' | '.join(cells)} |"
+
+
+def _against_others(figures: Figures) -> Iterator[Cells]:
+    whole = {row["representation"]: row for row in figures["categories"] if row["category"] == "all"}
+    own, blank = whole["inr"], whole["against"]
+    yield (
+        "L1 to that of the nearest training material, mean / median",
+        f"{own['l1_mean_ratio']:.2f} / {own['l1_median_ratio']:.2f}",
+        "0.60 / 0.75",
+    )
+    yield "L1 to that of the prompt-agnostic field", f"{own['l1_mean'] / blank['l1_mean']:.2f}", "0.20"
+
+
+def _retrieval(figures: Figures) -> Iterator[Cells]:
+    picture, judge = figures["retrieval_by_picture"], figures["retrieval_by_second_encoder"]
+    yield (
+        f"nearest true picture among {picture['among']:.0f} has the right base / is the right one",
+        _hits(picture, ""),
+        "90 / 76 %",
+    )
+    yield (
+        "the same by a second encoder (residual network, torus knot, another light)",
+        _hits(judge, "drawn_"),
+        "90 / 76 %",
+    )
+    yield (
+        "what that encoder reaches with *true* pictures from another camera",
+        _hits(judge, "true_from_camera_1_"),
+        "",
+    )
+
+
+def _hits(found: Mapping[str, Any], whose: str) -> str:
+    return " / ".join(_percent(found[f"{whose}{what}_top1"]) for what in ("base", "combination"))
+
+
+def _steadiness(figures: Figures) -> Iterator[Cells]:
+    """What a change of words may move, and what it may not."""
+    moved, sliders = figures["paraphrases"], figures["sliders"]
+    local, true = figures["locality"], figures["locality_of_truth"]
+    identical = "bit for bit" if local["alphas_identical"] else "no"
+    yield (
+        "held-out paraphrases that move the picture by at most 10 % of the distance to the nearest other "
+        "material",
+        f"{_percent(moved['within_10_percent'])} (median {100 * moved['median']:.1f} %)",
+        "95 %",
+    )
+    yield (
+        "largest change of density between two looks, 100,000 points; opacities equal",
+        f"{local['largest_density_change']:g}; {identical}",
+        "0",
+    )
+    yield "PSNR outside the silhouette between two looks", f"{local['psnr_outside']:.0f} dB", "50"
+    yield (
+        "wear and dirt: what a low pass of 4 pixels keeps of the change, to what it takes away: field / "
+        "true pictures",
+        " / ".join(f"{found['low_pass_to_high_pass_median']:.2f}" for found in (local, true)),
+        "0.25",
+    )
+    yield (
+        "sliders against how far the picture is from end to end, Spearman: wear / dirt / wetness",
+        " / ".join(f"{sliders[axis]:.2f}" for axis in ("wear", "dirt", "wetness")),
+        "0.90",
+    )
+    yield "a prompt to its vector, the encoder being loaded", f"{figures['latency']['encode_ms']:.1f} ms", ""
 
 
 def _times(figures: Figures) -> Iterator[str]:
