@@ -5,61 +5,25 @@
 Runs the generator that ships with USD (`usdGenSchema.py`, which needs jinja2).
 """
 
-import json
-import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
-SCHEMA = Path(__file__).resolve().parents[1] / "neuron_core" / "schema"
-GENERATED = ("generatedSchema.usda", "plugInfo.json")
-PLACES = {"@PLUG_INFO_LIBRARY_PATH@": "", "@PLUG_INFO_RESOURCE_PATH@": ".", "@PLUG_INFO_ROOT@": "."}
+from neuron_core.foundation.errors import NeuronError
+from neuron_core.usd.schema import FOLDER
+from neuron_core.usd.schema_files import generate
 
 
-def generate(source: Path) -> dict[str, str]:
-    """The files that belong to a schema source, by name."""
-    with tempfile.TemporaryDirectory() as folder:
-        run_generator(source, Path(folder))
-        schema = (Path(folder) / GENERATED[0]).read_text(encoding="utf-8")
-        info = (Path(folder) / GENERATED[1]).read_text(encoding="utf-8")
-    return {GENERATED[0]: schema, GENERATED[1]: codeless(info)}
-
-
-def run_generator(source: Path, folder: Path) -> None:
-    """Let USD's generator write its files to a folder."""
-    import pxr
-
-    generator = Path(pxr.__file__).parent / "Usd" / "usdGenSchema.py"
-    done = subprocess.run(
-        [sys.executable, str(generator), str(source), str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(f"usdGenSchema failed:\n{done.stdout}{done.stderr}")
-
-
-def codeless(plug_info: str) -> str:
-    """The generated plugInfo.json without comments, its places filled in for files that lie beside it."""
-    rows = [row for row in plug_info.splitlines() if not row.lstrip().startswith("#")]
-    info = json.loads("\n".join(rows))
-    for plugin in info["Plugins"]:
-        plugin["Type"] = "resource"
-        for key in ("Root", "ResourcePath", "LibraryPath"):
-            if key in plugin:
-                plugin[key] = PLACES.get(plugin[key], plugin[key])
-        if not plugin.get("LibraryPath"):
-            plugin.pop("LibraryPath", None)
-    return json.dumps(info, indent=4, sort_keys=True) + "\n"
-
-
-def main() -> None:
+def main() -> int:
     """Write the generated files beside their source."""
-    for name, text in generate(SCHEMA / "schema.usda").items():
-        (SCHEMA / name).write_text(text, encoding="utf-8")
-        print(SCHEMA / name)
+    try:
+        files = generate(FOLDER / "schema.usda")
+    except NeuronError as error:
+        print(f"{error.message}\n  {error.hint}", file=sys.stderr)
+        return 1
+    for name, text in files.items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+        print(FOLDER / name)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

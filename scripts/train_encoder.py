@@ -9,21 +9,16 @@ a function of the dataset, the arguments and the versions of the libraries. The 
 
 import argparse
 import json
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 
 import torch
 
 from neuron_core.cli.reporters import LogListener
 from neuron_core.foundation import interrupts
-from neuron_core.foundation.outputs import fingerprint_of
-from neuron_core.learning.distributed import Placement
-from neuron_core.learning.loop import Loop, Timing
-from neuron_core.learning.run_folder import RunFolder
 from neuron_core.models.prompt_encoder.data import EncoderConfig
-from neuron_core.models.prompt_encoder.family import FAMILY
-from neuron_core.models.prompt_encoder.measures import measure
-from neuron_core.models.prompt_encoder.stored import NAME, save_encoder, write_card
+from neuron_core.models.prompt_encoder.making import make_encoder
+from neuron_core.models.prompt_encoder.stored import NAME
 
 COUNTS = ("steps", "batch", "pairs", "seed")
 
@@ -44,21 +39,9 @@ def main() -> None:
     given = parser.parse_args()
     interrupts.install()
     torch.set_num_threads(1)
-    wanted = {name: getattr(given, name) for name in COUNTS}
-    report, place = LogListener(), Placement(torch.device("cpu"))
-    data = FAMILY.prepare(replace(EncoderConfig(given.dataset), **wanted), report)
-    built = FAMILY.build(data, place)
-    folder = RunFolder(given.run / fingerprint_of(data.recipe), FAMILY.name)
-    loop = Loop(
-        built.modules, FAMILY.phases(data, "full"), built.objectives, folder,
-        seed=data.config.seed, placement=place, report=report, timing=Timing(given.minutes),
-    )  # fmt: skip
-    steps, towers = loop.run().steps, built.modules["towers"].eval()
-    figures = measure(towers, data)
-    save_encoder(towers, data.vocabulary, given.out, given.name)
-    write_card(data, steps, figures, given.out, given.name)
-    rounded = {name: round(value, 4) for name, value in figures.items()}
-    print(json.dumps({"steps": steps, **rounded}, indent=1))
+    config = EncoderConfig(given.dataset, **{name: getattr(given, name) for name in COUNTS})
+    figures = make_encoder(config, given.run, given.out, LogListener(), given.name, given.minutes)
+    print(json.dumps({name: round(value, 4) for name, value in figures.items()}, indent=1))
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from _environment.readers import python_readers, readers_folder, splat_transform
 from blender_env import blender_python, why_not
 from pxr import Usd, UsdGeom
-from readers_env import python_readers, readers_folder, splat_transform
 
 from neuron_core.cameras.camera import Camera
 from neuron_core.delivery.config import ExportConfig

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from make_schema import GENERATED, SCHEMA, generate
 from pxr import Sdf, Usd, UsdGeom
 
 from neuron_core.usd import schema
+from neuron_core.usd.schema_files import GENERATED, generate
 from tests.core.scene_samples import define_asset, publish_ball, write_plain
 
 SCALE = (2.0, 3.0, 4.0)
@@ -30,8 +30,8 @@ def run(code: str, plugins: str = "") -> object:
 
 def test_the_committed_files_are_what_usd_generates():
     pytest.importorskip("jinja2")
-    assert generate(SCHEMA / "schema.usda") == {
-        name: (SCHEMA / name).read_text(encoding="utf-8") for name in GENERATED
+    assert generate(schema.FOLDER / "schema.usda") == {
+        name: (schema.FOLDER / name).read_text(encoding="utf-8") for name in GENERATED
     }
 
 

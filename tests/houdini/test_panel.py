@@ -325,7 +325,6 @@ def dialog(scene, tmp_path, monkeypatch):
         f"while not Path({str(tmp_path / 'go')!r}).exists(): time.sleep(0.01)\n"
         "raise SystemExit(3 if os.environ.get('FAIL') else 0)\n"
     )
-    (tmp_path / "_environment.py").write_text((PROJECT / "scripts" / "_environment.py").read_text())
     monkeypatch.setattr(setup, "SCRIPT", script)
     own = interpreters.Python(Path(sys.executable), (3, 11))
     monkeypatch.setattr(interpreters, "find_pythons", lambda: [own])

@@ -54,8 +54,8 @@ def tiny(setup, tmp_path, monkeypatch):
     project, wheels = tmp_path / "größe project", tmp_path / "wheels"
     (project / "scripts").mkdir(parents=True)
     wheels.mkdir()
-    for name in ("_environment.py", "set_up_engine.py"):
-        shutil.copy(PROJECT / "scripts" / name, project / "scripts")
+    shutil.copytree(PROJECT / "scripts" / "_environment", project / "scripts" / "_environment")
+    shutil.copy(PROJECT / "scripts" / "set_up_engine.py", project / "scripts")
     (project / "backend.py").write_text(BACKEND)
     (project / "constraints.txt").write_text("")
     (project / "pyproject.toml").write_text(
@@ -100,7 +100,6 @@ def stand_in(setup, folder, code, monkeypatch):
     """A script in the place of the one that installs."""
     script = folder / "set_up.py"
     script.write_text(code)
-    shutil.copy(PROJECT / "scripts" / "_environment.py", folder)
     monkeypatch.setattr(setup, "SCRIPT", script)
     return setup.Installation(setup.Plan(Path(sys.executable), folder / "engine"))
 

@@ -4,6 +4,7 @@ The work is done by `scripts/set_up_engine.py` in a process of the chosen Python
 shows it.
 """
 
+import functools
 import importlib.util
 import os
 import re
@@ -58,20 +59,22 @@ def state_of(folder: Path) -> State:
     """Whether an environment is there, and whether its packages are those of this version."""
     if not environment.python_of(folder).exists():
         return "missing"
-    script = _environment_script()
-    if not (folder / script.STAMP).exists():
+    made = _environment_package()
+    if not (folder / made.STAMP).exists():
         return "ready"  # somebody else's; the handshake decides
-    current = script.installed_extras(folder, script.PROJECT) is not None
+    current = made.installed_extras(folder, SCRIPT.parents[1]) is not None
     return "ready" if current else "outdated"
 
 
-def _environment_script() -> Any:
-    """`scripts/_environment.py`, which knows what an environment has to hold."""
-    spec = importlib.util.spec_from_file_location("neuron_environment", SCRIPT.with_name("_environment.py"))
+@functools.cache
+def _environment_package() -> Any:
+    """`scripts/_environment`, which knows what an environment has to hold; its folder stays off the path."""
+    name, folder = "neuron_environment", environment.PROJECT / "scripts" / "_environment"
+    spec = importlib.util.spec_from_file_location(name, folder / "__init__.py")
     assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    sys.modules[name] = package = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(package)
+    return package
 
 
 def has_gpu(variables: Mapping[str, str] | None = None) -> bool:
@@ -100,7 +103,7 @@ def check(plan: Plan) -> None:
     if plan.anew and any(not job.over for job in jobs.all_jobs() if not isinstance(job, Installation)):
         raise EngineError("busy", "Jobs run in the engine.", "Wait for them, or cancel them.")
     made = environment.python_of(plan.folder).exists() or (plan.folder / "pyvenv.cfg").exists()
-    lock = _environment_script().LOCK
+    lock = _environment_package().LOCK
     if plan.folder.is_dir() and not made and any(entry.name != lock for entry in plan.folder.iterdir()):
         raise EngineError(
             "input", f"{plan.folder} has other files in it.", "Choose a new or an empty folder."
@@ -123,7 +126,7 @@ def variables_of(plan: Plan, variables: Mapping[str, str], platform: str = sys.p
 
 
 class Installation(jobs.Background):
-    """One attempt; another one with the same plan goes on where it stopped."""
+    """One attempt; another one with the same plan resumes where it stopped."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__("Setting up the engine")
@@ -191,7 +194,7 @@ def current() -> Installation | None:
 
 
 def _stopped() -> EngineError:
-    return EngineError("stopped", "Stopped as asked.", "Another attempt goes on from here.")
+    return EngineError("stopped", "Stopped as asked.", "Another attempt resumes from here.")
 
 
 def _started(plan: Plan) -> "subprocess.Popen[str]":

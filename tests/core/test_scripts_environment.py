@@ -14,8 +14,9 @@ from pathlib import Path
 
 import _environment
 import pytest
+from _environment import locking, making, packages, processes, setting_up
 
-SCRIPTS = Path(_environment.__file__).parent
+SCRIPTS = _environment.PROJECT / "scripts"
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def installed(monkeypatch):
     calls: list[tuple[str, ...]] = []
 
     def make(environment: Path) -> None:
-        _environment._empty(environment)
+        making.empty(environment)
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
 
     def runs(environment: Path) -> bool:
@@ -46,9 +47,9 @@ def installed(monkeypatch):
 
     plenty = shutil.disk_usage(SCRIPTS)._replace(free=10**12)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: plenty)
-    monkeypatch.setattr(_environment, "_make", make)
-    monkeypatch.setattr(_environment, "_runs", runs)
-    monkeypatch.setattr(_environment, "install_packages", install_packages)
+    monkeypatch.setattr(making, "make", make)
+    monkeypatch.setattr(making, "runs", runs)
+    monkeypatch.setattr(packages, "install_packages", install_packages)
     return calls
 
 
@@ -81,12 +82,12 @@ def test_an_interrupted_installation_goes_on_in_the_same_environment(project, in
         (environment / "half-installed").touch()
         raise KeyboardInterrupt
 
-    complete = _environment.install_packages
-    record(_environment, "install_packages", interrupted)
+    complete = packages.install_packages
+    record(packages, "install_packages", interrupted)
     with pytest.raises(KeyboardInterrupt):
         _environment.ensure((), project)
     assert _environment.installed_extras(_environment.environment_folder(), project) is None
-    record(_environment, "install_packages", complete)
+    record(packages, "install_packages", complete)
     python = _environment.ensure((), project)
     assert (python.parents[1] / "half-installed").exists()
     assert installed == [()]
@@ -99,7 +100,7 @@ def test_a_half_installed_package_is_installed_again(project, installed):
         (libraries / name).mkdir()
         (libraries / name / "METADATA").touch()
     (libraries / "whole-1.dist-info" / "INSTALLER").touch()
-    _environment.install(python.parents[1], (), project)
+    setting_up.install(python.parents[1], (), project)
     assert (libraries / "whole-1.dist-info").exists()
     assert not (libraries / "half-1.dist-info").exists()
 
@@ -164,13 +165,13 @@ def test_an_old_python_is_told_which_one_is_needed(project, monkeypatch):
 
 
 def test_of_two_at_once_one_installs_and_the_other_waits(project, installed, monkeypatch):
-    complete = _environment.install_packages
+    complete = packages.install_packages
 
     def slow(environment, extras, project):
         time.sleep(0.5)
         complete(environment, extras, project)
 
-    monkeypatch.setattr(_environment, "install_packages", slow)
+    monkeypatch.setattr(packages, "install_packages", slow)
     threads = [threading.Thread(target=_environment.ensure, args=((), project)) for _ in range(3)]
     for thread in threads:
         thread.start()
@@ -182,8 +183,9 @@ def test_of_two_at_once_one_installs_and_the_other_waits(project, installed, mon
 @pytest.mark.skipif(os.name == "nt", reason="ends a process with SIGKILL")
 def test_a_killed_installer_does_not_keep_the_lock(tmp_path):
     code = (
-        f"import sys, time; sys.path.insert(0, {str(SCRIPTS)!r}); import _environment, pathlib\n"
-        f"with _environment.lock(pathlib.Path({str(tmp_path)!r})):\n"
+        f"import pathlib, sys, time; sys.path.insert(0, {str(SCRIPTS)!r})\n"
+        "from _environment import locking\n"
+        f"with locking.lock(pathlib.Path({str(tmp_path)!r})):\n"
         "    print('held', flush=True)\n"
         "    time.sleep(3600)"
     )
@@ -191,7 +193,7 @@ def test_a_killed_installer_does_not_keep_the_lock(tmp_path):
         assert holder.stdout is not None and holder.stdout.readline() == "held\n"
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-    with _environment.lock(tmp_path):
+    with locking.lock(tmp_path):
         pass  # would wait for ever
 
 
@@ -199,7 +201,7 @@ def test_variables_of_a_host_application_do_not_reach_the_environment(monkeypatc
     monkeypatch.setenv("PYTHONPATH", "/host/python")
     monkeypatch.setenv("PYTHONHOME", "/host")
     monkeypatch.setenv("NEURON_KEPT", "yes")
-    variables = _environment._clean_variables()
+    variables = processes.clean_variables()
     assert "PYTHONPATH" not in variables and "PYTHONHOME" not in variables
     assert variables["NEURON_KEPT"] == "yes"
 
