@@ -18,7 +18,7 @@ import warp as wp
 
 from neuron_core.cameras.camera import Camera, pinhole, pixel_centers, rays
 from neuron_core.kernels.baked import instances as kernels
-from neuron_core.kernels.baked.compositing import Occluders, Picture, compose
+from neuron_core.kernels.baked.compositing import MeshHits, Picture, compose
 from neuron_core.kernels.baked.layout import BEAM, FAR, LAYER, PLACEMENT, RECORD
 from neuron_core.kernels.baked.overlap import march_together
 from neuron_core.kernels.baked.rays import Pinhole, Rays, rays_of_arrays, rays_of_camera
@@ -106,17 +106,17 @@ class Composer:
         self, given: Rays, lens: np.ndarray | None, arrays: tuple[np.ndarray, np.ndarray] | None
     ) -> Composed:
         picture = self._picture(given.count)
-        occluders, limits = self._occluders(given)
+        mesh_hits, limits = self._mesh_hits(given)
         everything = np.arange(len(self._instances))
         shown = everything if lens is None else in_sight(self._corners, given.view, lens)
         table = np.zeros((len(self._instances), PLACEMENT), np.float32)
         table[shown] = kernels.placements(self._inverses[shown], lens)
         table = on_device(table, self._device)
         nearest = None
-        if occluders is not None:
-            distances = occluders.times if self._device == "cpu" else occluders.times.numpy()
+        if mesh_hits is not None:
+            distances = mesh_hits.times if self._device == "cpu" else mesh_hits.times.numpy()
             nearest = mesh_times(distances, given.view, lens)
-        shot = _Shot(given, lens, arrays, picture, occluders, limits, table, shown, nearest)
+        shot = _Shot(given, lens, arrays, picture, mesh_hits, limits, table, shown, nearest)
         rows = max(1, TILES_AT_ONCE // given.view.tiles_x)
         for top in range(0, given.view.tiles_y, rows):
             self._band(shot, range(top, min(top + rows, given.view.tiles_y)))
@@ -126,17 +126,17 @@ class Composer:
         """Draw some rows of tiles."""
         across = shot.given.view.tiles_x
         pairs = self._pairs(shot, rows)
-        if not len(pairs) and shot.occluders is None:
+        if not len(pairs) and shot.mesh_hits is None:
             return
         layers = Layers(pairs, self._buffer("layers", len(pairs) * BEAM, LAYER))
         self._draw_pairs(shot, layers)
         drawn = layers.drawn()
         tiles = np.arange(rows.start * across, rows.stop * across, dtype=np.int32)
-        if shot.occluders is None:
+        if shot.mesh_hits is None:
             tiles = np.unique(pairs.tiles[drawn]).astype(np.int32)
         by_tile = layers.by_tile(drawn, tiles, self._device)
         values = layers.values[: max(layers.used, 1) * BEAM]
-        compose(shot.table, shot.given, by_tile, values, shot.occluders, shot.picture, self._device)
+        compose(shot.table, shot.given, by_tile, values, shot.mesh_hits, shot.picture, self._device)
 
     # --- what is where ---
 
@@ -149,7 +149,7 @@ class Composer:
         found = pairs_of_camera(self._corners[shot.shown], view, shot.lens, rows)
         found = Pairs(found.tiles, shot.shown[found.instances], found.starts, found.ends)
         found = self._beamed(shot, found) if self._device == "cpu" else found
-        if len(self._touching) or shot.occluders is not None:
+        if len(self._touching) or shot.mesh_hits is not None:
             found = narrowed(found, self._boxes, self._inverses, view, shot.lens)
         if shot.tile_limits is not None:
             found = found.taken(np.flatnonzero(found.starts < shot.tile_limits[1][found.tiles]))
@@ -247,7 +247,7 @@ class Composer:
 
     # --- arrays ---
 
-    def _occluders(self, given: Rays) -> tuple[Occluders | None, Any]:
+    def _mesh_hits(self, given: Rays) -> tuple[MeshHits | None, Any]:
         """What rays hit of meshes, and how far they may go; distances along unit rays."""
         if self._mesh is None:
             limits = self._buffer("limits", given.count, 1)
@@ -296,7 +296,7 @@ class _Shot:
     lens: np.ndarray | None  # [4, 3] of a pinhole
     arrays: tuple[np.ndarray, np.ndarray] | None  # origins and directions, of rays without a pinhole
     picture: Picture
-    occluders: Occluders | None
+    mesh_hits: MeshHits | None
     limits: Any
     table: Any
     shown: np.ndarray  # instances that may be in the picture, ascending

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from neuron_core.kernels.baked.compositing import Occluders
-from neuron_core.kernels.baked.mesh_hits import Placed, cast, place_solids
+from neuron_core.kernels.baked.compositing import MeshHits
+from neuron_core.kernels.baked.mesh_hits import DeviceMeshes, cast, place_meshes
 from neuron_core.kernels.baked.rays import Rays
 
 AMBIENT, HEADLIGHT = 0.3, 0.7  # how meshes are lit
@@ -40,10 +40,10 @@ class MeshInstance:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Solid:
+class MeshScene:
     """Meshes where rays can hit them, and which mesh each triangle is of."""
 
-    placed: Placed
+    on_device: DeviceMeshes
     first: np.ndarray  # [N] of each placed instance: the number of its mesh, -1 for those that are joined
     joined: np.ndarray  # numbers of meshes by triangle of those that are joined
 
@@ -75,7 +75,7 @@ def triangles_kept(meshes: Sequence[MeshInstance]) -> np.ndarray:
     return np.cumsum(counts, dtype=np.int64)
 
 
-def solid_of(meshes: Sequence[MeshInstance], device: str) -> Solid:
+def mesh_scene(meshes: Sequence[MeshInstance], device: str) -> MeshScene:
     """Put meshes where rays can hit them."""
     shared = kept_once(meshes)
     alone = np.flatnonzero(~shared).tolist()
@@ -93,38 +93,39 @@ def solid_of(meshes: Sequence[MeshInstance], device: str) -> Solid:
         owners.append(number)
         mesh_of.append(own[_key(mesh)])
         matrices.append(mesh.world_from_local)
-    placed = place_solids(arrays, np.array(mesh_of, np.int32), np.array(matrices).reshape(-1, 4, 4), device)
+    stacked = np.array(matrices).reshape(-1, 4, 4)
+    on_device = place_meshes(arrays, np.array(mesh_of, np.int32), stacked, device)
     joined = np.repeat(np.array(alone, np.int32), [len(meshes[number].faces) for number in alone])
-    return Solid(placed, np.array(owners, np.int32), joined)
+    return MeshScene(on_device, np.array(owners, np.int32), joined)
 
 
 class Meshes:
     """What rays see of meshes, lit by a lamp at the camera and some light from around."""
 
     def __init__(self, meshes: Sequence[MeshInstance], first_id: int, device: str) -> None:
-        self._solid = solid_of(meshes, device)
+        self._scene = mesh_scene(meshes, device)
         self._colors = np.array([mesh.color for mesh in meshes], np.float32)
         self._first_id = first_id
         self._device = device
 
     def nbytes(self) -> int:
         """Of memory on the device, without the tree."""
-        return self._solid.placed.nbytes
+        return self._scene.on_device.nbytes
 
-    def hits(self, given: Rays) -> Occluders:
+    def hits(self, given: Rays) -> MeshHits:
         """What rays hit: colors times (ambient + headlight * cosine)."""
         times, facing = (wp.zeros(given.count, dtype=wp.float32, device=self._device) for _ in range(2))
         normals: Any = wp.zeros(given.count, dtype=wp.vec3f, device=self._device)
         instances, faces = (wp.zeros(given.count, dtype=wp.int32, device=self._device) for _ in range(2))
-        cast(self._solid.placed, given, times, normals, facing, instances, faces)
-        owners = self._solid.owners(instances.numpy(), faces.numpy())
+        cast(self._scene.on_device, given, times, normals, facing, instances, faces)
+        owners = self._scene.owners(instances.numpy(), faces.numpy())
         light = AMBIENT + HEADLIGHT * facing.numpy()
         colors = self._colors[owners] * light[:, None]
         ids = owners + np.int32(self._first_id)
         if self._device == "cpu":
-            return Occluders(times.numpy(), colors, normals.numpy(), ids)
+            return MeshHits(times.numpy(), colors, normals.numpy(), ids)
         moved: Any = wp.array(colors, dtype=wp.float32, device=self._device)
-        return Occluders(times, moved, normals, wp.array(ids, dtype=wp.int32, device=self._device))
+        return MeshHits(times, moved, normals, wp.array(ids, dtype=wp.int32, device=self._device))
 
 
 def _key(mesh: MeshInstance) -> tuple[int, int]:

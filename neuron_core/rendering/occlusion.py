@@ -21,7 +21,7 @@ from neuron_core.kernels.baked import visibility as kernels
 from neuron_core.kernels.baked.instances import assets_of, placements
 from neuron_core.rendering.composer import Composed
 from neuron_core.rendering.culling import corners_of
-from neuron_core.rendering.meshes import MeshInstance, solid_of
+from neuron_core.rendering.meshes import MeshInstance, mesh_scene
 from neuron_core.rendering.shaded import Instance
 from neuron_core.usd.records import SceneSnapshot
 
@@ -67,12 +67,12 @@ class OcclusionPass:
         which = {one: number for number, one in enumerate(assets)}
         asset_of = np.array([which[one.asset] for one in instances], np.int32)
         table = placements(np.linalg.inv(matrices), None)
-        self._around = kernels.Surroundings(
+        self._occluders = kernels.Occluders(
             kernels.tree_of(corners.min(axis=1), corners.max(axis=1), device) if len(instances) else None,
             assets_of([one.field.pools for one in assets], [one.codes for one in assets], device),
             wp.array(asset_of, dtype=wp.int32, device=device),
             wp.array(table, dtype=wp.float32, device=device),
-            solid_of(meshes, device).placed,
+            mesh_scene(meshes, device).on_device,
             device,
         )
 
@@ -85,8 +85,8 @@ class OcclusionPass:
         normals = picture.normal[shown].astype(np.float64)
         normals = np.where((normals != 0).any(axis=-1, keepdims=True), normals, -rays_d)
         owners = picture.ids[shown]
-        shares = kernels.find_shares(
-            self._around,
+        visibility = kernels.find_visibility(
+            self._occluders,
             rays_o + picture.depth[shown, None] * rays_d,
             normals,
             np.where(owners < self._count, owners, -1),
@@ -96,7 +96,7 @@ class OcclusionPass:
             lamp=self._lamp,
         )
         rgba = picture.rgba.copy()
-        rgba[shown, :3] *= (shares[:, 0] * (1.0 - KEY * (1.0 - shares[:, 1])))[:, None]
+        rgba[shown, :3] *= (visibility[:, 0] * (1.0 - KEY * (1.0 - visibility[:, 1])))[:, None]
         return replace(picture, rgba=rgba)
 
 

@@ -19,7 +19,7 @@ wp.set_module_options(native("compose.h"))
 
 
 @dataclass(frozen=True, slots=True)
-class Occluders:
+class MeshHits:
     """What rays meet of the meshes; everything behind is hidden."""
 
     times: Any  # [R] float32 distances along the unit ray, FAR where nothing is
@@ -64,7 +64,7 @@ def compose(
     rays: Rays,
     tiled: Tiled,
     layers: Any,
-    occluders: Occluders | None,
+    mesh_hits: MeshHits | None,
     picture: Picture,
     device: str = "cpu",
 ) -> None:
@@ -75,11 +75,11 @@ def compose(
     call.tiles, call.firsts = integers(tiled.tiles), integers(tiled.firsts)
     call.pairs, call.instances = integers(tiled.pairs), integers(tiled.instances)
     call.layers = view(layers, wp.float32, [int(layers.shape[0]) * LAYER])
-    if occluders is not None:
-        call.mesh_times = view(occluders.times, wp.float32, [count])
-        call.mesh_colors = view(occluders.colors, wp.float32, [count * 3])
-        call.mesh_normals = view(occluders.normals, wp.float32, [count * 3])
-        call.mesh_ids = view(occluders.ids, wp.int32, [count])
+    if mesh_hits is not None:
+        call.mesh_times = view(mesh_hits.times, wp.float32, [count])
+        call.mesh_colors = view(mesh_hits.colors, wp.float32, [count * 3])
+        call.mesh_normals = view(mesh_hits.normals, wp.float32, [count * 3])
+        call.mesh_ids = view(mesh_hits.ids, wp.int32, [count])
     call.rgba = view(picture.rgba, wp.float32, [count * 4])
     call.depths = view(picture.depths, wp.float32, [count])
     call.normals = view(picture.normals, wp.float32, [count * 3])

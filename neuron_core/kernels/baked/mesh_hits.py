@@ -21,12 +21,12 @@ MARGIN = 1e-5  # of a box, by its size and place: flat ones have no inside for a
 
 
 @wp.struct
-class Solids:
+class MeshInstances:
     """Instances of meshes, as kernels see them."""
 
     count: wp.int32
     boxes: wp.uint64  # a tree over the boxes of the instances
-    meshes: wp.array[wp.uint64]  # [K]
+    trees: wp.array[wp.uint64]  # [K] over the triangles of each mesh
     mesh_of: wp.array[wp.int32]  # [N]
     table: wp.array2d[wp.float32]  # [N, 12] local from world: 3 x 3 by rows, then the offset
 
@@ -42,38 +42,38 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Placed:
-    """Solids on one device, with what they are made of, so that it lives as long."""
+class DeviceMeshes:
+    """Mesh instances on one device, with the trees that they refer to, so that those live as long."""
 
-    solids: Any  # Solids
+    instances: Any  # MeshInstances
     nbytes: int
     device: str
     kept: tuple[Any, ...] = ()
 
 
-def place_solids(
+def place_meshes(
     meshes: Sequence[tuple[np.ndarray, np.ndarray]],
     mesh_of: np.ndarray,
     world_from_local: np.ndarray,
     device: str = "cpu",
-) -> Placed:
+) -> DeviceMeshes:
     """Instances that stand at matrices [N, 4, 4], which can be inverted, of meshes that are positions
     [V, 3] and faces [F, 3]."""
-    found = Solids()
+    found = MeshInstances()
     found.count = len(mesh_of)
     if not len(mesh_of):
-        return Placed(found, 0, device)
+        return DeviceMeshes(found, 0, device)
     trees = [_tree(positions, faces, device) for positions, faces in meshes]
     low, high = _boxes([positions for positions, _ in meshes], mesh_of, world_from_local)
     boxes = wp.Bvh(_vectors(low, device), _vectors(high, device))
     inverses = np.linalg.inv(world_from_local)
     table = np.concatenate([inverses[:, :3, :3].reshape(-1, 9), inverses[:, :3, 3]], axis=1)
     found.boxes = boxes.id
-    found.meshes = wp.array([tree.id for tree in trees], dtype=wp.uint64, device=device)
+    found.trees = wp.array([tree.id for tree in trees], dtype=wp.uint64, device=device)
     found.mesh_of = wp.array(np.asarray(mesh_of, np.int32), dtype=wp.int32, device=device)
     found.table = wp.array(np.ascontiguousarray(table, np.float32), dtype=wp.float32, device=device)
     arrays = [tree.points for tree in trees] + [tree.indices for tree in trees] + [found.table]
-    return Placed(found, sum(int(array.capacity) for array in arrays), device, (boxes, *trees))
+    return DeviceMeshes(found, sum(int(array.capacity) for array in arrays), device, (boxes, *trees))
 
 
 def _tree(positions: np.ndarray, faces: np.ndarray, device: str) -> wp.Mesh:
@@ -98,13 +98,13 @@ def _boxes(
 
 
 def cast(
-    placed: Placed, rays: Rays, times: Any, normals: Any, facing: Any, instances: Any, faces: Any
+    meshes: DeviceMeshes, rays: Rays, times: Any, normals: Any, facing: Any, instances: Any, faces: Any
 ) -> None:
     """Write for each ray how far away, along its unit direction, it meets something (FAR where it meets
     nothing), the unit normal there towards the ray, the cosine between both, which instance it is and which
     of its triangles."""
     arguments = [
-        placed.solids,
+        meshes.instances,
         rays.bundle,
         view(times, wp.float32, [rays.count]),
         view(normals, wp.vec3f, [rays.count]),
@@ -113,11 +113,11 @@ def cast(
         view(faces, wp.int32, [rays.count]),
     ]
     slices = 1 if rays.tiles < FEW_TILES else 8 * CORES
-    launch(cast_kernel, arguments, rays.tiles, BEAM, device=placed.device, slices=slices)
+    launch(cast_kernel, arguments, rays.tiles, BEAM, device=meshes.device, slices=slices)
 
 
 @wp.func
-def taken(table: wp.array2d[wp.float32], instance: wp.int32, vector: wp.vec3f) -> wp.vec3f:
+def local_direction(table: wp.array2d[wp.float32], instance: wp.int32, vector: wp.vec3f) -> wp.vec3f:
     """A direction of the world in the space of an instance."""
     x = wp.vec3f(table[instance, 0], table[instance, 1], table[instance, 2])
     y = wp.vec3f(table[instance, 3], table[instance, 4], table[instance, 5])
@@ -126,7 +126,7 @@ def taken(table: wp.array2d[wp.float32], instance: wp.int32, vector: wp.vec3f) -
 
 
 @wp.func
-def turned_back(table: wp.array2d[wp.float32], instance: wp.int32, normal: wp.vec3f) -> wp.vec3f:
+def world_normal(table: wp.array2d[wp.float32], instance: wp.int32, normal: wp.vec3f) -> wp.vec3f:
     """A normal of an instance in the world, by the transpose of local from world; of any length."""
     x = wp.vec3f(table[instance, 0], table[instance, 1], table[instance, 2])
     y = wp.vec3f(table[instance, 3], table[instance, 4], table[instance, 5])
@@ -135,24 +135,24 @@ def turned_back(table: wp.array2d[wp.float32], instance: wp.int32, normal: wp.ve
 
 
 @wp.func
-def place_in(table: wp.array2d[wp.float32], instance: wp.int32, point: wp.vec3f) -> wp.vec3f:
+def local_point(table: wp.array2d[wp.float32], instance: wp.int32, point: wp.vec3f) -> wp.vec3f:
     """A point of the world in the space of an instance."""
     offset = wp.vec3f(table[instance, 9], table[instance, 10], table[instance, 11])
-    return taken(table, instance, point) + offset
+    return local_direction(table, instance, point) + offset
 
 
 @wp.func
-def first_hit(solids: Solids, start: wp.vec3f, direction: wp.vec3f, reach: wp.float32) -> Hit:
+def first_hit(meshes: MeshInstances, start: wp.vec3f, direction: wp.vec3f, reach: wp.float32) -> Hit:
     """What a ray meets first within `reach` times its direction."""
     hit = Hit()
     hit.time = wp.static(FAR)
     limit = reach
-    query = wp.bvh_query_ray(solids.boxes, start, direction)
+    query = wp.bvh_query_ray(meshes.boxes, start, direction)
     instance = wp.int32(0)
     while wp.bvh_query_next(query, instance, limit):
-        own = place_in(solids.table, instance, start)
-        ahead = taken(solids.table, instance, direction)
-        met = wp.mesh_query_ray(solids.meshes[solids.mesh_of[instance]], own, ahead, limit)
+        own = local_point(meshes.table, instance, start)
+        ahead = local_direction(meshes.table, instance, direction)
+        met = wp.mesh_query_ray(meshes.trees[meshes.mesh_of[instance]], own, ahead, limit)
         if met.result:
             limit = met.t
             hit.time = met.t
@@ -160,26 +160,26 @@ def first_hit(solids: Solids, start: wp.vec3f, direction: wp.vec3f, reach: wp.fl
             hit.face = met.face
             hit.normal = met.normal
     if hit.time < wp.static(FAR):
-        hit.normal = turned_back(solids.table, hit.instance, hit.normal)
+        hit.normal = world_normal(meshes.table, hit.instance, hit.normal)
     return hit
 
 
 @wp.func
-def is_hit(solids: Solids, start: wp.vec3f, direction: wp.vec3f, reach: wp.float32) -> wp.bool:
+def is_hit(meshes: MeshInstances, start: wp.vec3f, direction: wp.vec3f, reach: wp.float32) -> wp.bool:
     """Whether a ray meets anything within `reach` times its direction."""
-    query = wp.bvh_query_ray(solids.boxes, start, direction)
+    query = wp.bvh_query_ray(meshes.boxes, start, direction)
     instance = wp.int32(0)
     while wp.bvh_query_next(query, instance, reach):
-        own = place_in(solids.table, instance, start)
-        ahead = taken(solids.table, instance, direction)
-        if wp.mesh_query_ray_anyhit(solids.meshes[solids.mesh_of[instance]], own, ahead, reach):
+        own = local_point(meshes.table, instance, start)
+        ahead = local_direction(meshes.table, instance, direction)
+        if wp.mesh_query_ray_anyhit(meshes.trees[meshes.mesh_of[instance]], own, ahead, reach):
             return True
     return False
 
 
 @wp.kernel(enable_backward=False)
 def cast_kernel(
-    solids: Solids,
+    meshes: MeshInstances,
     rays: RayBundle,
     times: wp.array[wp.float32],  # [R]
     normals: wp.array[wp.vec3f],  # [R]
@@ -194,7 +194,7 @@ def cast_kernel(
     if ray < 0:
         return
     direction = wp.normalize(direction_of(rays, ray))
-    hit = first_hit(solids, origin_of(rays, ray), direction, wp.static(FAR))
+    hit = first_hit(meshes, origin_of(rays, ray), direction, wp.static(FAR))
     times[ray] = hit.time
     if hit.time < wp.static(FAR):
         normal = wp.normalize(hit.normal)

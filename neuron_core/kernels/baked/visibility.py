@@ -1,7 +1,7 @@
-"""How much of the light that comes to points is stopped by what stands near them.
+"""How much light reaches points past the instances and meshes near them: their visibility.
 
 Letters in shapes: N points, I instances, A assets. Short rays go out from each point, and the optical
-depths of all instances on their way but its own are added: those of an instance already stand in its
+depths of all instances on their way but its own are added: an instance's own shadows are part of its
 look. Boxes of instances are found through a tree (Meister and others 2021 survey them), so the cost
 of a point grows with what is near it. Densities are read without reflections, refraction or color;
 this is an approximation of what light would do.
@@ -18,14 +18,14 @@ from neuron_core.kernels.baked.bricks import Asset, block_of
 from neuron_core.kernels.baked.headers import native
 from neuron_core.kernels.baked.instances import column_of
 from neuron_core.kernels.baked.layout import PLACEMENT
-from neuron_core.kernels.baked.mesh_hits import Placed, Solids, is_hit
+from neuron_core.kernels.baked.mesh_hits import DeviceMeshes, MeshInstances, is_hit
 from neuron_core.kernels.launch import CORES, launch, view
 
 BLOCK = 256
 MOST_RAYS = 16  # of a point, both kinds together
-STEP = 0.75  # voxels between two looks at the density
+STEP = 0.75  # voxels between two samples of the density
 MOST_STEPS = 2048
-DARK = 8.0  # optical depth at which a ray is given up
+DARK = 8.0  # optical depth at which a ray ends
 SPREAD = 0.12  # radius of the lamp by its distance
 
 wp.set_module_options(native("platform.h"))
@@ -34,14 +34,14 @@ Depths = wp.types.vector(MOST_RAYS, wp.float32)
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What stands in the world, on one device."""
+class Occluders:
+    """Everything in the world that blocks light, on one device."""
 
     boxes: wp.Bvh | None  # of instances
     assets: Any  # [A] Asset
     asset_of: Any  # [I] int32
     table: Any  # [I, 24] float32, as `instances.placements` makes it
-    solids: Placed
+    meshes: DeviceMeshes
     device: str
 
 
@@ -54,8 +54,8 @@ def tree_of(lows: np.ndarray, highs: np.ndarray, device: str) -> wp.Bvh | None:
     return wp.Bvh(low, high)
 
 
-def find_shares(
-    around: Surroundings,
+def find_visibility(
+    occluders: Occluders,
     points: np.ndarray,
     normals: np.ndarray,
     owners: np.ndarray,
@@ -65,34 +65,50 @@ def find_shares(
     lamp_rays: int,
     lamp: tuple[float, float, float],
 ) -> np.ndarray:
-    """The shares [N, 2] of the light from all around and from a lamp that come to `points` [N, 3].
+    """The visibility [N, 2] of the hemisphere and of a lamp from `points` [N, 3]: the shares of their light
+    that arrive, 0 to 1.
 
     `normals` [N, 3] have unit length, `owners` [N] are the instances that the points belong to, -1 if
-    none. Nothing farther than `reach` is looked at; `lamp` is the unit direction to the lamp. A kind
-    without rays has the share 1.
+    none. Nothing farther than `reach` blocks light; `lamp` is the unit direction to the lamp. Without
+    rays a visibility is 1.
     """
-    device = around.device
+    device = occluders.device
     arrays = [np.ascontiguousarray(array, np.float32) for array in (points, normals)]
     moved = [wp.array(array, dtype=wp.vec3f, device=device) for array in arrays]
     own = wp.array(np.ascontiguousarray(owners, np.int32), dtype=wp.int32, device=device)
-    shares = wp.ones((len(points), 2), dtype=wp.float32, device=device)
+    visibility = wp.ones((len(points), 2), dtype=wp.float32, device=device)
     arguments = [
-        around.boxes.id if around.boxes is not None else wp.uint64(0),
-        int(around.boxes is not None),
-        around.assets,
-        view(around.asset_of, wp.int32, [int(around.asset_of.shape[0])]),
-        view(around.table, wp.float32, [int(around.table.shape[0]), PLACEMENT]),
-        around.solids.solids,
+        occluders.boxes.id if occluders.boxes is not None else wp.uint64(0),
+        int(occluders.boxes is not None),
+        occluders.assets,
+        view(occluders.asset_of, wp.int32, [int(occluders.asset_of.shape[0])]),
+        view(occluders.table, wp.float32, [int(occluders.table.shape[0]), PLACEMENT]),
+        occluders.meshes.instances,
         *moved,
         own,
         float(reach),
         int(ambient_rays),
         int(lamp_rays),
         wp.vec3f(*lamp),
-        shares,
+        visibility,
     ]
-    launch(shares_kernel, arguments, -(-len(points) // BLOCK), BLOCK, device=device, slices=8 * CORES)
-    return shares.numpy()
+    blocks = -(-len(points) // BLOCK)
+    launch(visibility_kernel, arguments, blocks, BLOCK, device=device, slices=8 * CORES)
+    return visibility.numpy()
+
+
+@wp.struct
+class PointRays:
+    """The rays of one point."""
+
+    start: wp.vec3f
+    normal: wp.vec3f
+    lamp: wp.vec3f
+    reach: wp.float32
+    ambient: wp.int32  # rays around the normal, which come first
+    count: wp.int32  # with those to the lamp
+    turn: wp.float32  # random from point to point, so that the mean over points is right
+    shift: wp.float32
 
 
 @wp.func
@@ -106,21 +122,37 @@ def spread(number: wp.int32, count: wp.int32, turn: wp.float32, shift: wp.float3
 
 
 @wp.func
-def ray_from(
-    number: wp.int32,
-    ambient_rays: wp.int32,
-    lamp_rays: wp.int32,
+def rays_of_point(
+    index: wp.int32,
+    point: wp.vec3f,
     normal: wp.vec3f,
     lamp: wp.vec3f,
-    turn: wp.float32,
-    shift: wp.float32,
-) -> wp.vec3f:
-    """The direction of a ray of a point: around its normal by the cosine, then around the lamp."""
-    axis = normal
-    local = spread(number, ambient_rays, turn, shift)
-    if number >= ambient_rays:
-        axis = lamp
-        part = spread(number - ambient_rays, lamp_rays, turn, shift)
+    reach: wp.float32,
+    ambient_rays: wp.int32,
+    lamp_rays: wp.int32,
+) -> PointRays:
+    """The rays of a point, which begin a little above its surface."""
+    rays = PointRays()
+    rays.start = point + 1.0e-3 * reach * normal
+    rays.normal = normal
+    rays.lamp = lamp
+    rays.reach = reach
+    rays.ambient = ambient_rays
+    rays.count = ambient_rays + lamp_rays
+    random = wp.rand_init(17, index)
+    rays.turn = 6.2831853 * wp.randf(random)
+    rays.shift = wp.randf(random)
+    return rays
+
+
+@wp.func
+def direction_of(rays: PointRays, number: wp.int32) -> wp.vec3f:
+    """Of a ray of a point: around its normal by the cosine, then around the lamp."""
+    axis = rays.normal
+    local = spread(number, rays.ambient, rays.turn, rays.shift)
+    if number >= rays.ambient:
+        axis = rays.lamp
+        part = spread(number - rays.ambient, rays.count - rays.ambient, rays.turn, rays.shift)
         local = wp.vec3f(wp.static(SPREAD) * part[0], wp.static(SPREAD) * part[1], 1.0)
     side = wp.vec3f(1.0, 0.0, 0.0)
     if wp.abs(axis[0]) > 0.7:
@@ -189,14 +221,42 @@ def optical_depth(
     return total
 
 
+@wp.func
+def with_instance(
+    depths: Depths, rays: PointRays, asset: Asset, table: wp.array2d[wp.float32], instance: wp.int32
+) -> Depths:
+    """The optical depths along all rays of a point, those of one more instance added."""
+    x, y = column_of(table, instance, 12), column_of(table, instance, 15)
+    z = column_of(table, instance, 18)
+    place = wp.vec3f(wp.dot(x, rays.start), wp.dot(y, rays.start), wp.dot(z, rays.start))
+    eye = (place + column_of(table, instance, 21) - asset.grid.low) * asset.grid.scale
+    for ray in range(rays.count):
+        if depths[ray] < wp.static(DARK):
+            ahead = direction_of(rays, ray)
+            local = wp.vec3f(wp.dot(x, ahead), wp.dot(y, ahead), wp.dot(z, ahead))
+            speed = local * asset.grid.scale
+            depths[ray] += optical_depth(asset, eye, speed, wp.length(local), rays.reach)
+    return depths
+
+
+@wp.func
+def passed_by(rays: PointRays, ray: wp.int32, depth: wp.float32, meshes: MeshInstances) -> wp.float32:
+    """How much of the light along a ray gets through an optical depth and past meshes."""
+    passed = wp.exp(-depth)
+    if meshes.count > 0 and passed > 1.0e-3:
+        if is_hit(meshes, rays.start, direction_of(rays, ray), rays.reach):
+            passed = wp.float32(0.0)
+    return passed
+
+
 @wp.kernel(enable_backward=False)
-def shares_kernel(
+def visibility_kernel(
     boxes: wp.uint64,
     has_boxes: wp.int32,
     assets: wp.array[Asset],  # [A]
     asset_of: wp.array[wp.int32],  # [I]
     table: wp.array2d[wp.float32],  # [I, 24]
-    solids: Solids,
+    meshes: MeshInstances,
     points: wp.array[wp.vec3f],  # [N]
     normals: wp.array[wp.vec3f],  # [N]
     owners: wp.array[wp.int32],  # [N]
@@ -204,52 +264,33 @@ def shares_kernel(
     ambient_rays: wp.int32,
     lamp_rays: wp.int32,
     lamp: wp.vec3f,
-    shares: wp.array2d[wp.float32],  # [N, 2], written
+    visibility: wp.array2d[wp.float32],  # [N, 2], written
     first: wp.int32,
 ) -> None:
     """One index per point."""
     index = first + wp.tid()
     if index >= points.shape[0]:
         return
-    normal = normals[index]
-    start = points[index] + 1.0e-3 * reach * normal
-    random = wp.rand_init(17, index)
-    turn = 6.2831853 * wp.randf(random)
-    shift = wp.randf(random)
-    count = ambient_rays + lamp_rays
+    rays = rays_of_point(index, points[index], normals[index], lamp, reach, ambient_rays, lamp_rays)
     depths = Depths()
     if has_boxes != 0:
         around = wp.vec3f(reach, reach, reach)
-        query = wp.bvh_query_aabb(boxes, start - around, start + around)
+        query = wp.bvh_query_aabb(boxes, rays.start - around, rays.start + around)
         box = wp.int32(0)
         while wp.bvh_query_next(query, box):
             if box != owners[index]:
-                asset = assets[asset_of[box]]
-                x, y, z = column_of(table, box, 12), column_of(table, box, 15), column_of(table, box, 18)
-                place = wp.vec3f(wp.dot(x, start), wp.dot(y, start), wp.dot(z, start))
-                eye = (place + column_of(table, box, 21) - asset.grid.low) * asset.grid.scale
-                for ray in range(count):
-                    if depths[ray] < wp.static(DARK):
-                        ahead = ray_from(ray, ambient_rays, lamp_rays, normal, lamp, turn, shift)
-                        local = wp.vec3f(wp.dot(x, ahead), wp.dot(y, ahead), wp.dot(z, ahead))
-                        depths[ray] += optical_depth(
-                            asset, eye, local * asset.grid.scale, wp.length(local), reach
-                        )
+                depths = with_instance(depths, rays, assets[asset_of[box]], table, box)
     ambient = wp.float32(0.0)
     direct = wp.float32(0.0)
-    for ray in range(count):
-        passed = wp.exp(-depths[ray])
-        if solids.count > 0 and passed > 1.0e-3:
-            ahead = ray_from(ray, ambient_rays, lamp_rays, normal, lamp, turn, shift)
-            if is_hit(solids, start, ahead, reach):
-                passed = wp.float32(0.0)
+    for ray in range(rays.count):
+        passed = passed_by(rays, ray, depths[ray], meshes)
         if ray < ambient_rays:
             ambient += passed
         else:
             direct += passed
     if ambient_rays > 0:
-        shares[index, 0] = ambient / wp.float32(ambient_rays)
+        visibility[index, 0] = ambient / wp.float32(ambient_rays)
     if lamp_rays > 0:
         # What faces away from the lamp has no light of it to lose.
-        facing = wp.clamp(4.0 * wp.dot(normal, lamp), 0.0, 1.0)
-        shares[index, 1] = 1.0 - facing * (1.0 - direct / wp.float32(lamp_rays))
+        facing = wp.clamp(4.0 * wp.dot(rays.normal, lamp), 0.0, 1.0)
+        visibility[index, 1] = 1.0 - facing * (1.0 - direct / wp.float32(lamp_rays))
