@@ -17,7 +17,7 @@ from neuron_core.kernels.baked.beams import cell_at
 from neuron_core.kernels.baked.bricks import Asset, block_of
 from neuron_core.kernels.baked.headers import native
 from neuron_core.kernels.baked.instances import column_of
-from neuron_core.kernels.baked.layout import PLACEMENT
+from neuron_core.kernels.baked.layout import CELLS, PLACEMENT, SIDE
 from neuron_core.kernels.baked.mesh_hits import DeviceMeshes, MeshInstances, is_hit
 from neuron_core.kernels.launch import CORES, launch, view
 
@@ -28,7 +28,7 @@ MOST_STEPS = 2048
 DARK = 8.0  # optical depth at which a ray ends
 SPREAD = 0.12  # radius of the lamp by its distance
 
-wp.set_module_options(native("platform.h"))
+wp.set_module_options(native("field.h"))
 
 Depths = wp.types.vector(MOST_RAYS, wp.float32)
 
@@ -162,13 +162,21 @@ def direction_of(rays: PointRays, number: wp.int32) -> wp.vec3f:
     return wp.normalize(local[0] * tangent + local[1] * other + local[2] * axis)
 
 
+@wp.func_native("return neuron::field_of(asset).row_of(neuron::Voxel{x, y, z});")
+def row_of(asset: Asset, x: wp.int32, y: wp.int32, z: wp.int32) -> wp.int32:
+    """The row of a voxel's first sample, or -1 without a brick."""
+    ...
+
+
 @wp.func
 def density_at(density: wp.array[wp.float32], row: wp.int32, part: wp.vec3f) -> wp.float32:
-    """Between the eight samples of a voxel."""
-    a = wp.lerp(density[row], density[row + 81], part[0])
-    b = wp.lerp(density[row + 1], density[row + 82], part[0])
-    c = wp.lerp(density[row + 9], density[row + 90], part[0])
-    d = wp.lerp(density[row + 10], density[row + 91], part[0])
+    """Between the eight samples of a voxel. `neuron::trilinear` rounds another way: with it one pixel of a
+    hundred would change in its last bits."""
+    ahead = row + wp.static(SIDE * SIDE)
+    a = wp.lerp(density[row], density[ahead], part[0])
+    b = wp.lerp(density[row + 1], density[ahead + 1], part[0])
+    c = wp.lerp(density[row + wp.static(SIDE)], density[ahead + wp.static(SIDE)], part[0])
+    d = wp.lerp(density[row + wp.static(SIDE + 1)], density[ahead + wp.static(SIDE + 1)], part[0])
     return wp.lerp(wp.lerp(a, c, part[1]), wp.lerp(b, d, part[1]), part[2])
 
 
@@ -198,9 +206,9 @@ def optical_depth(
         if time >= far or total >= wp.static(DARK):
             break
         at = eye + time * speed
-        x = cell_at(at[0], 8 * grid.shape[0])
-        y = cell_at(at[1], 8 * grid.shape[1])
-        z = cell_at(at[2], 8 * grid.shape[2])
+        x = cell_at(at[0], wp.static(CELLS) * grid.shape[0])
+        y = cell_at(at[1], wp.static(CELLS) * grid.shape[1])
+        z = cell_at(at[2], wp.static(CELLS) * grid.shape[2])
         block = wp.vec3i(x >> grid.block_log2, y >> grid.block_log2, z >> grid.block_log2)
         free = wp.int32(asset.blocks[block_of(grid, block[0], block[1], block[2])])
         way = tick
@@ -212,9 +220,8 @@ def optical_depth(
                     leaves = wp.min(leaves, (wp.float32(end) * size - at[axis]) / speed[axis])
             way = wp.max(tick, wp.ceil(leaves / tick) * tick)
         else:
-            brick = asset.top[((x >> 3) * grid.shape[1] + (y >> 3)) * grid.shape[2] + (z >> 3)]
-            if brick >= 0:
-                row = 729 * brick + 81 * (x & 7) + 9 * (y & 7) + (z & 7)
+            row = row_of(asset, x, y, z)
+            if row >= 0:
                 part = at - wp.vec3f(wp.float32(x), wp.float32(y), wp.float32(z))
                 total += wp.max(density_at(asset.density, row, part), 0.0) * length * tick
         time += way
