@@ -19,7 +19,7 @@ from neuron_core.learning.objective import Step
 from neuron_core.models.field.frame_data import FrameBatch
 from neuron_core.models.field.frames_objective import MIN_ALPHA, MIN_LIGHT, FramesObjective, Sampled
 from neuron_core.models.field.model import Field, Style
-from neuron_core.models.field.render import Pixels, attributes, looked_of, shade
+from neuron_core.models.field.render import Pixels, attributes, shade, surface_samples
 from neuron_core.models.field.volume import PackedSamples
 from neuron_core.networks.layers import HashEncoding
 
@@ -108,7 +108,7 @@ class EagerFramesObjective(FramesObjective):
         structure = self.field.geometry(samples.units)
         values = attributes(self.field, samples.units, structure, style)
         sums = eager_composite(samples, self.field.sigmas(structure.values, softness), values)
-        return shade(self.field, looked_of(self.field, *sums), batch.rays_d)
+        return shade(self.field, surface_samples(self.field, *sums), batch.rays_d)
 
     @torch.no_grad()
     def sample(self, batch: FrameBatch, step: Step, softness: float) -> Sampled:

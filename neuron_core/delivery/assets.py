@@ -7,17 +7,18 @@ from neuron_core.delivery.config import ExportConfig
 from neuron_core.delivery.splats import SplatFile, converted, deliver_splats, encoding_for
 from neuron_core.foundation.devices import warp_device
 from neuron_core.foundation.errors import NeuronError
+from neuron_core.foundation.files import USD_SUFFIXES
 from neuron_core.foundation.progress import Part, Reporter
 from neuron_core.splats.cloud import Splats
-from neuron_core.splats.files import READABLE, USD_ENDINGS
+from neuron_core.splats.files import READABLE
 from neuron_core.splats.fitting import Fit, FitSettings
 from neuron_core.voxels.baked import Baked, read_baked
 
 FORMS = {  # by ending, the default first
     **dict.fromkeys((".ply", ".spz", ".npz"), ("splats",)),
     **dict.fromkeys((".vdb", ".nvdb"), ("volume",)),
-    **dict.fromkeys(USD_ENDINGS[:-1], ("splats", "mesh", "points", "volume", "splat-points")),
-    USD_ENDINGS[-1]: ("splats", "mesh", "points", "splat-points"),  # a package cannot hold an OpenVDB file
+    **dict.fromkeys(USD_SUFFIXES[:-1], ("splats", "mesh", "points", "volume", "splat-points")),
+    USD_SUFFIXES[-1]: ("splats", "mesh", "points", "splat-points"),  # a package cannot hold an OpenVDB file
 }
 SPLATS = ("splats", "splat-points")
 
@@ -44,7 +45,7 @@ def deliver(config: ExportConfig, form: str, fit: Fit, report: Reporter) -> dict
     ending = source.suffix.lower()
     if ending == ".neuron":
         return deliver_look(config, form, source, config.prompt, out, config.levels, fit, report)
-    if ending in USD_ENDINGS:
+    if ending in USD_SUFFIXES:
         from neuron_core.delivery.stages import is_scene
 
         if is_scene(source):

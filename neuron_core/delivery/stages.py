@@ -8,19 +8,17 @@ import numpy as np
 from pxr import Gf, Tf, Usd, UsdGeom
 
 from neuron_core.foundation.errors import NeuronError
-from neuron_core.foundation.files import replacing
+from neuron_core.foundation.files import USD_SUFFIXES, replacing
 from neuron_core.foundation.interrupts import stop_if_requested
 from neuron_core.foundation.outputs import all_or_none, require_free
 from neuron_core.foundation.progress import Part, Reporter
+from neuron_core.geometry.usd_scene import DRAWN_PURPOSES
 from neuron_core.splats.cloud import Splats, joined
-from neuron_core.splats.files import USD_ENDINGS
 from neuron_core.splats.moving import transformed
 from neuron_core.usd import schema
 from neuron_core.usd.components import new_model
 from neuron_core.usd.records import AssetNode
 from neuron_core.usd.stage import read_stage
-
-DRAWN = ("default", "render")  # purposes
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ Write = Callable[[Source, Path, Reporter], object]
 
 def is_scene(path: Path) -> bool:
     """Whether a USD file places neural assets."""
-    if path.suffix.lower() not in USD_ENDINGS:
+    if path.suffix.lower() not in USD_SUFFIXES:
         return False
     stage = read_stage(path).stage
     prims = Usd.PrimRange(stage.GetPseudoRoot(), Usd.TraverseInstanceProxies())
@@ -57,7 +55,7 @@ def placed(path: Path, report: Reporter) -> list[tuple[Source, np.ndarray]]:
     snapshot = read_stage(path).snapshot()
     for problem in snapshot.problems:
         report.warn(str(problem))
-    nodes = [node for node in snapshot.assets if node.purpose in DRAWN and node.file is not None]
+    nodes = [node for node in snapshot.assets if node.purpose in DRAWN_PURPOSES and node.file is not None]
     if not nodes:
         raise NeuronError(f"{path} shows no neural asset.", "See what it has: neuron inspect")
     if snapshot.meshes:
@@ -99,9 +97,9 @@ def write_instances(
     overwrite: bool,
 ) -> Mapping[str, object]:
     """A file for each asset in a folder beside the stage, which references and places them."""
-    if path.suffix.lower() not in USD_ENDINGS[:-1]:
+    if path.suffix.lower() not in USD_SUFFIXES[:-1]:
         raise NeuronError(
-            f"{path} cannot place instances.", f"Take one of {', '.join(USD_ENDINGS[:-1])}, or --scene flat."
+            f"{path} cannot place instances.", f"Take one of {', '.join(USD_SUFFIXES[:-1])}, or --scene flat."
         )
     folder = path.with_name(f"{path.stem}_assets")
     sources = list(dict.fromkeys(source for source, _ in placements))

@@ -14,12 +14,13 @@ from neuron_core.evaluation.drawn import SAMPLES, Drawer, Picture
 from neuron_core.evaluation.mesh_drawer import MeshDrawer
 from neuron_core.foundation.colors import Encoding, linear_to_srgb, srgb_to_linear
 from neuron_core.foundation.errors import FileError, NeuronError
+from neuron_core.foundation.files import USD_SUFFIXES
 from neuron_core.foundation.progress import Reporter
 from neuron_core.rendering.baked import BakedRenderer
 from neuron_core.rendering.tracing import SOLID, Hits, Tracer, draw, trace_centers
 from neuron_core.splats.cloud import Splats, quaternions_of
 from neuron_core.splats.drawing import SplatRenderer
-from neuron_core.splats.files import USD_ENDINGS, read_splats
+from neuron_core.splats.files import read_splats
 from neuron_core.splats.harmonics import CONSTANT
 from neuron_core.splats.moving import turned_upside_down
 from neuron_core.splats.usd import TYPE as SPLATS
@@ -43,7 +44,7 @@ def open_export(path: Path, ply_axes: str, report: Reporter) -> Drawer:
         return VolumeDrawer(read_vdb(path))
     if ending == ".nvdb":
         raise NeuronError(f"{path} cannot be measured.", "Its .vdb twin holds the same numbers.")
-    if ending not in USD_ENDINGS:
+    if ending not in USD_SUFFIXES:
         splats = read_splats(path)
         upside_down = ending == ".ply" and ply_axes == "rdf"
         return SplatDrawer(turned_upside_down(splats) if upside_down else splats)

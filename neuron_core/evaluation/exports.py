@@ -89,7 +89,7 @@ class Export:
 
 def compare_export(export: Export, cameras: Sequence[Camera], device: str, report: Reporter) -> Document:
     """Draw the export and its asset from every camera, and compare them."""
-    tracer = BakedTracer(export.baked, [export.slug], device)
+    tracer = BakedTracer.of(export.baked, [export.slug], device)
     rows: list[Figures] = []
     sheet: Sheet = []
     for index, camera in enumerate(cameras):

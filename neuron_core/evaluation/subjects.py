@@ -55,7 +55,7 @@ class BakedSubject:
 
     def tracer(self, looks: Sequence[str], report: Reporter) -> Tracer:
         """Needs no torch."""
-        return BakedTracer(self._baked, looks, warp_device(self._device))
+        return BakedTracer.of(self._baked, looks, warp_device(self._device))
 
 
 def _trained_on(look: Look, entry: MaterialEntry) -> bool:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from neuron_core.foundation.errors import FileError
 
+USD_SUFFIXES = (".usd", ".usda", ".usdc", ".usdz")
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:

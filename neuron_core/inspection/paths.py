@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from neuron_core.foundation.errors import FileError
+from neuron_core.foundation.files import USD_SUFFIXES
 from neuron_core.inspection import assets, documents, folders, pictures
 from neuron_core.inspection.findings import Findings, InspectError, byte_size
 
-USD_SUFFIXES = (".usd", ".usda", ".usdc", ".usdz")
 EXPORTS = (".ply", ".spz", ".vdb")
 KNOWN = (
     "It knows .neuron files, datasets, training runs, photographs with a transforms.json, .exr, .png, .jpg, "

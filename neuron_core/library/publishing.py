@@ -27,7 +27,7 @@ from pxr import UsdGeom
 
 from neuron_core.assets import Asset, is_slug, read_asset, slug_of
 from neuron_core.foundation.errors import FileError
-from neuron_core.foundation.files import sha256_of, write_json
+from neuron_core.foundation.files import USD_SUFFIXES, sha256_of, write_json
 from neuron_core.library.index import refresh, versions_of
 from neuron_core.library.version import RECORD, PublishedLook, Version
 from neuron_core.usd import asset_layers, proxy
@@ -38,7 +38,6 @@ from neuron_core.usd.stage import read_stage
 HULL_CELLS = 12  # along the longest side of the gray box
 MESH_CELLS = 48  # of the mesh that other hosts draw
 TRIES = 64  # numbers that others may take while we publish
-USD_SUFFIXES = (".usd", ".usda", ".usdc", ".usdz")
 BUILT_IN = ("proxy", "box")  # representations that every asset has
 
 

@@ -42,14 +42,14 @@ _REC709_FROM_AP1 = np.array(
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class MaterialXContent:
     """The materials of files, and what a person should know about how they were read."""
 
     materials: tuple[Material, ...]
     notes: tuple[str, ...]
 
 
-def read_materialx(path: Path) -> Found:
+def read_materialx(path: Path) -> MaterialXContent:
     """Every material of one `.mtlx` file, or of all such files in a folder, in the order of names.
 
     Materials of the same name in different files are distinguished by the names of their files.
@@ -65,7 +65,7 @@ def read_materialx(path: Path) -> Found:
         values, lost = document.read_surface(name, shader)
         materials.append(Material(name, values, (), tags_from_name(name)))
         notes += lost
-    return Found(tuple(materials), tuple(notes))
+    return MaterialXContent(tuple(materials), tuple(notes))
 
 
 def _files(path: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from neuron_core.foundation import interrupts
 from neuron_core.foundation.progress import Reporter
 from neuron_core.foundation.values import ValueNotationError, comma_list, frames
 from neuron_core.rendering.anchor_folder import AnchorFolder
-from neuron_core.rendering.motion import View, flow_between
+from neuron_core.rendering.motion import AnchorGeometry, flow_between
 from neuron_core.rendering.scenes import identity
 from neuron_core.rendering.stage_pictures import DrawnStage, Shot, stage_camera
 from neuron_core.usd import SceneStage
@@ -90,7 +90,7 @@ def draw_missing(
     """Write the anchors that are not there; the records of all, and how many were written."""
     records: list[dict[str, object]] = []
     missing = [not folder.has(name) for name in anchors.names]
-    view: View | None = None
+    view: AnchorGeometry | None = None
     for index, name in enumerate(anchors.names):
         interrupts.stop_if_requested()
         view = view or _view(stage, anchors, index, missing)
@@ -105,15 +105,15 @@ def draw_missing(
     return records, sum(missing)
 
 
-def _view(stage: DrawnStage, anchors: Anchors, index: int, missing: Sequence[bool]) -> View:
+def _view(stage: DrawnStage, anchors: Anchors, index: int, missing: Sequence[bool]) -> AnchorGeometry:
     """What an anchor's camera sees; one ray a pixel where only the geometry is needed."""
     camera = anchors.cameras[index]
     samples = anchors.samples if missing[index] else 1
     pixels = stage.draw(Shot(camera, float(anchors.numbers[index])), samples, geometry=True)
-    return View(camera, pixels, stage.renderer.matrices())
+    return AnchorGeometry(camera, pixels, stage.renderer.matrices())
 
 
-def _record(stage: SceneStage, prim: str, number: int, view: View) -> dict[str, object]:
+def _record(stage: SceneStage, prim: str, number: int, view: AnchorGeometry) -> dict[str, object]:
     camera = view.camera
     focal = float(
         UsdGeom.Camera(stage.stage.GetPrimAtPath(prim)).GetFocalLengthAttr().Get(Usd.TimeCode(number))

@@ -1,18 +1,19 @@
 """What `neuron render` draws of a single asset: one look of its voxels, or a prompt of its field."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from neuron_core.assets import AssetError, Manifest, read_header
 from neuron_core.cameras.dome import portrait
 from neuron_core.foundation.errors import FileError, NeuronError
 from neuron_core.images.pictures import encode_png, to_bytes
 from neuron_core.kernels.baked.layout import CELLS, SAMPLES, SIDE
-from neuron_core.rendering.tracing import BakedTracer, draw
-from neuron_core.voxels.baked import Baked, baked_from, read_baked
+from neuron_core.rendering.tracing import Tracer, draw
+from neuron_core.voxels.baked import Baked, read_baked
 from neuron_core.voxels.nvf import brick_coordinates
 
 
@@ -88,11 +89,7 @@ def _corners(manifest: Manifest) -> np.ndarray:
     return np.array([[box[i, 0], box[j, 1], box[k, 2]] for i, j, k in np.ndindex(2, 2, 2)])
 
 
-def draw_thumbnail(
-    manifest: Manifest, tensors: Mapping[str, np.ndarray], slug: str, side: int, device: str
-) -> bytes:
-    """A look over white, from slightly above and to the side: a PNG of `side` pixels a side."""
-    baked = baked_from(Path(manifest.name), manifest, tensors)
-    camera = portrait(np.array(manifest.aabb), side, azimuth_deg=45.0)
-    pictures = draw(BakedTracer(baked, [slug], device), camera, 2)
-    return encode_png(to_bytes(pictures.over_white()[0]))
+def draw_thumbnail(tracer: Tracer, box: ArrayLike, side: int, azimuth_deg: float = 0.0) -> bytes:
+    """The first look of what is in the box [2, 3], over white: the bytes of a PNG of `side` pixels a side."""
+    camera = portrait(np.asarray(box), side, azimuth_deg)
+    return encode_png(to_bytes(draw(tracer, camera, 2).over_white()[0]))

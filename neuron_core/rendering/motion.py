@@ -16,7 +16,7 @@ HIDDEN = 0.02  # how much nearer, as a part of its distance, something has to be
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class View:
+class AnchorGeometry:
     """An anchor's camera and geometry, and where everything stands."""
 
     camera: Camera
@@ -33,7 +33,7 @@ class Flow:
     seen: np.ndarray  # [H, W] bool: and in the picture, with nothing before it
 
 
-def flow_between(one: View, two: View) -> Flow:
+def flow_between(one: AnchorGeometry, two: AnchorGeometry) -> Flow:
     """How things that are rigid move from one anchor to the next; what deforms keeps its place in its
     own space."""
     points, found = positions(one)
@@ -53,14 +53,16 @@ def flow_between(one: View, two: View) -> Flow:
     return Flow(offsets.astype(np.float32), known, _seen(two, moved, x, y, known))
 
 
-def positions(view: View) -> tuple[np.ndarray, np.ndarray]:
+def positions(view: AnchorGeometry) -> tuple[np.ndarray, np.ndarray]:
     """What the centers of pixels show, in the world [H, W, 3], and where that is anything [H, W]."""
     rays_o, rays_d = rays(view.camera, *pixel_centers(view.camera))
     depths = view.pixels.depth.astype(np.float64)
     return rays_o + depths[..., None] * rays_d, view.pixels.ids > 0
 
 
-def _seen(two: View, moved: np.ndarray, x: np.ndarray, y: np.ndarray, known: np.ndarray) -> np.ndarray:
+def _seen(
+    two: AnchorGeometry, moved: np.ndarray, x: np.ndarray, y: np.ndarray, known: np.ndarray
+) -> np.ndarray:
     height, width = known.shape
     inside = known & (x >= 0) & (x < width) & (y >= 0) & (y < height)
     column, row = (np.where(inside, axis, 0).astype(np.int64) for axis in (x, y))

@@ -13,6 +13,7 @@ import numpy as np
 
 from neuron_core.cameras.camera import Camera, resized
 from neuron_core.foundation.errors import NeuronError
+from neuron_core.geometry.usd_scene import DRAWN_PURPOSES
 from neuron_core.rendering.composer import Composed, Composer
 from neuron_core.rendering.meshes import MeshInstance, triangles_kept
 from neuron_core.rendering.occlusion import Occlusion, OcclusionPass
@@ -21,7 +22,6 @@ from neuron_core.usd.records import AssetNode, MeshNode, Problem, SceneSnapshot
 from neuron_core.voxels.baked import Baked, read_baked
 from neuron_core.voxels.nvf import LookCodes
 
-DRAWN = ("default", "render")  # purposes
 MOST_RAYS = 1 << 22  # at once
 MOST_TRIANGLES = 10_000_000  # of ordinary meshes, instances of one counted once
 FLATTEST = 1e-6  # smallest over largest scale of a placement that can be inverted
@@ -81,7 +81,7 @@ class SceneRenderer:
         left_out = {problem.path for problem in problems if problem.fatal}
         instances, paths = [], []
         for node in snapshot.assets:
-            if node.purpose not in DRAWN or node.file is None or node.path in left_out:
+            if node.purpose not in DRAWN_PURPOSES or node.file is None or node.path in left_out:
                 continue
             try:
                 instances.append(Instance(self._asset_of(node, problems), _checked(node.world_from_asset)))

@@ -10,9 +10,8 @@ from neuron_core.kernels.baked.bricks import BrickPools, asset_of, brick_pools
 from neuron_core.kernels.baked.layout import CHANNELS
 from neuron_core.kernels.baked.network import Network
 from neuron_core.voxels.nvf import LookCodes, Nvf, VoxelError
-from neuron_core.voxels.shading import Shader, direction_map, mirror_of, network_of
+from neuron_core.voxels.shading import MIN_MIRROR_GATE, Shader, direction_map, mirror_of, network_of
 
-DULL = 0.02  # surfaces that are less of a mirror do not reflect a ray
 LIFT = 1.5  # voxels from a surface to where its reflected rays begin
 
 
@@ -71,7 +70,7 @@ class ShadedAsset:
             self.codes.assign(self._stored)
         self.look = look
         self.network = network_of(field.shader, field.directions, look)
-        self.mirror = mirror_of(field.shader, look, DULL) if self._reflections else None
+        self.mirror = mirror_of(field.shader, look, MIN_MIRROR_GATE) if self._reflections else None
 
     def nbytes(self) -> int:
         """Of memory on the device, beside the field's."""

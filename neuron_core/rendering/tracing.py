@@ -13,6 +13,8 @@ from neuron_core.cameras.camera import Camera, rays
 from neuron_core.foundation.colors import Encoding, shown_over_white, srgb_to_linear
 from neuron_core.rendering.baked import BakedRenderer
 from neuron_core.voxels.baked import Baked
+from neuron_core.voxels.nvf import LookCodes, Nvf
+from neuron_core.voxels.shading import Shader
 
 MOST_RAYS = 1 << 19  # at once
 SOLID = 0.5  # opacity from which a pixel counts as part of the object
@@ -42,11 +44,16 @@ class Tracer(Protocol):
 class BakedTracer:
     """Baked voxels under some of their looks. Needs no torch."""
 
-    def __init__(self, baked: Baked, slugs: Sequence[str], device: str = "cpu") -> None:
-        self.encoding: Encoding = baked.shader.encoding
-        self._looks = [baked.looks[slug] for slug in slugs]
-        self._renderer = BakedRenderer(baked.nvf, baked.shader, self._looks[0], device)
+    def __init__(self, nvf: Nvf, shader: Shader, looks: Sequence[LookCodes], device: str = "cpu") -> None:
+        self.encoding: Encoding = shader.encoding
+        self._looks = looks
+        self._renderer = BakedRenderer(nvf, shader, looks[0], device)
         self._shown = 0
+
+    @classmethod
+    def of(cls, baked: Baked, slugs: Sequence[str], device: str = "cpu") -> "BakedTracer":
+        """Looks of a `.neuron` file."""
+        return cls(baked.nvf, baked.shader, [baked.looks[slug] for slug in slugs], device)
 
     def colors(self, rays_o: np.ndarray, rays_d: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Premultiplied colors [L, R, 3] and opacities [R] of unit rays [R, 3], rows of `width`."""

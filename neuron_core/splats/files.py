@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from neuron_core.foundation.errors import FileError
+from neuron_core.foundation.files import USD_SUFFIXES
 from neuron_core.splats.cloud import SplatError as _SplatError
 from neuron_core.splats.cloud import Splats, checked
 from neuron_core.splats.houdini import write_points
 from neuron_core.splats.ply import read_ply, write_ply
 from neuron_core.splats.spz import read_spz, write_spz
 
-USD_ENDINGS = (".usd", ".usda", ".usdc", ".usdz")
-READABLE = (".ply", ".spz", *USD_ENDINGS)
+READABLE = (".ply", ".spz", *USD_SUFFIXES)
 WRITABLE = (*READABLE, ".npz")
 
 
@@ -24,7 +24,7 @@ def read_splats(path: Path) -> Splats:
         return read_ply(path)
     if ending == ".spz":
         return read_spz(path)
-    if ending in USD_ENDINGS:
+    if ending in USD_SUFFIXES:
         from neuron_core.splats.usd import read_usd_splats
 
         return read_usd_splats(path)
@@ -45,7 +45,7 @@ def write_splats(path: Path, splats: Splats, half: bool = True, as_points: bool 
         write_spz(path, splats)
     elif ending == ".npz":
         write_points(path, splats)
-    elif ending in USD_ENDINGS:
+    elif ending in USD_SUFFIXES:
         from neuron_core.splats.usd import write_usd
 
         write_usd(path, splats, path.stem, half, as_points)

@@ -15,7 +15,7 @@ from itertools import product
 
 import numpy as np
 
-from neuron_core.kernels.baked.layout import CELLS, SIDE
+from neuron_core.kernels.baked.layout import CELLS, SAMPLES, SIDE
 from neuron_core.usd.records import SceneError
 
 KEPT = 0.9995  # share of the density that a proxy is made around; what is fainter are floaters
@@ -57,7 +57,7 @@ def fog_of(tensors: Mapping[str, np.ndarray]) -> Fog:
     top, voxel = tensors["nvf.top"], float(tensors["nvf.voxel_size"][0])
     places = np.argwhere(top >= 0)
     places = places[np.argsort(top[tuple(places.T)])]  # [B, 3]
-    flat = np.zeros(len(places) * SIDE**3)
+    flat = np.zeros(len(places) * SAMPLES)
     flat[tensors["nvf.active"].astype(np.int64)] = tensors["nvf.density"].astype(np.float64) / voxel
     samples = np.maximum(flat, 0.0).reshape(-1, SIDE, SIDE, SIDE)
     mean = np.zeros((len(places), CELLS, CELLS, CELLS))

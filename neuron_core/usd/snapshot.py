@@ -19,7 +19,7 @@ from neuron_core.prompts import check_prompt
 from neuron_core.usd import schema
 from neuron_core.usd.occluders import Surface
 from neuron_core.usd.records import AssetNode, MeshNode, Problem, SceneError, SceneSnapshot, engine_from_stage
-from neuron_core.usd.walk import Found, Walker
+from neuron_core.usd.walk import PlacedPrim, Walker
 
 SMALLEST_SCALE, LARGEST_SCALE = 1e-6, 1e6  # of an asset's axes in the engine's world
 FLATTEST = 1e-5  # smallest over largest of them
@@ -60,7 +60,7 @@ def _composition_problems(stage: Usd.Stage) -> Iterator[Problem]:
 
 
 def _meshes(
-    found: list[tuple[Found, Surface]], to_engine: np.ndarray, problems: list[Problem]
+    found: list[tuple[PlacedPrim, Surface]], to_engine: np.ndarray, problems: list[Problem]
 ) -> Iterator[MeshNode]:
     for place, surface in found:
         with np.errstate(invalid="ignore", over="ignore"):  # `_unplaceable` looks at it
@@ -74,7 +74,7 @@ def _meshes(
 
 
 def _assets(
-    found: list[Found], to_engine: np.ndarray, reader: "_AssetReader", problems: list[Problem]
+    found: list[PlacedPrim], to_engine: np.ndarray, reader: "_AssetReader", problems: list[Problem]
 ) -> list[AssetNode]:
     matrices = np.array([one.matrix for one in found]).reshape(-1, 4, 4)
     with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is listed below
@@ -101,7 +101,7 @@ class _AssetReader:
         self._known: dict[Sdf.Path, tuple[AssetNode, tuple[Problem, ...]]] = {}
         self._files: dict[str, tuple[Path, Header]] = {}  # by resolved path
 
-    def read(self, found: Found, matrix: np.ndarray) -> tuple[AssetNode, tuple[Problem, ...]]:
+    def read(self, found: PlacedPrim, matrix: np.ndarray) -> tuple[AssetNode, tuple[Problem, ...]]:
         """The node at its place, and what is wrong with it."""
         path = found.prim.GetPath()
         if path not in self._known:
@@ -112,7 +112,7 @@ class _AssetReader:
         )
         return node, tuple(replace(problem, path=found.path) for problem in problems)
 
-    def _read(self, found: Found) -> tuple[AssetNode, tuple[Problem, ...]]:
+    def _read(self, found: PlacedPrim) -> tuple[AssetNode, tuple[Problem, ...]]:
         prim, path = found.prim, found.path
         digest = str(self._value(prim, schema.DIGEST) or "")
         try:
@@ -248,7 +248,7 @@ def _misplaced(finite: bool, largest: float, smallest: float, far: float) -> tup
     return None
 
 
-def _undrawn(found: Found, matrix: np.ndarray, digest: str = "") -> AssetNode:
+def _undrawn(found: PlacedPrim, matrix: np.ndarray, digest: str = "") -> AssetNode:
     return AssetNode(found.path, None, digest, "", "", (), matrix, found.purpose)
 
 

@@ -7,20 +7,18 @@ import numpy as np
 from pxr import Gf, Sdf, Usd, UsdGeom
 
 from neuron_core.foundation.errors import NeuronError
+from neuron_core.geometry.usd_scene import ANY_SPECIFIER, DEEPEST_NESTING, DRAWN_PURPOSES
 from neuron_core.geometry.usd_shapes import PRIMITIVES
 from neuron_core.usd import schema
 from neuron_core.usd.occluders import Surface, read_surface, surface_key
 from neuron_core.usd.records import Problem, SceneError
 
 MOST_INSTANCES = 1_000_000  # of all point instancers together
-DEEPEST_NESTING = 8  # point instancers inside prototypes of point instancers
-DRAWN = ("default", "render")
-ANY_SPECIFIER = Usd.TraverseInstanceProxies(Usd.PrimIsActive & Usd.PrimIsLoaded)  # prototypes may be overs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """One thing at one place. Matrices are USD's here: row vectors, stage units and axes."""
+class PlacedPrim:
+    """A prim at one of its places. Matrices are USD's here: row vectors, stage units and axes."""
 
     prim: Usd.Prim
     path: str
@@ -43,8 +41,8 @@ class Walker:
     def __init__(self, stage: Usd.Stage, when: Usd.TimeCode) -> None:
         self.stage = stage
         self.when = when
-        self.assets: list[Found] = []
-        self.surfaces: list[tuple[Found, Surface]] = []
+        self.assets: list[PlacedPrim] = []
+        self.surfaces: list[tuple[PlacedPrim, Surface]] = []
         self.problems: list[Problem] = []
         self._transforms = UsdGeom.XformCache(when)
         self._read: dict[Sdf.Path, Surface | None] = {}
@@ -105,11 +103,12 @@ class Walker:
         purpose = str(UsdGeom.Imageable(prim).ComputePurpose()) if UsdGeom.Imageable(prim) else "default"
         places = zip(paths, matrices, strict=True)
         if schema.is_asset(prim):
-            self.assets += [Found(prim, path, matrix, purpose) for path, matrix in places]
-        elif purpose in DRAWN:
+            self.assets += [PlacedPrim(prim, path, matrix, purpose) for path, matrix in places]
+        elif purpose in DRAWN_PURPOSES:
             surface = self._surface(prim)
             if surface is not None:
-                self.surfaces += [(Found(prim, path, matrix, purpose), surface) for path, matrix in places]
+                placed = [PlacedPrim(prim, path, matrix, purpose) for path, matrix in places]
+                self.surfaces += [(one, surface) for one in placed]
 
     def _surface(self, prim: Usd.Prim) -> Surface | None:
         key = surface_key(prim)

@@ -12,6 +12,7 @@ import numpy as np
 
 from neuron_core.foundation.errors import FileError, NeuronError
 from neuron_core.foundation.files import write_bytes
+from neuron_core.kernels.baked.layout import CHANNELS
 
 FORMAT = 1
 MOST_CELLS = 1 << 30
@@ -114,7 +115,7 @@ def read_grid(path: Path) -> SampleGrid:
 
 def _checked(path: Path, arrays: dict[str, np.ndarray]) -> SampleGrid:
     voxels = arrays["voxels"].astype(np.int64)
-    shapes = {"voxels": (3,), "density": (), "normal": (3,), "color": (3,), "code": (8,)}
+    shapes = {"voxels": (3,), "density": (), "normal": (3,), "color": (3,), "code": (CHANNELS,)}
     sound = all(arrays[key].shape == (len(voxels), *rest) for key, rest in shapes.items())
     finite = sound and all(np.isfinite(arrays[key].astype(np.float32)).all() for key in shapes)
     if not finite or not len(voxels) or voxels.min() < 0 or not float(arrays["spacing"]) > 0:

@@ -12,6 +12,7 @@ import numpy as np
 import warp as wp
 
 from neuron_core.foundation.colors import Encoding
+from neuron_core.kernels.baked.layout import CHANNELS
 from neuron_core.kernels.baked.network import LOBES, TINTS, Network, octahedron, pack
 from neuron_core.kernels.training import hashgrid
 from neuron_core.kernels.training.hashgrid import HashGridSpec
@@ -19,6 +20,7 @@ from neuron_core.voxels.nvf import LookCodes, VoxelError
 
 FINEST_MAP = 512  # cells along a side of the map of directions: 17 MB
 BLOCK = 1 << 14  # rays whose hidden units stay in cache
+MIN_MIRROR_GATE = 0.02  # surfaces that are less of a mirror do not reflect a ray
 PREFIX = "shader."
 LAYERS = ("from_code", "from_geometry", "hidden", "lobes", "tints", "mirror")
 
@@ -173,12 +175,12 @@ def _check_shapes(shader: Shader) -> None:
     width = shader.weights["hidden"].shape[-1]
     inputs = shader.directions.width + 3 + 1 + 9
     shapes = {
-        "from_code": (width, 8),
+        "from_code": (width, CHANNELS),
         "from_geometry": (width, inputs),
         "hidden": (width, width),
         "lobes": (6, width),
-        "tints": (6, 8),
-        "mirror": (4, 8),
+        "tints": (6, CHANNELS),
+        "mirror": (4, CHANNELS),
     }
     for name, shape in shapes.items():
         fits = shader.weights[name].shape == shape

@@ -92,7 +92,7 @@ def write_truth(folder: Path, asset: Path, *more: MaterialInfo) -> Path:
     infos = (*own, *more)
     taken = cameras()
     splits = {"train": ("view_000", "view_002"), "val": (), "test": ("view_001", "view_003")}
-    tracer = BakedTracer(baked, baked.slugs())
+    tracer = BakedTracer.of(baked, baked.slugs())
     for camera in taken:
         pictures, geometry = draw(tracer, camera).linear(), trace_centers(tracer, camera)
         points = np.zeros((*geometry.depths.shape, 3), np.float32)
@@ -126,7 +126,7 @@ def write_truth(folder: Path, asset: Path, *more: MaterialInfo) -> Path:
 def write_photographs(folder: Path, asset: Path) -> Path:
     """A foreign dataset of opaque 8-bit pictures that the asset drew."""
     baked = read_baked(asset)
-    tracer = BakedTracer(baked, baked.slugs()[:1])
+    tracer = BakedTracer.of(baked, baked.slugs()[:1])
     frames = []
     for camera in cameras(9):
         pixels = to_bytes(draw(tracer, camera).over_white()[0])

@@ -29,7 +29,7 @@ def value(name: str, text: str, kind: str = "float", more: str = "") -> str:
 
 @pytest.fixture
 def read(tmp_path):
-    def read_text(text: str | bytes) -> materialx.Found:
+    def read_text(text: str | bytes) -> materialx.MaterialXContent:
         path = tmp_path / "file.mtlx"
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         return read_materialx(path)
@@ -37,7 +37,7 @@ def read(tmp_path):
     return read_text
 
 
-def only(found: materialx.Found) -> Material:
+def only(found: materialx.MaterialXContent) -> Material:
     (material,) = found.materials
     return material
 

@@ -233,7 +233,7 @@ def test_names_of_cameras_become_names_of_files(config, tmp_path):
 
 def test_drawing_in_strips_changes_nothing(asset, monkeypatch):
     baked = read_baked(asset)
-    tracer, camera = BakedTracer(baked, baked.slugs()), cameras(1)[0]
+    tracer, camera = BakedTracer.of(baked, baked.slugs()), cameras(1)[0]
     whole, depths = draw(tracer, camera, 3), trace_centers(tracer, camera).depths
     monkeypatch.setattr(tracing, "MOST_RAYS", 24 * 9 * 5)
     strips = draw(tracer, camera, 3)
@@ -246,9 +246,9 @@ def test_looks_differ_in_color_and_share_their_shape(asset):
     baked = read_baked(asset)
     camera = cameras(1)[0]
     first, second = baked.slugs()
-    both = draw(BakedTracer(baked, [first, second]), camera)
+    both = draw(BakedTracer.of(baked, [first, second]), camera)
     for index, slug in enumerate((first, second)):
-        alone = draw(BakedTracer(baked, [slug]), camera)
+        alone = draw(BakedTracer.of(baked, [slug]), camera)
         np.testing.assert_array_equal(alone.rgbs[0], both.rgbs[index])
         np.testing.assert_array_equal(alone.alphas, both.alphas)
     assert np.abs(both.rgbs[0] - both.rgbs[1]).max() > 0.01
@@ -256,7 +256,7 @@ def test_looks_differ_in_color_and_share_their_shape(asset):
 
 def test_more_samples_are_the_mean_of_finer_pixels(asset):
     baked = read_baked(asset)
-    tracer, camera = BakedTracer(baked, baked.slugs()[:1]), cameras(1)[0]
+    tracer, camera = BakedTracer.of(baked, baked.slugs()[:1]), cameras(1)[0]
     fine = draw(tracer, fitted(camera, 48, 48), 1)
     mean = fine.rgbs.reshape(1, 24, 2, 24, 2, 3).mean(axis=(2, 4))
     np.testing.assert_allclose(draw(tracer, camera, 2).rgbs, mean, atol=1e-5)
@@ -319,7 +319,7 @@ def test_a_field_and_its_voxels_draw_the_same():
     shader = shader_from_tensors(stored.to_tensors(field), field.spec.to_json())
     baked = Baked(Path("ball"), MANIFEST, nvf, looks, shader)
     camera = cameras(1)[0]
-    voxels, exact = BakedTracer(baked, ["a", "b"]), FieldTracer(field, vectors)
+    voxels, exact = BakedTracer.of(baked, ["a", "b"]), FieldTracer(field, vectors)
     apart = np.abs(draw(voxels, camera).over_white() - draw(exact, camera).over_white())
     assert apart.mean() < 0.02
     first, second = trace_centers(voxels, camera), trace_centers(exact, camera)

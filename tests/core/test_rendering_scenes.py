@@ -66,7 +66,7 @@ def test_one_asset_in_a_stage_is_the_asset_alone(folder):
     fine = alone.render(resized(view(), 80, 80)).rgba.reshape(40, 2, 40, 2, 4).mean(axis=(1, 3))
     np.testing.assert_allclose(pixels.rgba, fine, atol=1e-5)
     # The same pixels by rays that the host makes, which are rounded differently.
-    traced = draw(BakedTracer(baked, baked.slugs()[:1]), view(), 2).linear()[0]
+    traced = draw(BakedTracer.of(baked, baked.slugs()[:1]), view(), 2).linear()[0]
     assert decibels(pixels.rgba, traced) > 65
     assert set(np.unique(pixels.ids)) == {0, identity("/ball")}
 

@@ -7,20 +7,17 @@ import numpy as np
 import torch
 
 from neuron_core.assets import ARCHITECTURES, Look, Manifest, slug_of
-from neuron_core.cameras.camera import subpixels
-from neuron_core.cameras.dome import portrait
-from neuron_core.foundation.colors import shown_over_white
 from neuron_core.foundation.progress import Reporter
-from neuron_core.images.pictures import encode_png, to_bytes
 from neuron_core.models.field import stored
 from neuron_core.models.field.model import Field
 from neuron_core.models.field.spec import ARCHITECTURE
 from neuron_core.models.field.trained import RunInfo, TrainedLook
 from neuron_core.models.field.voxelize import codes_of, voxelize
 from neuron_core.prompts import EncoderId
-from neuron_core.rendering.baked import BakedRenderer
+from neuron_core.rendering.asset_pictures import draw_thumbnail
+from neuron_core.rendering.tracing import BakedTracer
 from neuron_core.voxels.baked import to_tensors
-from neuron_core.voxels.nvf import LookCodes, Nvf, encode_codes
+from neuron_core.voxels.nvf import encode_codes
 from neuron_core.voxels.shading import shader_from_tensors
 
 PREVIEW_SIDE = 256  # pixels
@@ -76,22 +73,10 @@ def bake(
         codes[look.slug] = encode_codes(codes_of(field, nvf, prompt)[0])
     report.progress(0.85, "bake", "preview")
     tensors = {**to_tensors(nvf, codes), **stored.to_tensors(field)}
-    preview = draw_preview(nvf, codes[looks[0].slug], tensors, field)
-    return {**tensors, "preview.main": np.frombuffer(preview, np.uint8)}
-
-
-def draw_preview(nvf: Nvf, codes: LookCodes, tensors: Tensors, field: Field) -> bytes:
-    """A thumbnail of a look, as PNG bytes."""
-    camera = portrait(nvf.aabb, PREVIEW_SIDE)
     shader = shader_from_tensors(tensors, field.spec.to_json())
-    rays_o, rays_d = (
-        np.ascontiguousarray(np.broadcast_to(rays, (PREVIEW_SIDE, PREVIEW_SIDE, 4, 3)).reshape(-1, 3))
-        for rays in subpixels(camera, 2)
-    )
-    pixels = BakedRenderer(nvf, shader, codes).trace(rays_o, rays_d)
-    shape = (PREVIEW_SIDE, PREVIEW_SIDE, 4)
-    rgb, alpha = pixels.rgb.reshape(*shape, 3).mean(axis=2), pixels.alpha.reshape(shape).mean(axis=2)
-    return encode_png(to_bytes(shown_over_white(rgb, alpha, field.spec.encoding)))
+    tracer = BakedTracer(nvf, shader, [codes[looks[0].slug]])
+    preview = draw_thumbnail(tracer, nvf.aabb, PREVIEW_SIDE)
+    return {**tensors, "preview.main": np.frombuffer(preview, np.uint8)}
 
 
 def describe(

@@ -24,13 +24,13 @@ from neuron_core.models.field.volume import (
     sample_rays,
     shell_occupancy,
 )
+from neuron_core.voxels.shading import MIN_MIRROR_GATE
 
-VISIBLE = 1e-3  # rays that are less opaque are not shaded
-UNSEEN = 1e-4  # samples that weigh less are not asked for their code
-DULL = 0.02  # smaller gates are not worth a reflected ray
-LIFT = 1.5  # ramps from the surface to where reflected rays begin
-MOST_RAYS = 1 << 14
-MOST_DENSITY_RAYS = 1 << 12  # which may have hundreds of samples each
+MIN_OPACITY = 1e-3  # of a ray, by which what it composited is divided at least
+MIN_WEIGHT = 1e-4  # of a sample in its ray, from which its code is evaluated
+REFLECTION_OFFSET = 1.5  # ramps from the surface to where reflected rays begin
+MAX_RAYS = 1 << 14
+MAX_DENSITY_RAYS = 1 << 12  # which may have hundreds of samples each
 
 
 class Pixels(NamedTuple):
@@ -42,8 +42,8 @@ class Pixels(NamedTuple):
     normals: Float[Tensor, "R 3"]  # unit, or 0
 
 
-class Looked(NamedTuple):
-    """What is composited along rays, before shading."""
+class SurfaceSamples(NamedTuple):
+    """The inputs of shading: what is composited along each ray."""
 
     codes: Float[Tensor, "L R C"]
     diffuse: Float[Tensor, "L R 3"] | None  # premultiplied
@@ -78,38 +78,41 @@ def shade_rays(
     structure = field.geometry(samples.units)
     values = attributes(field, samples.units, structure, style)
     sigmas = field.sigmas(structure.values, softness)
-    looked = looked_of(field, *composite(samples, sigmas, values, gradient_weights))
-    return shade(field, looked, rays_d), sigmas
+    surfaces = surface_samples(field, *composite(samples, sigmas, values, gradient_weights))
+    return shade(field, surfaces, rays_d), sigmas
 
 
-def look(field: Field, samples: PackedSamples, rays: int, style: Style) -> Looked:
-    """What `shade` needs, asking the material branch only where a sample is seen. Not differentiable."""
+def gather(field: Field, samples: PackedSamples, rays: int, style: Style) -> SurfaceSamples:
+    """The inputs of `shade`, with codes only where a sample weighs enough. Not differentiable."""
     structure = field.geometry(samples.units)
     weights, opacities, depths = composite_weights(samples, field.sigmas(structure.values))
-    seen = torch.nonzero(weights > UNSEEN).squeeze(-1)
+    seen = torch.nonzero(weights > MIN_WEIGHT).squeeze(-1)
     structure = Structure(*(part[seen] for part in structure))
     values = attributes(field, samples.units[seen], structure, style) * weights[seen, None]
     sums = values.new_zeros(rays, values.shape[1])
     sums.index_add_(0, samples.ray_index[seen], values)
-    return looked_of(field, sums, opacities, depths)
+    return surface_samples(field, sums, opacities, depths)
 
 
 def shade(
-    field: Field, looked: Looked, rays_d: Float[Tensor, "R 3"], reflection: Reflection | None = None
+    field: Field,
+    surfaces: SurfaceSamples,
+    rays_d: Float[Tensor, "R 3"],
+    reflection: Reflection | None = None,
 ) -> Pixels:
     """Colors of what was composited. Differentiable."""
-    geometry = field.shader.geometry(looked.normals, rays_d)
-    rgbs = field.shader(looked.codes, geometry, reflection) * looked.opacities[:, None]
-    if looked.diffuse is not None:
-        rgbs = rgbs + looked.diffuse
-    return Pixels(rgbs, looked.opacities, looked.depths, looked.normals)
+    geometry = field.shader.geometry(surfaces.normals, rays_d)
+    rgbs = field.shader(surfaces.codes, geometry, reflection) * surfaces.opacities[:, None]
+    if surfaces.diffuse is not None:
+        rgbs = rgbs + surfaces.diffuse
+    return Pixels(rgbs, surfaces.opacities, surfaces.depths, surfaces.normals)
 
 
 def reflected_rays(
     field: Field, points: Float[Tensor, "N 3"], normals: Float[Tensor, "N 3"], rays_d: Float[Tensor, "N 3"]
 ) -> tuple[Float[Tensor, "N 3"], Float[Tensor, "N 3"]]:
     """Where reflected rays begin, clear of the surface that they leave, and where they go."""
-    clear = LIFT * field.spec.ramp * 2 * field.spec.half_side
+    clear = REFLECTION_OFFSET * field.spec.ramp * 2 * field.spec.half_side
     return (points + clear * normals).contiguous(), reflect(rays_d, normals).contiguous()
 
 
@@ -126,15 +129,16 @@ def attributes(
     return torch.cat([structure.normals, codes.permute(1, 0, 2).flatten(1)], dim=1)
 
 
-def looked_of(field: Field, sums: Tensor, opacities: Tensor, depths: Tensor) -> Looked:
-    """What `attributes` of rays stand for that were composited to `sums` [R, C]."""
-    alphas = opacities.clamp_min(VISIBLE)[:, None]
+def surface_samples(field: Field, sums: Tensor, opacities: Tensor, depths: Tensor) -> SurfaceSamples:
+    """The inputs of shading from the composited `attributes` of rays, `sums` [R, C]."""
+    alphas = opacities.clamp_min(MIN_OPACITY)[:, None]
     normals = F.normalize(sums[:, :3], dim=-1, eps=1e-6)
     channels = field.material.outputs
     looks = (sums.shape[1] - 3) // channels
     sums = sums[:, 3:].reshape(len(sums), looks, channels).permute(1, 0, 2)
     diffuse = sums[..., CODE_CHANNELS:] if field.spec.diffuse else None
-    return Looked(sums[..., :CODE_CHANNELS] / alphas, diffuse, normals, opacities, depths / alphas[:, 0])
+    codes = sums[..., :CODE_CHANNELS] / alphas
+    return SurfaceSamples(codes, diffuse, normals, opacities, depths / alphas[:, 0])
 
 
 class FieldRenderer:
@@ -159,35 +163,36 @@ class FieldRenderer:
         other once."""
         style = self.field.material.style(prompts, blend)
         parts = []
-        most = MOST_RAYS if self.field.spec.surface == "distance" else MOST_DENSITY_RAYS
+        most = MAX_RAYS if self.field.spec.surface == "distance" else MAX_DENSITY_RAYS
         for origins, directions in zip(rays_o.split(most), rays_d.split(most), strict=True):
-            looked = self._look(origins.contiguous(), directions.contiguous(), style)
-            parts.append(
-                shade(self.field, looked, directions, self._reflection(looked, origins, directions, style))
-            )
+            surfaces = self._gather(origins.contiguous(), directions.contiguous(), style)
+            reflection = self._reflection(surfaces, origins, directions, style)
+            parts.append(shade(self.field, surfaces, directions, reflection))
         return Pixels(
             torch.cat([part.rgbs for part in parts], dim=1),
             *(torch.cat(column) for column in zip(*(part[1:] for part in parts), strict=True)),
         )
 
-    def _look(self, rays_o: Tensor, rays_d: Tensor, style: Style) -> Looked:
+    def _gather(self, rays_o: Tensor, rays_d: Tensor, style: Style) -> SurfaceSamples:
         spec = march_spec(self.field, self.rays.step, self.rays.cone)
         samples = sample_rays(spec, rays_o, rays_d, self.rays.near, self.rays.far, self.cells)
         if self.field.spec.surface == "density":
             samples = samples.visible(densities(self.field, samples.units))
-        return look(self.field, samples, len(rays_d), style)
+        return gather(self.field, samples, len(rays_d), style)
 
-    def _reflection(self, looked: Looked, rays_o: Tensor, rays_d: Tensor, style: Style) -> Reflection | None:
+    def _reflection(
+        self, surfaces: SurfaceSamples, rays_o: Tensor, rays_d: Tensor, style: Style
+    ) -> Reflection | None:
         """What mirrors show. Only where any look is enough of a mirror to tell."""
         if self.field.spec.surface != "distance":
             return None
-        gates = self.field.shader.gates(looked.codes)[..., 0].amax(dim=0)
-        rows = torch.nonzero((looked.opacities > 0.5) & (gates > DULL)).squeeze(-1)
+        gates = self.field.shader.gates(surfaces.codes)[..., 0].amax(dim=0)
+        rows = torch.nonzero((surfaces.opacities > 0.5) & (gates > MIN_MIRROR_GATE)).squeeze(-1)
         if not len(rows):
             return None
-        points = rays_o[rows] + looked.depths[rows, None] * rays_d[rows]
-        origins, directions = reflected_rays(self.field, points, looked.normals[rows], rays_d[rows])
-        mirrored = self._look(origins, directions, style)
+        points = rays_o[rows] + surfaces.depths[rows, None] * rays_d[rows]
+        origins, directions = reflected_rays(self.field, points, surfaces.normals[rows], rays_d[rows])
+        mirrored = self._gather(origins, directions, style)
         colors = self.field.shader(mirrored.codes, self.field.shader.geometry(mirrored.normals, directions))
         rgbs = colors.new_zeros(colors.shape[0], len(rays_d), 3)
         opacities = colors.new_zeros(len(rays_d))

@@ -11,7 +11,9 @@ from neuron_core.foundation.progress import Reporter
 from neuron_core.models.field.edited_looks import Source, make_look
 from neuron_core.prompts.edits import amount_of, places_of
 from neuron_core.rendering.asset_pictures import draw_thumbnail
+from neuron_core.rendering.tracing import BakedTracer
 from neuron_core.tasks.look.config import LookConfig
+from neuron_core.voxels.baked import baked_from
 from neuron_core.voxels.look_tensors import Tensors, with_own_tensors
 
 
@@ -77,7 +79,8 @@ def _preview(config: LookConfig, manifest: Manifest, tensors: Tensors, slug: str
     if config.preview is None and config.out is not None:
         return None
     path = Path(config.preview or Path(config.asset).with_suffix(f".{slug}.png"))
-    write_bytes(path, draw_thumbnail(manifest, tensors, slug, config.size, warp_device(config.device)))
+    tracer = BakedTracer.of(baked_from(path, manifest, tensors), [slug], warp_device(config.device))
+    write_bytes(path, draw_thumbnail(tracer, manifest.aabb, config.size, azimuth_deg=45.0))
     return path
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from neuron_core.cameras.camera import Camera, to_json
 from neuron_core.foundation.devices import torch_device, warp_device
+from neuron_core.foundation.files import USD_SUFFIXES
 from neuron_core.foundation.progress import Reporter
 from neuron_core.rendering.asset_pictures import Subject, read_subject, refuse_stage_options
 from neuron_core.rendering.frames import GEOMETRY, draw_missing, pictures_of
@@ -13,8 +14,6 @@ from neuron_core.rendering.picture_folder import PictureFolder
 from neuron_core.rendering.tracing import Aovs, BakedTracer, Pictures, Tracer
 from neuron_core.rendering.views import viewpoints
 from neuron_core.tasks.render.config import RenderConfig
-
-STAGES = (".usd", ".usda", ".usdc", ".usdz")
 
 
 def run(config: RenderConfig, report: Reporter) -> dict[str, object]:
@@ -24,7 +23,7 @@ def run(config: RenderConfig, report: Reporter) -> dict[str, object]:
     Raises AssetError for a file that cannot be drawn or a look that it does not have, and
     ConfigMismatchError if the folder holds other pictures.
     """
-    is_stage = Path(config.asset).suffix.lower() in STAGES
+    is_stage = Path(config.asset).suffix.lower() in USD_SUFFIXES
     return _run_stage(config, report) if is_stage else _run_asset(config, report)
 
 
@@ -86,7 +85,7 @@ def _folder(config: RenderConfig, drawn: dict[str, object], cameras: Sequence[Ca
 def _tracer(config: RenderConfig, subject: Subject, report: Reporter) -> Tracer:
     if config.detail == "nvf":
         assert subject.baked is not None
-        return BakedTracer(subject.baked, [subject.look], warp_device(config.device))
+        return BakedTracer.of(subject.baked, [subject.look], warp_device(config.device))
     report.progress(0.0, "load", "the field and its prompt encoder")
     from neuron_core.models.field.tracer import stored_tracer
 
