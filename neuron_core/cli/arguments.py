@@ -1,7 +1,7 @@
 """From the words of a command line to a task's config.
 
 The options are made from the config's dataclass: names and defaults are the fields', help texts
-are the comments beside them. A tuple option is repeated (`--prompt a --prompt b`).
+are the texts below them. A tuple option is repeated (`--prompt a --prompt b`).
 """
 
 import importlib

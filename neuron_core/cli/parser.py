@@ -9,8 +9,10 @@ import contextlib
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, dataclass, fields
-from typing import Any
+from dataclasses import MISSING, dataclass, field, fields, make_dataclass
+from typing import Annotated, Any, get_type_hints
+
+from neuron_core.foundation.options import help_of
 
 HELP = ("-h", "--help")
 
@@ -56,11 +58,28 @@ def parsed(kind: type, prog: str, description: str, words: Sequence[str]) -> Any
     shown, hidden = io.StringIO(), io.StringIO()
     try:
         with _raising(), contextlib.redirect_stdout(shown), contextlib.redirect_stderr(hidden):
-            return tyro.cli(kind, prog=prog, description=description, args=list(words), config=markers)
+            asked = documented(kind) if set(words) & set(HELP) else kind
+            return tyro.cli(asked, prog=prog, description=description, args=list(words), config=markers)
     except SystemExit as end:
         if not end.code:
             raise Helped(shown.getvalue()) from None
         raise Rejected(Complaint(f"Cannot understand {' '.join(words)!r}.")) from None
+
+
+def documented(kind: type) -> type:
+    """The same fields, each with its help as one paragraph: tyro keeps the line breaks of the source."""
+    import tyro
+
+    helps, hints = help_of(kind), get_type_hints(kind, include_extras=True)
+    rows = [
+        (
+            one.name,
+            Annotated[hints[one.name], tyro.conf.arg(help=helps[one.name])],
+            field(default=one.default, default_factory=one.default_factory),
+        )
+        for one in fields(kind)
+    ]
+    return make_dataclass(kind.__name__, rows)
 
 
 def options_of(kind: type) -> list[str]:

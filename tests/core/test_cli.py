@@ -1,6 +1,7 @@
 """The command line within one process: configs from words, failures from errors."""
 
 import errno
+import itertools
 import json
 import math
 import os
@@ -23,24 +24,34 @@ from neuron_core.cli.registry import TASKS, Task, find_task
 from neuron_core.cli.reporters import describe
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.interrupts import Stopped
+from neuron_core.foundation.options import help_of
 
 
 @dataclass(frozen=True, slots=True)
 class ToyConfig:
     """Do as a toy does."""
 
-    source: Path  # where it comes from
-    prompt: tuple[str, ...] = ()  # what it should look like
-    preset: Literal["small", "large"] = "small"  # how much of it
-    steps: int | None = None  # how long
-    overwrite: bool = False  # replace what is there
+    source: Path
+    """where it comes from"""
+    prompt: tuple[str, ...] = ()
+    """what it should look like"""
+    preset: Literal["small", "large"] = "small"
+    """how much of it: so
+    much that a second line is needed, whose first word
+    (this one) and a third,
+    2 of them, or `four`, are part of one paragraph"""
+    steps: int | None = None
+    """how long"""
+    overwrite: bool = False
+    """replace what is there"""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadingConfig:
     """Only look."""
 
-    path: Path  # at this
+    path: Path
+    """at this"""
 
 
 TOY = Task("toy", "a toy", ("source",), f"{__name__}:ToyConfig", f"{__name__}:run")
@@ -141,6 +152,29 @@ def test_help_says_what_every_option_does():
     text = str(caught.value)
     for said in ("A toy", "SOURCE", "where it comes from", "--prompt", "--json", "--debug"):
         assert said in text
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_the_help_of_an_option_is_one_paragraph(columns, monkeypatch):
+    """Each line of it holds as many words as the terminal has room for."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with pytest.raises(HelpRequested) as caught:
+        parse(TOY, ["--help"])
+    text = str(caught.value)
+    start, end = text.index("how much of it"), text.index("(default: small)") + len("(default: small)")
+    indent = start - text.rindex("\n", 0, start) - 1
+    lines = [line.strip() for line in text[start:end].splitlines()]
+    assert " ".join(lines) == f"{help_of(ToyConfig)['preset']} (default: small)" and len(lines) > 1
+    for line, following in itertools.pairwise(lines):
+        assert indent + len(line) <= columns - 1 < indent + len(line) + 1 + len(following.split()[0])
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_help_is_cut_from_the_texts_of_the_config(task):
+    with pytest.raises(HelpRequested) as caught:
+        parse(task, ["--help"])
+    shown = " ".join(str(caught.value).split())
+    assert not [name for name, text in help_of(load(task.config)).items() if text not in shown]
 
 
 def test_overwrite_is_taken_by_tasks_that_write_nothing():
