@@ -4,6 +4,27 @@ import numpy as np
 
 from neuron_core.kernels.training.raymarch import MarchSpec, Rays, Samples, count_samples, fill_samples
 
+BOX = ((-1.0, -0.5, -2.0), (1.0, 1.5, 1.0))
+PLAIN = MarchSpec(BOX, step_min=0.031, step_max=0.031)
+CONES = MarchSpec(BOX, step_min=0.02, step_max=0.2, cone=0.02)
+CONTRACTED = MarchSpec(BOX, step_min=0.02, step_max=1.5, cone=0.03, contracted=True)
+
+
+def some_rays(count: int = 200, seed: int = 0, far: float = 12.0) -> Rays:
+    """Rays from around the middle of the box or from three units away; the first six along the axes."""
+    random = np.random.default_rng(seed)
+    directions = random.standard_normal((count, 3))
+    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+    directions[:6] = np.concatenate([np.eye(3), -np.eye(3)])
+    origins = random.uniform(-0.9, 0.9, (count, 3)) - directions * random.choice([0.0, 3.0], (count, 1))
+    nears, fars = np.full(count, 0.05), np.full(count, far)
+    return Rays(*(array.astype(np.float32) for array in (origins, directions, nears, fars)))
+
+
+def some_occupancy(cells: int, seed: int = 1, share: float = 0.3) -> np.ndarray:
+    """A grid [cells, cells, cells] of which this share is occupied."""
+    return (np.random.default_rng(seed).random((cells, cells, cells)) < share).astype(np.uint8)
+
 
 def to_unit_cube(spec: MarchSpec, points: np.ndarray) -> np.ndarray:
     """World points [..., 3] in the coordinates of the grid; plain spaces leave [0, 1] outside the box."""
@@ -31,3 +52,30 @@ def sample_rays(spec: MarchSpec, rays: Rays, occupancy: np.ndarray, seed: int | 
     )
     fill_samples(spec, rays, occupancy, samples, begins)
     return samples
+
+
+def slow_samples(spec: MarchSpec, rays: Rays, occupancy: np.ndarray) -> list[list[tuple[float, float]]]:
+    """For each ray the (middle, step) pairs, every step looked up, in single precision."""
+    result = []
+    for origin, direction, near, far in zip(
+        rays.origins, rays.directions, rays.nears, rays.fars, strict=True
+    ):
+        t = np.float32(near)
+        if not spec.contracted:
+            with np.errstate(divide="ignore"):
+                walls = (np.asarray(spec.aabb, np.float64) - origin) / direction
+            t = np.float32(max(t, walls.min(axis=0).max()))
+            far = min(far, walls.max(axis=0).min())
+        found = []
+        while True:
+            step = np.float32(np.clip(t * np.float32(spec.cone), spec.step_min, spec.step_max))
+            middle = np.float32(t + np.float32(0.5) * step)
+            if not middle < far:
+                break
+            position = to_unit_cube(spec, origin + middle * direction)
+            cell = np.clip((position * len(occupancy)).astype(int), 0, len(occupancy) - 1)
+            if occupancy[tuple(cell)]:
+                found.append((middle, step))
+            t = np.float32(t + step)
+        result.append(found)
+    return result

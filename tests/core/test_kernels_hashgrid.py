@@ -4,46 +4,8 @@ import numpy as np
 import pytest
 
 from neuron_core.kernels.training import hashgrid
-from neuron_core.kernels.training.hashgrid import PRIME_Y, PRIME_Z, HashGridSpec
-
-SPECS = [
-    HashGridSpec(levels=4, features=2, table_size_log2=10, base_resolution=4, finest_resolution=50),
-    HashGridSpec(levels=3, features=4, table_size_log2=9, base_resolution=3, finest_resolution=21),
-    HashGridSpec(levels=1, features=2, table_size_log2=12, base_resolution=8, finest_resolution=8),
-]
-BORDERS = np.array([[0, 0, 0], [1, 1, 1], [1, 0, 0.5], [0.25, 1, 0], [0, 1, 1]], np.float32)
-
-
-def some_points(count: int, seed: int = 0) -> np.ndarray:
-    random = np.random.default_rng(seed).random((count - len(BORDERS), 3), dtype=np.float32)
-    return np.concatenate([BORDERS, random])
-
-
-def some_tables(spec: HashGridSpec, seed: int = 1) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(spec.table_shape).astype(np.float32)
-
-
-def encoded(spec: HashGridSpec, points: np.ndarray, tables: np.ndarray) -> np.ndarray:
-    out = np.full((len(points), spec.width), np.nan, np.float32)
-    hashgrid.encode(spec, points, tables, out)
-    return out
-
-
-def slow_encode(spec: HashGridSpec, points: np.ndarray, tables: np.ndarray) -> np.ndarray:
-    """One corner at a time, in double precision."""
-    out = np.zeros((len(points), spec.levels, spec.features))
-    for level, resolution in enumerate(spec.resolutions):
-        for index, point in enumerate(points.astype(np.float64)):
-            cell = np.minimum((point * resolution).astype(int), resolution - 1)
-            for corner in np.ndindex(2, 2, 2):
-                x, y, z = (int(v) for v in cell + corner)
-                side = resolution + 1
-                row = x + side * (y + side * z)
-                if side**3 > spec.table_size:
-                    row = (x ^ (y * PRIME_Y) ^ (z * PRIME_Z)) % spec.table_size
-                weight = np.prod(1 - np.abs(point * resolution - (x, y, z)))
-                out[index, level] += weight * tables[level, row]
-    return out.reshape(len(points), -1)
+from neuron_core.kernels.training.hashgrid import HashGridSpec
+from tests.core.hashgrid_samples import BORDERS, SPECS, encoded, slow_encode, some_points, some_tables
 
 
 @pytest.mark.parametrize("spec", SPECS)
