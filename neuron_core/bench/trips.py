@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     "foundation kernels images cameras geometry lights skeletons materials prompts assets datasets usd "
     "groundtruth voxels volumes rendering library splats surfaces delivery networks learning models "
-    "evaluation inspection tasks farm service demo bench studies cli __main__"
+    "evaluation inspection tasks demo bench studies cli __main__"
 ).split()  # of the engine, lowest first: imports point down
 METER = "bench/"
 OPTIMIZED = 0x1  # the flag of the code of functions, which bodies of modules and classes lack

@@ -1,4 +1,4 @@
-"""All that the command line, campaigns, the farm and the service know of a kind of model."""
+"""All that the command line and campaigns know of a kind of model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -18,7 +18,7 @@ class CampaignConfig:
     """
 
     family: str
-    """What to train: field."""
+    """What to train: a model family, such as field."""
     dataset: Path
     """Folder of `neuron dataset`, or photographs, as `neuron train` takes it."""
     out: Path
