@@ -2,7 +2,7 @@
 
 All three run, and the exit code is not 0 if one of them failed. Without --all the tests are those that
 guard every change; --all adds the slow studies and other programs' readers, as continuous integration runs
-them.
+them. Test files are shared out among the cores, at most eight; `-n 0` runs them one by one.
 """
 
 import os
@@ -11,6 +11,8 @@ import time
 
 import _environment
 
+MOST_WORKERS = 8  # each holds torch, Warp and Mitsuba: about a gigabyte
+
 
 def main() -> int:
     """Run all checks and return 0 only if every one passed."""
@@ -18,10 +20,13 @@ def main() -> int:
     os.chdir(_environment.PROJECT)
     arguments = [word for word in sys.argv[1:] if word != "--all"]
     tier = ["-m", "not gpu"] if "--all" in sys.argv[1:] else []
+    workers = min(os.cpu_count() or 1, MOST_WORKERS)
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+    shared_out = ["-n", str(workers), "--dist", "loadfile"]  # a file's fixtures are trained once
     checks = {
         "ruff": [python, "-m", "ruff", "check", "."],
         "mypy": [python, "-m", "mypy"],
-        "pytest": [python, "-m", "pytest", *tier, *arguments],
+        "pytest": [python, "-m", "pytest", *shared_out, *tier, *arguments],
     }
     codes: dict[str, int] = {}
     for name, command in checks.items():

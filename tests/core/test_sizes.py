@@ -28,7 +28,8 @@ def python_functions(path: Path) -> Iterator[tuple[str, int]]:
             first = node.body[0]
             has_docstring = ast.get_docstring(node) is not None
             docstring = (first.end_lineno or 0) - first.lineno + 1 if has_docstring else 0
-            yield f"{path.relative_to(PROJECT)} {node.name}", (node.end_lineno or 0) - node.lineno + 1 - docstring
+            length = (node.end_lineno or 0) - node.lineno + 1 - docstring
+            yield f"{path.relative_to(PROJECT)} {node.name}", length
 
 
 def native_functions(path: Path) -> Iterator[tuple[str, int]]:

@@ -4,6 +4,7 @@ import ast
 import copy
 import importlib.util
 import json
+import os
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def published() -> dict[str, dict[str, object]]:
             kept.unlink()
     content = parse(path.read_text(encoding="utf-8"))
     KEPT.mkdir(exist_ok=True)
-    beside = kept.with_suffix(f".{id(content)}")
+    beside = kept.with_suffix(f".{os.getpid()}")
     beside.write_text(json.dumps(content), encoding="utf-8")
     beside.replace(kept)
     return content
