@@ -10,6 +10,7 @@ from pathlib import Path
 from neuron_core.demo import charts
 from neuron_core.foundation.clocks import clock_text
 from neuron_core.foundation.files import read_bytes, write_bytes
+from neuron_core.foundation.json_lines import whole_lines
 
 TYPES = {".png": "image/png", ".webp": "image/webp", ".jpg": "image/jpeg"}
 NAMES = {"nvf": "baked voxels", "inr": "neural field", "against": "other"}
@@ -71,12 +72,10 @@ def write_report(path: Path, report: Report) -> None:
 def read_losses(path: Path) -> dict[str, dict[str, list[tuple[float, float]]]]:
     """Curves by stage and name from the metrics.jsonl of a run; empty if there is none."""
     curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    if not path.is_file():
-        return curves
-    for line in read_bytes(path).decode("utf-8", "replace").splitlines():
+    for line in whole_lines(path):
         try:
             entry = json.loads(line)
-        except ValueError:  # a line that a stopped run did not finish
+        except ValueError:  # a damaged line spoils no page
             continue
         if not isinstance(entry, dict) or not isinstance(entry.get("step"), int):
             continue

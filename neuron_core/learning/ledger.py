@@ -5,15 +5,14 @@ finished; it is dropped. Everything that a campaign decides follows from the eve
 was killed goes on where it was.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from neuron_core.foundation.checks import matching, text
-from neuron_core.foundation.errors import FileError, NeuronError
-from neuron_core.foundation.files import read_bytes
+from neuron_core.foundation.errors import NeuronError
+from neuron_core.foundation.json_lines import append_line, cut_lines, whole_lines
 from neuron_core.foundation.records import Rules, read_record, to_plain
 from neuron_core.foundation.strict_json import canonical, parse, shown
 from neuron_core.learning.family import Size
@@ -229,48 +228,34 @@ class LedgerFile:
     def __init__(self, folder: Path, family: str, fingerprint: str) -> None:
         """Open it, or begin it. Raises LedgerError if it is damaged or another campaign's."""
         self.path = folder / LEDGER
-        events, length = read_ledger(self.path)
+        events = read_ledger(self.path)
         self.ledger = Ledger()
-        if not events:
-            self._write("wb", Began(family, fingerprint))
-            return
-        _require_began(self.path, events[0], family, fingerprint)
+        if events:
+            _require_began(self.path, events[0], family, fingerprint)
         for number, event in enumerate(events[1:], 2):
             try:
                 self.ledger.take(event)
             except LedgerError as error:
                 raise _damaged(self.path, number, error.message) from error
-        if length < self.path.stat().st_size:
-            os.truncate(self.path, length)
+        cut_lines(self.path)
+        if not events:
+            self._write(Began(family, fingerprint))
 
     def append(self, event: Event) -> None:
         """Add an event. It is on the disk when this returns."""
         self.ledger.take(event)
-        self._write("ab", event)
+        self._write(event)
 
-    def _write(self, mode: str, event: Event) -> None:
-        try:
-            with self.path.open(mode) as file:
-                file.write(canonical(to_plain(event)).encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise FileError(
-                f"Cannot write {self.path}: {error.strerror or error}.",
-                "Make room or mend the folder; the same command resumes the campaign.",
-            ) from error
+    def _write(self, event: Event) -> None:
+        append_line(self.path, canonical(to_plain(event)), durable=True)
 
 
-def read_ledger(path: Path) -> tuple[list[Event], int]:
-    """The events of a ledger, and how many bytes of it they take; none without a file.
+def read_ledger(path: Path) -> list[Event]:
+    """The events of a ledger; none without a file.
 
     Raises LedgerError if it is damaged, by the number of the line, or of a newer format.
     """
-    if not path.is_file():
-        return [], 0
-    content = read_bytes(path)
-    whole = content[: content.rfind(b"\n") + 1]
-    return [_event(line, path, number) for number, line in enumerate(whole.splitlines(), 1)], len(whole)
+    return [_event(line, path, number) for number, line in enumerate(whole_lines(path), 1)]
 
 
 def _event(line: bytes, path: Path, number: int) -> Event:

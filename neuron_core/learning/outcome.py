@@ -1,10 +1,11 @@
 """What a run came to, for gates, campaigns and whoever launched it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
+
+from neuron_core.foundation.json_lines import read_rows
 
 Stopped = Literal["finished", "patience", "minutes", "diverged", "failed"]
 METRICS = "metrics.jsonl"
@@ -43,12 +44,8 @@ class Measured:
 
 
 def read_curve(path: Path) -> list[Row]:
-    """The rows of a metrics file, without a last line torn by a crash; none without a file."""
-    if not path.is_file():
-        return []
-    rows: list[Row] = []
-    for line in path.read_bytes().split(b"\n")[:-1]:
-        row = json.loads(line)
-        assert isinstance(row, dict)
-        rows.append(row)
-    return rows
+    """The rows of a metrics file, without a last line torn by a crash; none without a file.
+
+    Raises FileError for a damaged line.
+    """
+    return [cast(Row, row) for row in read_rows(path)]

@@ -10,7 +10,6 @@ last.safetensors          the last weights, where others were kept
 
 import json
 import math
-import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,8 +20,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from neuron_core.foundation.errors import FileError
 from neuron_core.foundation.files import read_json
+from neuron_core.foundation.json_lines import append_line, cut_lines, synced_length
 from neuron_core.foundation.outputs import FINISHED, Claim, Output, RecordForm, State
 from neuron_core.foundation.records import read_record, read_record_file, to_plain, write_record
 from neuron_core.learning.outcome import METRICS, Outcome
@@ -150,7 +149,7 @@ class RunFolder:
             "family": self.family,
             "ranks": self.ranks,
             "position": to_plain(at),
-            "metrics_bytes": self._sync_metrics(),
+            "metrics_bytes": synced_length(self.path / METRICS),
         }
         metadata = {"format": FORMAT, "run": json.dumps(run)}
         save_tensors(self.path / CHECKPOINT, _flat(parts), metadata)
@@ -163,7 +162,7 @@ class RunFolder:
         """
         path = self.path / CHECKPOINT
         if not path.is_file():
-            self._truncate_metrics(0)
+            self._cut_metrics(0)
             return None
         tensors, metadata = load_tensors(path)
         if metadata.get("format") != FORMAT:
@@ -178,7 +177,7 @@ class RunFolder:
         except (KeyError, TypeError, ValueError, RunError) as error:
             raise RunError(f"{path} does not say where it stopped.", AGAIN) from error
         self._require_ours(path, family, ranks)
-        self._truncate_metrics(written)
+        self._cut_metrics(written)
         return Restored(position, _parted(tensors))
 
     def _require_ours(self, path: Path, family: str, ranks: int) -> None:
@@ -238,30 +237,12 @@ class RunFolder:
         if not self.writes:
             return
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
-        line = json.dumps({"stage": stage, "step": step, **finite})
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            with (self.path / METRICS).open("a") as file:
-                file.write(line + "\n")
-        except OSError as error:
-            raise FileError(f"Cannot write {self.path / METRICS}: {error.strerror or error}.") from error
+        append_line(self.path / METRICS, json.dumps({"stage": stage, "step": step, **finite}))
 
-    def _sync_metrics(self) -> int:
-        """How long the metrics are; what is counted is on the disk."""
-        path = self.path / METRICS
-        if not path.is_file():
-            return 0
-        with path.open("rb+") as file:
-            os.fsync(file.fileno())
-            return file.seek(0, os.SEEK_END)
-
-    def _truncate_metrics(self, length: int) -> None:
+    def _cut_metrics(self, length: int) -> None:
         """Drop rows that are newer than the checkpoint: they come again. So does a torn one."""
-        path = self.path / METRICS
-        if self.writes and path.is_file():
-            content = path.read_bytes()[:length]
-            with path.open("rb+") as file:
-                file.truncate(content.rfind(b"\n") + 1)
+        if self.writes:
+            cut_lines(self.path / METRICS, length)
 
 
 def weights_of(modules: Modules) -> dict[str, Tensor]:

@@ -156,7 +156,7 @@ def test_killed_in_production_a_campaign_ends_with_the_same_field(whole, data, t
             if production and line.startswith("volume step 3"):
                 process.send_signal(signal.SIGKILL)
                 break
-    events = read_ledger(tmp_path / LEDGER)[0]
+    events = read_ledger(tmp_path / LEDGER)
     assert events[-1].event == "started" and events[-1].recipe.run == "production"
     assert (tmp_path / "production" / "checkpoint.safetensors").is_file()
     before = (tmp_path / LEDGER).read_bytes()

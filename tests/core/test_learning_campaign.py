@@ -154,7 +154,7 @@ def test_trials_that_fail_are_results_as_long_as_one_finishes(tmp_path):
 
 
 def test_every_trial_learns_from_those_before_it(whole):
-    recipes = [event.recipe for event in read_ledger(whole / LEDGER)[0] if event.event == "started"]
+    recipes = [event.recipe for event in read_ledger(whole / LEDGER) if event.event == "started"]
     settings = [recipe.settings["rate"] for recipe in recipes if recipe.rung == "calibration"]
     found = [Trial({"rate": rate}, score_of(Recipe("a", settings={"rate": rate}))) for rate in settings]
     proposed = [propose(SPACE, {"rate": 1.0}, found[:number], 0)["rate"] for number in range(3)]
@@ -219,7 +219,7 @@ def test_killed_after_any_byte_of_the_ledger_a_campaign_ends_the_same(whole, tmp
         folder = tmp_path / str(cut)
         folder.mkdir()
         (folder / LEDGER).write_bytes(content[:cut])
-        ended = [event.run for event in read_ledger(folder / LEDGER)[0] if event.event == "ended"]
+        ended = [event.run for event in read_ledger(folder / LEDGER) if event.event == "ended"]
         for run_name in ended:
             shutil.copytree(whole / run_name, folder / run_name)
         toy = Toy()
@@ -386,7 +386,7 @@ def test_a_ledger_keeps_figures_that_json_cannot(tmp_path):
     )
     ledger = run(tmp_path, Toy(faults={"smoke": odd}))
     assert ledger.ended["smoke"].outcome(tmp_path) == odd
-    events, _ = read_ledger(tmp_path / LEDGER)
+    events = read_ledger(tmp_path / LEDGER)
     assert next(event for event in events if event.event == "ended").outcome(tmp_path) == odd
 
 

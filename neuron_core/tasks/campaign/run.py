@@ -53,7 +53,7 @@ def run(
 
 def _run_one(config: CampaignConfig, here: InProcess, name: str, report: Reporter) -> dict[str, object]:
     """Train one run that the ledger says was started; its errors are those of this process."""
-    events, _ = read_ledger(config.out / LEDGER)
+    events = read_ledger(config.out / LEDGER)
     recipes = Ledger(events[1:]).recipes
     if name not in recipes:
         raise NeuronError(
