@@ -25,7 +25,7 @@ from neuron_core.learning.outcome import Outcome, Stopped
 from neuron_core.learning.plan import Phase
 from neuron_core.learning.run_folder import WEIGHTS, RunFolder
 from neuron_core.learning.smoke import FAULTS, Inspected, SmokeError, fault_of
-from neuron_core.learning.training import RunSettings, train
+from neuron_core.learning.training import RunSettings, train, trained_modules
 
 NO_TIMING = Timing()
 ANSWERS = "teacher"  # folder of the teacher's answers in a run's
@@ -118,10 +118,7 @@ class InProcess:
         """The settings of a run that learns from a teacher. Its settings are the teacher's, too."""
         folder = self.folder / teacher
         prepared = self.family.prepare(self._config(replace(recipe, student=False), folder), report)
-        modules = self.family.build(prepared, self.placement).modules
-        RunFolder(folder, weights=self.family.weights).load_weights(modules)
-        for module in modules.values():
-            module.eval()
+        modules = trained_modules(self.family, prepared, folder, self.placement)
         assert isinstance(self.family, TeachingFamily), "a family with students says how they are taught"
         teaching = self.family.teaching(modules, prepared)
         cache = self._answers(settings.out / ANSWERS, modules, teaching, report)

@@ -41,6 +41,7 @@ class RunSettings:
     also: Mapping[str, object] = field(default_factory=dict)  # that the weights follow from
     timing: Timing = Timing()
     watch_gradients: bool = False
+    measures: bool = True  # whether the trained modules are measured; else the last figures of training count
 
     def recipe(self, prepared: Prepared) -> Mapping[str, object]:
         """Everything that the weights follow from. What is not set is left out."""
@@ -92,11 +93,23 @@ def _trained(
     if settings.placement.first:
         for module in built.modules.values():
             module.eval()
-        measured = family.measure(built.modules, prepared, "val")
-        outcome = replace(outcome, metrics=measured.metrics, baselines=measured.baselines)
+        if settings.measures:
+            measured = family.measure(built.modules, prepared, "val")
+            outcome = replace(outcome, metrics=measured.metrics, baselines=measured.baselines)
         folder.finish(built.modules, outcome, prepared.description)
     return outcome
 
 
 def _wrapped(built: Built, phase: Phase, wrap: Wrap) -> Callable[[], Objective]:
     return lambda: wrap(built.objectives[phase.name](), phase, built.modules)
+
+
+def trained_modules(
+    family: Family[Config, Data], prepared: Data, folder: Path, placement: Placement
+) -> Modules:
+    """The modules of a finished run, for use. Raises RunError if it is not finished or of another size."""
+    modules = family.build(prepared, placement).modules
+    RunFolder(folder, weights=family.weights).load_weights(modules)
+    for module in modules.values():
+        module.eval()
+    return modules

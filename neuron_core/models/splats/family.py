@@ -16,10 +16,11 @@ from neuron_core.foundation.progress import Part, Reporter
 from neuron_core.learning.distributed import Placement
 from neuron_core.learning.family import Built, Size, Validate
 from neuron_core.learning.goals import Goals
-from neuron_core.learning.loop import Loop, Timing, nothing
+from neuron_core.learning.loop import Timing, nothing
 from neuron_core.learning.outcome import Measured
 from neuron_core.learning.plan import Constant, Phase
-from neuron_core.learning.run_folder import WEIGHTS, RunFolder
+from neuron_core.learning.run_folder import WEIGHTS
+from neuron_core.learning.training import RunSettings, train, trained_modules
 from neuron_core.models.splats.module import SplatModule
 from neuron_core.models.splats.objective import PHASE, RefineObjective, RefineSettings
 from neuron_core.splats.cloud import Splats
@@ -151,21 +152,15 @@ def refined(data: SplatData, folder: Path, report: Reporter, timing: Timing = Ti
 
     The folder may hold others that are being refined; it is the caller's to remove.
     """
-    placement = Placement(torch.device("cpu"))
-    built = FAMILY.build(data, placement)
-    run = RunFolder(folder / fingerprint_of(data.recipe), FAMILY.name)
-    loop = Loop(
-        built.modules,
-        FAMILY.phases(data, "full"),
-        built.objectives,
-        run,
+    settings = RunSettings(
+        out=folder / fingerprint_of(data.recipe),
+        placement=Placement(torch.device("cpu")),
         seed=data.settings.seed,
-        placement=placement,
-        report=report,
         timing=timing,
+        measures=False,  # views that nothing is fitted to would have to be drawn first
     )
-    loop.run()
-    return splats_of(built.modules)
+    train(FAMILY, data, settings, report)
+    return splats_of(trained_modules(FAMILY, data, settings.out, settings.placement))
 
 
 def splats_of(modules: Mapping[str, nn.Module]) -> Splats:

@@ -8,8 +8,7 @@ from neuron_core.foundation.outputs import fingerprint_of
 from neuron_core.foundation.progress import Reporter, Silent
 from neuron_core.geometry.knot import write_torus_knot
 from neuron_core.learning.distributed import Placement
-from neuron_core.learning.loop import Loop
-from neuron_core.learning.run_folder import RunFolder
+from neuron_core.learning.training import RunSettings, train, trained_modules
 from neuron_core.models.judge.data import RENDERED, JudgeConfig
 from neuron_core.models.judge.family import FAMILY, judge_of
 from neuron_core.models.judge.model import Judge
@@ -47,15 +46,6 @@ def trained(folder: Path, config: JudgeConfig, report: Reporter) -> Judge:
     """A judge with the weights that follow from a config; trained, resumed or found in the folder."""
     placement = Placement(torch.device("cpu"))
     data = FAMILY.prepare(config, report)
-    built = FAMILY.build(data, placement)
-    run = RunFolder(folder / f"run-{fingerprint_of(data.recipe)}", FAMILY.name)
-    if run.weights.is_file():
-        run.load_weights(built.modules)
-    else:
-        Loop(
-            built.modules, FAMILY.phases(data, "full"), built.objectives, run,
-            seed=config.seed, placement=placement, report=report,
-        ).run()  # fmt: skip
-        run.save_weights(built.modules)
-        run.drop_checkpoint()
-    return judge_of(built.modules).eval()
+    out = folder / f"run-{fingerprint_of(data.recipe)}"
+    train(FAMILY, data, RunSettings(out, placement, config.seed), report)
+    return judge_of(trained_modules(FAMILY, data, out, placement))
