@@ -1,8 +1,10 @@
-"""Small charts as SVG text: curves on a logarithmic axis, and bars. Colors come from the page's style."""
+"""Small charts as SVG: curves on a logarithmic axis, and bars. Colors come from the page's style."""
 
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+
+from markupsafe import Markup
 
 WIDTH, HEIGHT = 560.0, 260.0
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 14.0, 34.0, 34.0
@@ -11,7 +13,7 @@ MOST_POINTS = 240  # of a curve
 Curve = Sequence[tuple[float, float]]
 
 
-def curves(title: str, named: Mapping[str, Curve], x_label: str) -> str:
+def curves(title: str, named: Mapping[str, Curve], x_label: str) -> Markup:
     """Curves with positive values on a logarithmic axis; values that are not positive are left out.
 
     Empty text if there is nothing to draw.
@@ -22,7 +24,7 @@ def curves(title: str, named: Mapping[str, Curve], x_label: str) -> str:
     }
     drawn = {name: curve for name, curve in drawn.items() if len(curve) > 1}
     if not drawn:
-        return ""
+        return Markup()
     xs = [x for curve in drawn.values() for x, _ in curve]
     ys = [math.log10(y) for curve in drawn.values() for _, y in curve]
     x_range, y_range = (min(xs), max(max(xs), min(xs) + 1)), _padded(min(ys), max(ys))
@@ -36,10 +38,10 @@ def curves(title: str, named: Mapping[str, Curve], x_label: str) -> str:
     return _svg(title, WIDTH, HEIGHT, parts)
 
 
-def bars(title: str, values: Mapping[str, float], unit: str) -> str:
+def bars(title: str, values: Mapping[str, float], unit: str) -> Markup:
     """One horizontal bar a value, with its figure."""
     if not values:
-        return ""
+        return Markup()
     row, left = 30, 96
     longest = max(max(values.values()), 1e-9)
     parts = []
@@ -55,9 +57,9 @@ def bars(title: str, values: Mapping[str, float], unit: str) -> str:
     return _svg(title, WIDTH, len(values) * row + 4.0, parts)
 
 
-def _svg(title: str, width: float, height: float, parts: Sequence[str]) -> str:
+def _svg(title: str, width: float, height: float, parts: Sequence[str]) -> Markup:
     inside = "".join(parts)
-    return (
+    return Markup(
         f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title>{inside}</svg>"
     )

@@ -4,14 +4,18 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from neuron_core.demo import charts
 from neuron_core.foundation.clocks import clock_text
 from neuron_core.foundation.files import read_bytes, write_bytes
 from neuron_core.foundation.json_lines import whole_lines
 
+TEMPLATE = Path(__file__).parent / "report.html.j2"
 TYPES = {".png": "image/png", ".webp": "image/webp", ".jpg": "image/jpeg"}
 NAMES = {"nvf": "baked voxels", "inr": "neural field", "against": "other"}
 
@@ -46,27 +50,38 @@ class Report:
 
 def write_report(path: Path, report: Report) -> None:
     """Write the page, whole or not at all."""
-    style = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
-    body = "".join(
-        (
-            _hero(report),
-            _section("Looks", _stills(report.stills)),
-            _section("By prompt alone", _typed(report)),
-            _section("Against the truth", _sheet(report)),
-            _section("Figures", _figures(report)),
-            _section("Training", _training(report)),
-            _section("Time", _time(report)),
-            _section("Go on", _commands(report)),
-            _section("Made with", _made_with(report)),
+    page = (
+        _pages()
+        .get_template(TEMPLATE.name)
+        .render(
+            report=report,
+            style=Markup((TEMPLATE.parent / "report.css").read_text(encoding="utf-8")),
+            first=report.stills[0].prompt if report.stills else report.name,
+            cards=_key_figures(report),
+            rows=_rows(report),
+            means=_means(report),
+            change=_change_by_baking(report),
+            training=_training(report),
+            time=charts.bars("Seconds of each stage", report.seconds, "s"),
+            names=NAMES,
+            counts=_counts,
         )
     )
-    page = (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(report.name)} – Neuron</title>\n<style>\n{style}</style>\n</head>\n"
-        f"<body>\n<main>\n{body}</main>\n</body>\n</html>\n"
-    )
     write_bytes(path, page.encode())
+
+
+def _pages() -> Environment:
+    """Every value that a template puts in is escaped, and a name that it does not have is an error."""
+    pages = Environment(
+        loader=FileSystemLoader(TEMPLATE.parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    pages.filters.update(number=_number, embedded=_embedded)
+    return pages
 
 
 def read_losses(path: Path) -> dict[str, dict[str, list[tuple[float, float]]]]:
@@ -86,27 +101,8 @@ def read_losses(path: Path) -> dict[str, dict[str, list[tuple[float, float]]]]:
     return curves
 
 
-def _hero(report: Report) -> str:
-    first = report.stills[0].prompt if report.stills else report.name
-    cards = "".join(
-        f'<div class="card"><div class="value">{escape(value)}</div>'
-        f'<div class="what">{escape(what)}</div></div>'
-        for value, what in _key_figures(report)
-    )
-    return (
-        '<header>\n<div class="turntable">'
-        f"{_image(report.turntable, f'Turntable of the baked asset, {first}')}</div>\n"
-        f'<div class="intro"><p class="brand">Neuron</p><h1>{escape(report.name)}</h1>'
-        f"<p>One neural asset with {len(report.stills)} looks, trained from renders, steered by prompts and "
-        "baked into a single file. The turntable is drawn from the baked voxels, without the shading "
-        f"network it came from: <q>{escape(first)}</q>.</p>"
-        f'<div class="cards">{cards}</div></div>\n</header>\n'
-    )
-
-
 def _key_figures(report: Report) -> list[tuple[str, str]]:
-    mean = report.evaluation.get("mean", {})
-    assert isinstance(mean, Mapping)
+    mean = _mapping(report.evaluation, "mean")
     found = []
     for representation in ("nvf", "inr"):
         figures = mean.get(representation, {})
@@ -119,118 +115,51 @@ def _key_figures(report: Report) -> list[tuple[str, str]]:
     return found
 
 
-def _section(title: str, content: str) -> str:
-    return f"<section>\n<h2>{escape(title)}</h2>\n{content}</section>\n" if content else ""
-
-
-def _typed(report: Report) -> str:
-    if not report.typed:
-        return ""
-    return (
-        "<p>Drawn by the field that comes with Neuron, which learned a few hundred materials from pictures. "
-        f"None of the eight that are asked for by default was rendered.</p>\n{_stills(report.typed)}"
-    )
-
-
-def _stills(stills: Sequence[Still]) -> str:
-    figures = "".join(
-        f"<figure>{_image(still.picture, f'The asset as {still.prompt}')}"
-        f"<figcaption>{escape(still.prompt)}<code>{escape(still.slug)}</code></figcaption></figure>"
-        for still in stills
-    )
-    return f'<div class="stills">{figures}</div>\n'
-
-
-def _sheet(report: Report) -> str:
-    alt = "For each material: the truth, the baked voxels and the field, with their differences to it"
-    return (
-        "<p>Views that training never saw. Differences are five times brightened; black is exact.</p>\n"
-        f'<div class="sheet">{_image(report.sheet, alt)}</div>\n'
-    )
-
-
-def _figures(report: Report) -> str:
+def _rows(report: Report) -> list[Mapping[str, object]]:
     rows = report.evaluation.get("rows", [])
     assert isinstance(rows, Sequence)
-    heads = ("Material", "", "PSNR dB", "truth floor dB", "SSIM", "L1", "IoU", "depth mm")
-    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
-    ordered = sorted(rows, key=lambda row: str(row["material"]))
-    body = "".join(_figure_row(str(row["material"]), row) for row in ordered)
-    mean = report.evaluation.get("mean", {})
-    assert isinstance(mean, Mapping)
-    for representation in NAMES:
-        if mean.get(representation):
-            body += _figure_row("mean", {**mean[representation], "representation": representation}, "mean")
-    convention = escape(str(report.evaluation.get("convention", "")))
-    loss = report.evaluation.get("baking_loss", {})
-    assert isinstance(loss, Mapping)
-    change = loss.get("psnr")
-    baking = "" if change is None else f"<p>Baking changes the mean PSNR by {-change:+.2f} dB.</p>\n"
-    notes = "".join(f"<p>{escape(note)}</p>\n" for note in report.notes)
-    return (
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>\n'
-        f'{baking}{notes}<p class="note">{convention}</p>\n'
-    )
+    return sorted(rows, key=lambda row: str(row["material"]))
 
 
-def _figure_row(name: str, row: Mapping[str, object], kind: str = "") -> str:
-    depth = row.get("depth_error")
-    marked = "" if row.get("supported", True) and not row.get("transmissive", False) else " (not in the mean)"
-    cells = [
-        _number(row.get("psnr"), 2),
-        _number(row.get("truth_floor"), 1),
-        _number(row.get("ssim"), 4),
-        _number(row.get("l1"), 4),
-        _number(row.get("iou"), 4),
-        _number(depth * 1e3 if isinstance(depth, float) else None, 2),
-    ]
-    representation = str(row.get("representation", ""))
-    figures = "".join(f"<td>{cell}</td>" for cell in cells)
-    return (
-        f'<tr class="{kind}"><th scope="row">{escape(name)}{marked}</th>'
-        f"<td>{escape(NAMES.get(representation, representation))}</td>{figures}</tr>"
-    )
+def _means(report: Report) -> list[Mapping[str, object]]:
+    mean = _mapping(report.evaluation, "mean")
+    return [{**mean[name], "representation": name} for name in NAMES if mean.get(name)]
 
 
-def _number(value: object, digits: int) -> str:
-    return f"{value:.{digits}f}" if isinstance(value, float | int) else "–"
+def _change_by_baking(report: Report) -> float | None:
+    """Of the mean PSNR, in dB."""
+    loss = _mapping(report.evaluation, "baking_loss").get("psnr")
+    return None if loss is None else -loss
 
 
-def _training(report: Report) -> str:
+def _training(report: Report) -> list[tuple[str, Markup]]:
+    """The stages that have a curve, and their charts."""
     panels = []
-    for stage, curves in report.losses.items():
-        losses = {name: curve for name, curve in curves.items() if name != "psnr"}
-        chart = charts.curves(f"Losses of the stage {stage}", losses, "step")
-        if chart:
-            panels.append(f"<figure>{chart}<figcaption>{escape(stage)}</figcaption></figure>")
-    return f'<div class="charts">{"".join(panels)}</div>\n' if panels else ""
+    for stage, named in report.losses.items():
+        losses = {name: curve for name, curve in named.items() if name != "psnr"}
+        panels.append((stage, charts.curves(f"Losses of the stage {stage}", losses, "step")))
+    return [(stage, chart) for stage, chart in panels if chart]
 
 
-def _time(report: Report) -> str:
-    chart = charts.bars("Seconds of each stage", report.seconds, "s")
-    return f'<div class="charts"><figure>{chart}</figure></div>\n' if chart else ""
+def _mapping(content: Mapping[str, object], name: str) -> Mapping[str, Any]:
+    found = content.get(name, {})
+    assert isinstance(found, Mapping)
+    return found
 
 
-def _commands(report: Report) -> str:
-    items = "".join(
-        f"<li>{escape(what)}<pre><code>{escape(command)}</code></pre></li>"
-        for what, command in report.commands
-    )
-    return f'<ul class="commands">{items}</ul>\n' if items else ""
+def _counts(row: Mapping[str, object]) -> bool:
+    """Whether a row enters means."""
+    return bool(row.get("supported", True)) and not row.get("transmissive", False)
 
 
-def _made_with(report: Report) -> str:
-    columns = []
-    for title, values in (("Machine", report.machine), ("Versions", report.versions)):
-        pairs = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in values.items())
-        columns.append(f"<div><h3>{title}</h3><dl>{pairs}</dl></div>")
-    return f'<div class="columns">{"".join(columns)}</div>\n'
+def _number(value: object, digits: int, times: float = 1.0) -> str:
+    """A figure with so many decimals, or a dash where there is none."""
+    return f"{value * times:.{digits}f}" if isinstance(value, float | int) else "–"
 
 
-def _image(path: Path, alt: str) -> str:
-    """The picture itself, inside the page."""
-    content = base64.b64encode(read_bytes(path)).decode()
-    return f'<img src="data:{TYPES[path.suffix]};base64,{content}" alt="{escape(alt)}">'
+def _embedded(path: Path) -> str:
+    """The picture itself, as a URL."""
+    return f"data:{TYPES[path.suffix]};base64,{base64.b64encode(read_bytes(path)).decode()}"
 
 
 def clock(seconds: float) -> str:
