@@ -96,6 +96,11 @@ def other_value(option, default):
     return values.get(option.name, f"/a folder/größe {option.name}.neuron")
 
 
+def smallest_value(option, default):
+    """The end of the range, where "nothing" and "not said" are easily mixed up."""
+    return 0 if option.optional else option.kind(option.limits.low)
+
+
 def configs_of(node):
     """What the command lines of a driver ask for, the first of every task."""
     module = importlib.import_module(f"neuron_houdini.nodes.rops.{node._kind}")
@@ -105,20 +110,30 @@ def configs_of(node):
     return made
 
 
-DRIVEN = [(node, parm) for node, parm in MIRRORED if node.table == "Driver"]
+DRIVEN = [
+    (node, parm, value, name)
+    for node, parm in MIRRORED
+    if node.table == "Driver"
+    for value, name in ((other_value, "other"), (smallest_value, "smallest"))
+    if value is other_value or options_of(config_of(parm.option[0]))[parm.option[1]].kind in (int, float)
+]
 
 
-@pytest.mark.parametrize(("node", "parm"), DRIVEN, ids=[f"{node.name}-{parm.name}" for node, parm in DRIVEN])
-def test_what_is_set_on_a_driver_arrives_in_the_config(hou, node, parm):
+@pytest.mark.parametrize(
+    ("node", "parm", "chosen"),
+    [row[:3] for row in DRIVEN],
+    ids=[f"{node.name}-{parm.name}-{name}" for node, parm, _, name in DRIVEN],
+)
+def test_what_is_set_on_a_driver_arrives_in_the_config(hou, node, parm, chosen):
     task, field = parm.option
     option = options_of(config_of(task))[field]
-    value = other_value(option, default_of(parm))
+    value = chosen(option, default_of(parm))
     made = node_of(node.name)
     made._values |= {**WAYS[node.name], parm.name: value}
     if task == "anchor":
         made._values["what"] = "anchors"
     found = getattr(configs_of(made)[task], field)
-    expected = option.kind(value)
+    expected = None if option.optional and not value else option.kind(value)
     assert found == ((expected,) if option.many else expected)
 
 

@@ -56,9 +56,16 @@ def words_of(node: hou.OpNode, task: str, names: Mapping[str, str] = SAME, **giv
     words += [str(values[option.name]) for option in options if option.required]
     for option in options:
         value = values.get(option.name)
-        if not option.required and value not in (None, False, "", ()):
+        if not option.required and not _is_unsaid(option, value):
             words += _words(option, value)
     return words
+
+
+def _is_unsaid(option: Option, value: object) -> bool:
+    """Whether the task does the same without it. 0 is a value like others where the default is another."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return not value and not option.default
+    return value in (None, False, "", ())
 
 
 def _words(option: Option, value: object) -> list[str]:
