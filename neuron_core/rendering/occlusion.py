@@ -74,6 +74,7 @@ class OcclusionPass:
             wp.array(table, dtype=wp.float32, device=device),
             mesh_scene(meshes, device).on_device,
             device,
+            tuple(assets),
         )
 
     def darkened(self, picture: Composed, camera: Camera) -> Composed:

@@ -43,6 +43,7 @@ class Occluders:
     table: Any  # [I, 24] float32, as `instances.placements` makes it
     meshes: DeviceMeshes
     device: str
+    kept: tuple[Any, ...] = ()  # pools and codes that `assets` refer to, so that they live as long
 
 
 def tree_of(lows: np.ndarray, highs: np.ndarray, device: str) -> wp.Bvh | None:
