@@ -49,3 +49,12 @@ def fine_box(cuts: int) -> Mesh:
     faces = np.concatenate([flat.faces + number * len(flat.points) for number in range(6)])
     shared, numbers = np.unique(points.round(6), axis=0, return_inverse=True)
     return Mesh(shared.astype(np.float32), numbers.reshape(-1)[faces].astype(np.int32))
+
+
+def disk(radius: float, corners: int) -> Mesh:
+    """A disk in the plane z = 0 around the origin that faces +Z, as a fan."""
+    angles = np.arange(corners) * 2 * np.pi / corners
+    rim = radius * np.stack([np.cos(angles), np.sin(angles), np.zeros(corners)], axis=1)
+    numbers = np.arange(corners)
+    faces = np.stack([np.zeros(corners), 1 + numbers, 1 + (numbers + 1) % corners], axis=1)
+    return Mesh(np.concatenate([np.zeros((1, 3)), rim]).astype(np.float32), faces.astype(np.int32))

@@ -9,7 +9,7 @@ import warp as wp
 from neuron_core.kernels.launch import CORES, launch
 
 BLOCK = 256
-OPPOSITE = -0.5  # cosine; the far side of a thin sheet is not an edge
+ALONG = 0.5  # cosine; the far side of a thin sheet is not an edge
 
 
 class Soup:
@@ -38,7 +38,7 @@ def cast_rays(
     normals: wp.array(dtype=wp.vec3f),  # [N] unit
     rays: wp.int32,
     reach: wp.float32,
-    opposed: wp.int32,  # 1: hits count by how far their surface turns away from the opposite direction
+    opposed: wp.int32,  # 1: surfaces that face along the normal do not count
     shares: wp.array(dtype=wp.float32),  # [N], written
     first: wp.int32,
 ) -> None:
@@ -59,7 +59,7 @@ def cast_rays(
         direction = local[0] * tangent + local[1] * other + local[2] * normal
         query = wp.mesh_query_ray(mesh, origins[index], direction, reach)
         if query.result:
-            if opposed == 0 or wp.dot(query.normal, normal) < -OPPOSITE:
+            if opposed == 0 or wp.dot(query.normal, normal) < ALONG:
                 hits += 1.0
     shares[index] = hits / wp.float32(rays)
 
