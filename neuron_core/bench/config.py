@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from neuron_core.foundation.errors import NeuronError
+
 
 @dataclass(frozen=True, slots=True)
 class BenchConfig:
@@ -29,3 +31,7 @@ class BenchConfig:
     """Folder for what is measured with. Default: beside the figures, named after them."""
     overwrite: bool = False
     """Forget figures that are in the file."""
+
+    def __post_init__(self) -> None:
+        if self.runs < 1:
+            raise NeuronError(f"Nothing can be timed {self.runs} times.", "Give 1 or more.")

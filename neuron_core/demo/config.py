@@ -2,7 +2,10 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from neuron_core.foundation.checks import within
+from neuron_core.foundation.options import check_ranges
 
 # None of them was rendered for the library that answers them, in any wording.
 PROMPTS = (
@@ -62,10 +65,13 @@ class DemoConfig:
     nobody rendered."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train and draw; auto takes CUDA where it works."""
-    seed: int = 0
+    seed: Annotated[int, within(0, 2**32 - 1)] = 0
     """Everything random follows from it."""
     overwrite: bool = False
     """Replace a demo that was made with another config."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "a demo")
 
     def prompts(self) -> tuple[str, ...]:
         """What is asked of the library."""

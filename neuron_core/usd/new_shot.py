@@ -29,10 +29,11 @@ def write_new(path: Path, wanted: NewShot) -> None:
     """Write an empty shot. Raises SceneError for a name or units that cannot be."""
     if path.suffix.lower() not in SUFFIXES:
         raise SceneError(f"{path} does not end in .usda, .usd or .usdc.", "Give it one of these endings.")
-    if not (np.isfinite(wanted.meters_per_unit) and wanted.meters_per_unit > 0 and wanted.fps > 0):
+    positive = min(wanted.meters_per_unit, wanted.fps) > 0
+    if not (positive and np.isfinite([wanted.meters_per_unit, wanted.fps]).all()):
         raise SceneError(
             f"A stage with {wanted.meters_per_unit} m per unit and {wanted.fps} frames a second cannot be.",
-            "Both are positive.",
+            "Both are positive and finite.",
         )
     layer = Sdf.Layer.CreateAnonymous(".usda")
     stage = Usd.Stage.Open(layer)

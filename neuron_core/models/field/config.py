@@ -1,10 +1,12 @@
 """What `neuron train` can be asked for. Imports nothing heavy."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from neuron_core.foundation.checks import within
+from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.options import check_ranges
 
 LIBRARY = "library"  # names the run that came with Neuron, where there is no folder of that name
@@ -52,3 +54,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, "a run")
+        if self.minutes is not None and not 0.0 < self.minutes < math.inf:  # NaN fails too
+            raise NeuronError(f"A run cannot train for {self.minutes:g} minutes.", "Give more than 0.")
+        if self.downscale < 1:
+            raise NeuronError(f"Photographs cannot be scaled down by {self.downscale}.", "Give 1 to 64.")
