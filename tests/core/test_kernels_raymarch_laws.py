@@ -213,9 +213,11 @@ def test_an_earlier_end_or_a_lower_cap_keeps_the_first_samples(spec: MarchSpec) 
     assert_same_samples(few, whole, place < 5)
 
 
-@pytest.mark.parametrize("spec", [PLAIN, CONES, CONTRACTED])
+@pytest.mark.parametrize("spec", [PLAIN, replace(CONES, step_max=0.03), CONTRACTED])
 def test_steps_join_and_grow_with_the_distance_between_their_bounds(spec: MarchSpec) -> None:
-    samples = sample_rays(spec, rays_from_inside(), np.ones((4, 4, 4), np.uint8), seed=3)
+    samples = sample_rays(spec, rays_from_inside(far=90.0), np.ones((4, 4, 4), np.uint8), seed=3)
+    bounds = samples.dts.min(), samples.dts.max()
+    np.testing.assert_allclose(bounds, (spec.step_min, spec.step_max), rtol=1e-6)
     begins, ends = samples.t_mid - samples.dts / 2, samples.t_mid + samples.dts / 2
     expected = np.clip(begins * spec.cone, spec.step_min, spec.step_max)
     np.testing.assert_allclose(samples.dts, expected, rtol=1e-4)

@@ -107,6 +107,8 @@ def resample_kernel(call: ResampleCall, first: wp.int32) -> None:
     begins = wp.float32(0.0)  # of the part, as a length
     for part in range(wanted):
         goal = wp.float32(part + 1) * share
+        if part == wanted - 1:
+            goal = wp.float32(1.0e30)  # all that is left, whatever it weighs
         while sample < last - 1 and weight_before + weight < goal:
             weight_before = weight_before + weight
             length_before = length_before + call.dts[sample]
@@ -115,8 +117,6 @@ def resample_kernel(call: ResampleCall, first: wp.int32) -> None:
             alpha = alpha_at(call, sample)
             weight = light * alpha + even
         inside = wp.clamp((goal - weight_before) / weight, 0.0, 1.0)
-        if part == wanted - 1:
-            inside = 1.0
         ends = wp.max(length_before + inside * call.dts[sample], begins)
         middle = wp.lerp(begins, ends, wp.randf(state))
         while place < last - 1 and place_before + call.dts[place] < middle:
