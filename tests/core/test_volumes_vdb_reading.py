@@ -11,7 +11,6 @@ from pxr import Usd, UsdValidation, UsdVol
 from neuron_core.delivery.config import ExportConfig
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.progress import Silent
-from neuron_core.kernels.grids.nanovdb import values_at
 from neuron_core.tasks.export.run import run
 from neuron_core.tasks.inspect.config import InspectConfig
 from neuron_core.tasks.inspect.run import run as inspect
@@ -23,6 +22,7 @@ from neuron_core.volumes.vdb_reading import read_vdb
 from neuron_core.voxels.baked import read_baked
 from neuron_core.voxels.nvf import VoxelError
 from tests.core.baked_samples import write_ball
+from tests.core.nanovdb_samples import values_at
 
 LEAF = np.argwhere(np.ones((8, 8, 8)))
 PLACE = (1.0, -2.0, 0.5)
@@ -118,7 +118,7 @@ def test_warp_reads_both_grids_of_a_nanovdb_file(tmp_path):
         assert (about.name, about.grid_count) == (grid.name, 2)
         np.testing.assert_allclose(list(about.translation), PLACE)
         content = volume.array().numpy().view(np.uint8).copy()
-        np.testing.assert_array_equal(values_at(content, grid.voxels, grid.values.ndim == 2), grid.values)
+        np.testing.assert_array_equal(values_at(content, grid.voxels, grid.values[0].size), grid.values)
         volume = volume.load_next_grid()
     with pytest.raises(VoxelError, match="no finite"):
         write_nvdb(tmp_path / "b.nvdb", [replace(written[0], values=written[0].values * np.nan)])
