@@ -1,350 +1,231 @@
-"""Compositing along rays: closed forms, sums in double precision, and gradients."""
+"""Layers along rays against the over operator from back to front (Porter and Duff 1984)."""
 
-from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
-import torch
 
-from neuron_core.kernels.training.compositing import OPAQUE, Composited, composite_backward, mark_visible
-from neuron_core.kernels.training.raymarch import Samples
-from tests.core.media_samples import composited, composited_gradients, samples_of, slow_composited, some_media
+from neuron_core.kernels.baked.compositing import MeshHits, Picture, compose
+from neuron_core.kernels.baked.instances import Tiled, placements
+from neuron_core.kernels.baked.layout import AT_ONCE, BEAM, FAINT, FAR, OPAQUE
+from neuron_core.kernels.baked.rays import rays_of_arrays
+from tests.core.composed_samples import placed
 
-NAMES = ("weights", "values", "opacities", "depths")
-
-
-def test_compositing_equals_the_slow_sum() -> None:
-    samples, sigmas, values = some_media()
-    result, expected = composited(samples, sigmas, values), slow_composited(samples, sigmas, values)
-    for name in ("weights", "values", "opacities", "depths"):
-        np.testing.assert_allclose(getattr(result, name), getattr(expected, name), atol=2e-5, rtol=1e-4)
+WIDTH, HEIGHT = 13, 8  # two tiles, the second one cut by the border
+TILES = 2
+LINES, COLUMNS = np.divmod(np.arange(WIDTH * HEIGHT), WIDTH)
+TILE_OF, PLACE_OF = COLUMNS // 8, 8 * LINES + COLUMNS % 8
 
 
-def test_infinite_density_hides_everything_behind_it() -> None:
-    count = np.array([3], np.int32)
-    samples = Samples(
-        np.zeros(1, np.int32), count, None, np.arange(1, 4, dtype=np.float32), np.ones(3, np.float32), None
+class Scene(NamedTuple):
+    """Layers [P, 64, 8] of pairs, the instance of each, and which pairs [T, any] each tile has."""
+
+    layers: np.ndarray
+    instances: np.ndarray
+    of_tile: list[list[int]]
+
+
+def directions() -> np.ndarray:
+    """Rays of unit length, a little apart."""
+    found = np.stack([COLUMNS * 0.02 - 0.1, LINES * 0.02, np.full(WIDTH * HEIGHT, -1.0)], axis=-1)
+    return (found / np.linalg.norm(found, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def some_layers(count: int, most: float, seed: int = 0) -> Scene:
+    """Layers of random opacities up to `most` at random distances, all pairs in both tiles."""
+    random = np.random.default_rng(seed)
+    layers = random.random((count, BEAM, 8)).astype(np.float32)
+    layers[..., 3] = FAINT * 1.01 + layers[..., 3] * (most - FAINT * 1.01)
+    layers[..., :3] *= layers[..., 3:4]
+    layers[..., 4] = random.permuted(np.tile(np.linspace(1, 9, count)[:, None], (1, BEAM)), axis=0)
+    normals = random.normal(size=(count, BEAM, 3))
+    layers[..., 5:8] = normals / np.linalg.norm(normals, axis=-1, keepdims=True)
+    return Scene(layers, np.arange(count, dtype=np.int32), [list(range(count))] * TILES)
+
+
+def composed(scene: Scene, matrices: np.ndarray | None = None, meshes: MeshHits | None = None) -> Picture:
+    """What is written; pixels that are not are 7."""
+    count = len(scene.instances)
+    matrices = np.tile(np.eye(4), (count, 1, 1)) if matrices is None else matrices
+    firsts = np.cumsum([0, *map(len, scene.of_tile)]).astype(np.int32)
+    pairs = np.concatenate(scene.of_tile).astype(np.int32)
+    tiled = Tiled(
+        np.arange(TILES, dtype=np.int32), firsts, pairs, scene.instances, int(np.diff(firsts).max())
     )
-    result = composited(samples, np.array([0, np.inf, 5], np.float32), np.eye(3, dtype=np.float32))
-    np.testing.assert_array_equal(result.values, [[0, 1, 0]])
-    assert result.depths[0] == 2 and result.opacities[0] == 1
-
-
-def test_gradients_equal_finite_differences() -> None:
-    samples, sigmas, values = some_media(channels=2)
-    random = np.random.default_rng(6)
-    like = slow_composited(samples, sigmas, values)
-    gradients = Composited(
-        *(
-            random.standard_normal(a.shape).astype(np.float32)
-            for a in (like.weights, like.values, like.opacities)
-        ),
-        random.standard_normal(like.depths.shape).astype(np.float32),
+    rays_d = directions()
+    given = rays_of_arrays(np.zeros_like(rays_d), rays_d, WIDTH)
+    pixels = WIDTH * HEIGHT
+    picture = Picture(
+        *(np.full(shape, 7.0, np.float32) for shape in ((pixels, 4), pixels, (pixels, 3))),
+        np.full(pixels, 7, np.int32),
     )
-    grad_sigmas, grad_values = np.empty_like(sigmas), np.empty_like(values)
-    composite_backward(samples, sigmas, values, gradients, grad_sigmas, grad_values)
-
-    def loss(moved_sigmas: np.ndarray, moved_values: np.ndarray) -> float:
-        out = slow_composited(samples, moved_sigmas, moved_values)
-        names = ("weights", "values", "opacities", "depths")
-        return sum(np.vdot(getattr(out, name), getattr(gradients, name)) for name in names)
-
-    step = 1e-3
-    for sample in random.choice(len(sigmas), 40, replace=False):
-        nudge = np.zeros(len(sigmas))
-        nudge[sample] = step
-        change = loss(sigmas + nudge, values) - loss(sigmas - nudge, values)
-        assert grad_sigmas[sample] == pytest.approx(change / (2 * step), abs=2e-3)
-        nudge = np.zeros(values.shape)
-        nudge[sample, 1] = step
-        change = loss(sigmas, values + nudge) - loss(sigmas, values - nudge)
-        assert grad_values[sample, 1] == pytest.approx(change / (2 * step), abs=1e-3)
+    table = placements(np.linalg.inv(matrices), None)
+    compose(table, given, tiled, scene.layers.reshape(-1, 8), meshes, picture)
+    return picture
 
 
-def test_missing_gradients_are_zero() -> None:
-    samples, sigmas, values = some_media()
-    zeros = [np.zeros_like(sigmas), np.zeros((60, 3), np.float32), np.zeros(60, np.float32)]
-    ones = np.ones(60, np.float32)
-    results = []
-    for gradients in (Composited(None, None, ones, None), Composited(zeros[0], zeros[1], ones, zeros[2])):
-        grad_sigmas, grad_values = np.empty_like(sigmas), np.empty_like(values)
-        composite_backward(samples, sigmas, values, gradients, grad_sigmas, grad_values)
-        results.append((grad_sigmas, grad_values))
-    assert np.array_equal(results[0][0], results[1][0]) and np.array_equal(results[0][1], results[1][1])
-    assert not results[0][1].any()
+def over(scene: Scene, behind: np.ndarray | None = None) -> np.ndarray:
+    """Premultiplied colors and opacities of all pixels: each layer over what lies behind it."""
+    pixels = np.zeros((WIDTH * HEIGHT, 4)) if behind is None else behind.astype(float)
+    for pixel, place in enumerate(PLACE_OF):
+        shown = scene.layers[scene.of_tile[TILE_OF[pixel]], place]
+        for layer in shown[np.argsort(-shown[:, 4])]:
+            pixels[pixel] = layer[:4] + (1 - layer[3]) * pixels[pixel]
+    return pixels
 
 
-def test_empty_batches_and_rays_without_samples_composite_to_nothing() -> None:
-    nothing = np.zeros((0, 3), np.float32)
-    for count in (0, 3):
-        zeros = np.zeros(count, np.int32)
-        samples = Samples(zeros, zeros, nothing, nothing[:, 0], nothing[:, 0], np.zeros(0, np.int32))
-        result = composited(samples, nothing[:, 0], nothing)
-        assert not result.values.any() and not result.opacities.any() and not result.depths.any()
-        ones = np.ones(count, np.float32)
-        composite_backward(
-            samples, nothing[:, 0], nothing, Composited(None, None, ones, ones), nothing[:, 0], nothing
-        )
+@pytest.mark.parametrize("count", [1, 2, 9, AT_ONCE, AT_ONCE + 1, 3 * AT_ONCE])
+def test_pixels_are_each_layer_over_what_lies_behind_it(count):
+    scene = some_layers(count, min(0.9, 4.0 / count), seed=count)
+    np.testing.assert_allclose(composed(scene).rgba, over(scene), atol=2 * OPAQUE)
+    thin = some_layers(count, min(0.9, 2.0 / count) if count > 1 else 0.9, seed=count)
+    assert over(thin)[:, 3].max() < 1 - OPAQUE
+    np.testing.assert_allclose(composed(thin).rgba, over(thin), atol=3e-6)
 
 
-def test_steps_without_length_or_density_pass_all_light_and_have_finite_gradients() -> None:
-    count = np.array([4], np.int32)
-    dts = np.array([0, 0.1, 0, 0.2], np.float32)
-    samples = Samples(np.zeros(1, np.int32), count, None, np.arange(4, dtype=np.float32), dts, None)
-    sigmas = np.array([5, 0, 1e30, 0], np.float32)
-    values = np.ones((4, 1), np.float32)
-    assert composited(samples, sigmas, values).opacities[0] == 0
-    ones = np.ones(1, np.float32)
-    grad_sigmas, grad_values = np.empty(4, np.float32), np.empty((4, 1), np.float32)
-    gradients = Composited(None, ones[:, None], ones, ones)
-    composite_backward(samples, sigmas, values, gradients, grad_sigmas, grad_values)
-    np.testing.assert_allclose(grad_sigmas, dts * (2 + np.arange(4)), rtol=1e-6)
-    assert not grad_values.any()
+def test_pairs_may_come_in_any_order_in_their_tile_and_in_memory():
+    scene = some_layers(90, 0.1)
+    wanted = composed(scene)
+    order = np.random.default_rng(1).permutation(90)
+    listed = scene._replace(of_tile=[order.tolist(), order[::-1].tolist()])
+    moved = Scene(scene.layers[order], scene.instances[order], [np.argsort(order).tolist()] * TILES)
+    for other in (composed(listed), composed(moved)):
+        for name in ("rgba", "depths", "normals", "ids"):
+            np.testing.assert_array_equal(getattr(other, name), getattr(wanted, name))
 
 
-def test_other_types_of_densities_are_refused() -> None:
-    samples, sigmas, values = some_media()
-    with pytest.raises(TypeError, match="float32"):
-        composited(samples, sigmas.astype(np.float16), values)
+def test_a_tile_shows_its_own_pairs_and_no_pixel_beyond_the_border():
+    scene = some_layers(5, 0.5)._replace(of_tile=[[0, 1, 2], [3, 4]])
+    np.testing.assert_allclose(composed(scene).rgba, over(scene), atol=3e-6)
+    empty = composed(scene._replace(of_tile=[[], [0]]))
+    assert not empty.rgba[TILE_OF == 0].any() and (empty.ids[TILE_OF == 0] == 7).all()
 
 
-def thin_media(channels: int = 3) -> tuple[Samples, np.ndarray, np.ndarray]:
-    """No ray of these becomes opaque, so that every sample counts."""
-    samples, sigmas, values = some_media(channels)
-    return samples, np.minimum(sigmas, 2).astype(np.float32), values
+def test_equal_distances_hide_nothing_of_each_other():
+    """Two veils in one place let through the product, also where the nearest ones are sorted in parts."""
+    scene = some_layers(AT_ONCE + 30, 0.02)
+    scene.layers[..., 4] = np.where(np.arange(len(scene.layers)) < 20, 2.0, 3.0)[:, None]
+    passed = np.prod(1 - scene.layers[..., 3].astype(float), axis=0)
+    np.testing.assert_allclose(composed(scene).rgba[:, 3], 1 - passed[PLACE_OF], atol=3e-6)
 
 
-def some_result_gradients(samples: Samples, channels: int) -> Composited:
-    random, rays = np.random.default_rng(6), len(samples.ray_count)
-    shapes = (len(samples.t_mid),), (rays, channels), (rays,), (rays,)
-    return Composited(*(random.standard_normal(shape).astype(np.float32) for shape in shapes))
+def test_faint_layers_add_no_color_but_dim_what_lies_behind():
+    scene = some_layers(2, 0.5)
+    scene.layers[0, :, 3] = FAINT * 0.9
+    scene.layers[0, :, :3] = 55.0
+    found = composed(scene)
+    np.testing.assert_allclose(found.rgba[:, :3], scene.layers[1, PLACE_OF, :3], rtol=1e-6)
+    expected = 1 - (1 - scene.layers[1, PLACE_OF, 3]) * (1 - FAINT * 0.9)
+    np.testing.assert_allclose(found.rgba[:, 3], expected, atol=1e-6)
+    assert (found.ids == 1).all()
 
 
-def marked(
-    samples: Samples, sigmas: np.ndarray, least_light: float, least_alpha: float
-) -> tuple[np.ndarray, np.ndarray]:
-    visible = np.full(len(sigmas), 255, np.uint8)
-    count = np.full(len(samples.ray_count), -1, np.int32)
-    mark_visible(samples, sigmas, least_light, least_alpha, visible, count)
-    return visible, count
+def test_nothing_shows_through_an_opaque_layer():
+    scene = some_layers(6, 0.4)
+    scene.layers[2, :, 3] = 1.0 - 0.5 * OPAQUE
+    changed = scene._replace(layers=scene.layers.copy())
+    deeper = scene.layers[..., 4] > scene.layers[2, :, 4]
+    changed.layers[..., :3][deeper] = 99.0
+    one, two = composed(scene), composed(changed)
+    assert deeper[:, PLACE_OF].any()
+    np.testing.assert_array_equal(one.rgba, two.rgba)
+    assert (one.rgba[:, 3] == 1.0).all()
 
 
-@pytest.mark.parametrize("density", [0.0, 0.3, 2.0, 5.0])
-def test_even_density_blocks_what_the_law_of_beer_and_lambert_says_however_it_is_cut(density: float) -> None:
-    random = np.random.default_rng(0)
-    cuts = [np.diff(np.sort([0.0, 1.5, *random.uniform(0, 1.5, pieces)])) for pieces in range(40)]
-    samples = samples_of(cuts)
-    sigmas = np.full(len(samples.dts), density, np.float32)
-    result = composited(samples, sigmas, np.ones((len(sigmas), 1), np.float32))
-    np.testing.assert_allclose(result.opacities, 1 - np.exp(-1.5 * density), atol=2e-6)
-    np.testing.assert_allclose(result.values[:, 0], result.opacities, atol=1e-7)
+def test_depth_normal_and_instance_are_those_where_half_of_the_light_that_is_stopped_is_passed():
+    scene = some_layers(7, 0.5)
+    found = composed(scene)
+    for pixel, place in enumerate(PLACE_OF):
+        layers = scene.layers[:, place].astype(float)
+        order = np.argsort(layers[:, 4])
+        stopped = 1 - np.cumprod(1 - layers[order, 3])
+        if np.abs(stopped - stopped[-1] / 2).min() < 1e-5:
+            continue
+        middle = order[np.searchsorted(stopped, stopped[-1] / 2)]
+        assert found.ids[pixel] == middle
+        assert found.depths[pixel] == pytest.approx(layers[middle, 4], rel=1e-6)
+        np.testing.assert_allclose(found.normals[pixel], layers[middle, 5:8], atol=1e-6)
 
 
-def test_depth_of_even_density_tends_to_its_mean_free_path() -> None:
-    samples = samples_of([np.full(4000, 1 / 500)])
-    sigmas = np.full(4000, 2.0, np.float32)
-    result = composited(samples, sigmas, np.ones((4000, 1), np.float32))
-    assert result.depths[0] == pytest.approx(
-        1 / 2, abs=6 * OPAQUE
-    )  # behind it, at ln(1 / OPAQUE) / 2, is the rest
+# --- meshes ---
 
 
-def test_light_behind_several_media_is_the_product_of_what_each_lets_through() -> None:
-    random = np.random.default_rng(1)
-    lengths, sigmas = random.uniform(0.1, 0.5, 12), random.uniform(0.0, 1.5, 12).astype(np.float32)
-    ones = np.ones((12, 1), np.float32)
-    together = composited(samples_of([lengths]), sigmas, ones).opacities
-    each = composited(samples_of([[length] for length in lengths]), sigmas, ones).opacities
-    assert 1 - together[0] == pytest.approx(np.prod(1 - each.astype(np.float64)), rel=1e-5)
-
-
-def test_splitting_a_sample_in_two_changes_no_sum() -> None:
-    samples, sigmas, values = thin_media()
-    twice = replace(
-        samples,
-        ray_start=2 * samples.ray_start,
-        ray_count=2 * samples.ray_count,
-        t_mid=np.repeat(samples.t_mid, 2),
-        dts=np.repeat(samples.dts / 2, 2),
+def walls(at: float, color: tuple[float, float, float] = (0.2, 0.4, 0.6)) -> MeshHits:
+    count = WIDTH * HEIGHT
+    return MeshHits(
+        np.full(count, at, np.float32),
+        np.tile(np.array(color, np.float32), (count, 1)),
+        np.tile(np.array([0.0, 0.0, 1.0], np.float32), (count, 1)),
+        np.full(count, 70, np.int32),
     )
-    whole, split = (
-        composited(samples, sigmas, values),
-        composited(twice, sigmas.repeat(2), values.repeat(2, 0)),
-    )
-    for name in NAMES[1:]:
-        np.testing.assert_allclose(getattr(split, name), getattr(whole, name), atol=5e-6)
-    np.testing.assert_allclose(split.weights.reshape(-1, 2).sum(axis=1), whole.weights, atol=1e-6)
 
 
-def test_a_ray_cut_in_two_is_its_front_over_its_back() -> None:
-    lengths, values = np.full(10, 0.2), np.random.default_rng(2).random((10, 3), dtype=np.float32)
-    sigmas = np.linspace(0.2, 3.0, 10, dtype=np.float32)
-    whole = composited(samples_of([lengths]), sigmas, values)
-    for cut in range(1, 10):
-        parts = composited(samples_of([lengths[:cut], lengths[cut:]]), sigmas, values)
-        through = 1 - parts.opacities[0]
-        np.testing.assert_allclose(parts.values[0] + through * parts.values[1], whole.values[0], atol=1e-6)
-        over = parts.opacities[0] + through * parts.opacities[1]
-        assert over == pytest.approx(whole.opacities[0], abs=1e-6)
+def test_a_mesh_is_an_opaque_background_of_what_lies_before_it():
+    scene = some_layers(8, 0.3)
+    behind = np.tile([0.2, 0.4, 0.6, 1.0], (WIDTH * HEIGHT, 1))
+    found = composed(scene, meshes=walls(20.0))
+    np.testing.assert_allclose(found.rgba, over(scene, behind), atol=3e-6)
+    assert (found.rgba[:, 3] == 1.0).all()
 
 
-def test_what_lies_in_front_hides_what_lies_behind() -> None:
-    red, blue = np.array([[1, 0, 0]], np.float32), np.array([[0, 0, 1]], np.float32)
-    samples, sigmas = samples_of([[0.5, 0.5]]), np.array([3.0, 3.0], np.float32)
-    passed = np.exp(-1.5)
-    red_first = composited(samples, sigmas, np.concatenate([red, blue])).values[0]
-    blue_first = composited(samples, sigmas, np.concatenate([blue, red])).values[0]
-    np.testing.assert_allclose(red_first, [1 - passed, 0, passed * (1 - passed)], atol=1e-6)
-    np.testing.assert_array_equal(blue_first, red_first[::-1])
+def test_what_lies_behind_a_mesh_is_hidden():
+    scene = some_layers(8, 0.3)
+    cut = scene._replace(layers=scene.layers.copy())
+    cut.layers[scene.layers[..., 4] > 5.0] = 0.0
+    found, wanted = composed(scene, meshes=walls(5.0)), composed(cut, meshes=walls(5.0))
+    np.testing.assert_array_equal(found.rgba, wanted.rgba)
+    front = composed(scene, meshes=walls(0.5))
+    np.testing.assert_array_equal(front.rgba, np.float32([[0.2, 0.4, 0.6, 1.0]]).repeat(WIDTH * HEIGHT, 0))
+    assert (front.ids == 70).all() and (front.depths == 0.5).all() and (front.normals[:, 2] == 1).all()
 
 
-def test_weights_add_up_to_what_does_not_pass() -> None:
-    samples, sigmas, values = some_media()
-    result = composited(samples, sigmas, values)
-    depths = np.zeros(60)
-    np.add.at(depths, samples.ray_index, samples.dts.astype(np.float64) * sigmas)
-    sums = np.bincount(samples.ray_index, result.weights, 60)
-    np.testing.assert_allclose(sums, 1 - np.exp(-depths), atol=2 * OPAQUE)
-    np.testing.assert_allclose(result.opacities, sums, atol=1e-6)
-    assert (result.weights >= 0).all() and result.opacities.max() <= 1 + 1e-6
+def test_a_ray_that_misses_all_meshes_is_as_without_any():
+    scene = some_layers(8, 0.3)
+    one, two = composed(scene), composed(scene, meshes=walls(FAR))
+    for name in ("rgba", "depths", "normals", "ids"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
 
 
-def test_half_the_length_at_twice_the_density_is_the_same_medium() -> None:
-    samples, sigmas, values = some_media()
-    dense = replace(samples, dts=samples.dts / 2)
-    plain, other = composited(samples, sigmas, values), composited(dense, 2 * sigmas, values)
-    for name in NAMES:
-        np.testing.assert_array_equal(getattr(other, name), getattr(plain, name))
-    gradients = some_result_gradients(samples, 3)
-    of_plain = composited_gradients(samples, sigmas, values, gradients)
-    of_other = composited_gradients(dense, 2 * sigmas, values, gradients)
-    np.testing.assert_array_equal(2 * of_other[0], of_plain[0])
-    np.testing.assert_array_equal(of_other[1], of_plain[1])
+def test_a_mesh_behind_thin_layers_is_what_the_pixel_shows_and_thick_ones_are_where_half_is_stopped():
+    thin, thick = some_layers(3, 0.1), some_layers(3, 0.1)
+    thick.layers[1, :, 3] = 0.6
+    assert (composed(thin, meshes=walls(20.0)).ids == 70).all()
+    assert (composed(thick, meshes=walls(20.0)).ids == 1).all()
 
 
-def test_samples_behind_opaque_ones_have_neither_weight_nor_gradient() -> None:
-    samples = samples_of([[1.0, 1.0, 1.0, 1.0]])
-    sigmas, values = np.array([1.0, 9.0, 2.0, 2.0], np.float32), np.ones((4, 2), np.float32)
-    assert np.exp(-10) < OPAQUE < np.exp(-1)
-    weights = composited(samples, sigmas, values).weights
-    assert weights[1] > 0 and not weights[2:].any()
-    grad_sigmas, grad_values = composited_gradients(
-        samples, sigmas, values, some_result_gradients(samples, 2)
-    )
-    assert grad_values[:2].all() and not grad_values[2:].any() and not grad_sigmas[2:].any()
+# --- instances ---
 
 
-def test_rays_are_composited_alone_whatever_lies_beside_them() -> None:
-    samples, sigmas, values = some_media()
-    gradients = some_result_gradients(samples, 3)
-    whole = composited(samples, sigmas, values)
-    of_whole = composited_gradients(samples, sigmas, values, gradients)
-    assert (samples.ray_count == 0).any() and len(np.unique(samples.ray_count)) > 10
-    for ray in range(0, 60, 7):
-        own = slice(samples.ray_start[ray], samples.ray_start[ray] + samples.ray_count[ray])
-        alone = Samples(
-            np.zeros(1, np.int32), samples.ray_count[[ray]], None, samples.t_mid[own], samples.dts[own], None
-        )
-        result = composited(alone, sigmas[own], values[own])
-        np.testing.assert_array_equal(result.weights, whole.weights[own])
-        np.testing.assert_array_equal(result.values[0], whole.values[ray])
-        own_gradients = Composited(
-            gradients.weights[own],
-            gradients.values[[ray]],
-            gradients.opacities[[ray]],
-            gradients.depths[[ray]],
-        )
-        one = composited_gradients(alone, sigmas[own], values[own], own_gradients)
-        np.testing.assert_array_equal(one[0], of_whole[0][own])
-        np.testing.assert_array_equal(one[1], of_whole[1][own])
+def test_distances_of_an_instance_are_sorted_and_written_in_the_world():
+    """Layers have distances in their instance's own space; one is stretched along the rays' axis."""
+    scene = some_layers(2, 0.6)
+    scene.layers[..., 4] = np.array([2.0, 3.0])[:, None]
+    scene.layers[..., 3] = 0.6
+    matrices = np.stack([placed(scale=(1.0, 1.0, 4.0)), placed(scale=(0.5, 0.5, 0.5))])
+    found = composed(scene, matrices)
+    rays_d = directions().astype(float)
+    local = np.linalg.norm(rays_d / [1.0, 1.0, 4.0], axis=-1)
+    assert (2.0 / local > 3.0 * 0.5).all() and (found.ids == 1).all()  # the second one is nearer
+    np.testing.assert_allclose(found.depths, 1.5, rtol=1e-6)
+    only = composed(scene._replace(of_tile=[[0]] * TILES), matrices)
+    np.testing.assert_allclose(only.depths, 2.0 / local, rtol=1e-5)
 
 
-@pytest.mark.parametrize("channels", [1, 4, 11])
-def test_channels_are_composited_alone(channels: int) -> None:
-    samples, sigmas, values = some_media(channels)
-    whole = composited(samples, sigmas, values)
-    for channel in range(channels):
-        alone = composited(samples, sigmas, np.ascontiguousarray(values[:, [channel]]))
-        np.testing.assert_array_equal(alone.values[:, 0], whole.values[:, channel])
-        np.testing.assert_array_equal(alone.weights, whole.weights)
-
-
-def formula(samples: Samples, sigmas: torch.Tensor, values: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Composited media as a plain formula that torch differentiates; every sample counts."""
-    weights, sums, opacities, depths = [], [], [], []
-    for start, count in zip(samples.ray_start, samples.ray_count, strict=True):
-        own = slice(start, start + count)
-        optical = sigmas[own] * torch.from_numpy(samples.dts[own]).double()
-        through = torch.exp(-(optical.cumsum(0) - optical))
-        weight = through * -torch.expm1(-optical)
-        weights.append(weight)
-        sums.append((weight[:, None] * values[own]).sum(0))
-        opacities.append(weight.sum())
-        depths.append((weight * torch.from_numpy(samples.t_mid[own]).double()).sum())
-    results = torch.cat(weights), torch.stack(sums), torch.stack(opacities), torch.stack(depths)
-    return dict(zip(NAMES, results, strict=True))
-
-
-@pytest.mark.parametrize("given", [*NAMES, "all"])
-def test_gradients_equal_those_of_a_plain_formula(given: str) -> None:
-    samples, sigmas, values = thin_media()
-    every = some_result_gradients(samples, 3)
-    names = NAMES if given == "all" else (given,)
-    gradients = Composited(*(getattr(every, name) if name in names else None for name in NAMES))
-    grad_sigmas, grad_values = composited_gradients(samples, sigmas, values, gradients)
-    leaves = [torch.from_numpy(array).double().requires_grad_() for array in (sigmas, values)]
-    results = formula(samples, *leaves)
-    loss = sum((results[name] * torch.from_numpy(getattr(every, name))).sum() for name in names)
-    expected = torch.autograd.grad(loss, leaves, allow_unused=True)
-    np.testing.assert_allclose(grad_sigmas, expected[0], atol=2e-5, rtol=1e-4)
-    of_values = np.zeros(values.shape) if expected[1] is None else expected[1].numpy()
-    np.testing.assert_allclose(grad_values, of_values, atol=2e-6)
-
-
-def test_every_density_of_a_ray_changes_its_opacity_by_what_passes_the_whole_ray() -> None:
-    samples, sigmas, values = thin_media(1)
-    result = composited(samples, sigmas, values)
-    gradients = Composited(None, None, np.ones(60, np.float32), None)
-    grad_sigmas, _ = composited_gradients(samples, sigmas, values, gradients)
-    expected = samples.dts * (1 - result.opacities[samples.ray_index])
-    np.testing.assert_allclose(grad_sigmas, expected, atol=1e-6)
-
-
-def test_gradients_of_values_are_the_adjoint_of_their_sums() -> None:
-    samples, sigmas, values = some_media(4)
-    gradients = np.random.default_rng(7).standard_normal((60, 4)).astype(np.float32)
-    _, grad_values = composited_gradients(samples, sigmas, values, Composited(None, gradients, None, None))
-    sums = composited(samples, sigmas, values).values
-    there, back = (np.vdot(a.astype(np.float64), b) for a, b in ((sums, gradients), (values, grad_values)))
-    assert there == pytest.approx(back, rel=1e-5)
-
-
-@pytest.mark.parametrize(("least_light", "least_alpha"), [(0.0, 0.0), (0.2, 0.0), (0.0, 0.1), (0.05, 0.03)])
-def test_visible_samples_are_lit_and_block_enough(least_light: float, least_alpha: float) -> None:
-    samples, sigmas, _ = some_media()
-    visible, count = marked(samples, sigmas, least_light, least_alpha)
-    alphas = -np.expm1(-sigmas.astype(np.float64) * samples.dts)
-    for ray in range(60):
-        own = slice(samples.ray_start[ray], samples.ray_start[ray] + samples.ray_count[ray])
-        light = np.concatenate([[1.0], np.cumprod(1 - alphas[own])])[:-1]
-        far_from_bounds = (np.abs(light - least_light) > 1e-5) & (np.abs(alphas[own] - least_alpha) > 1e-6)
-        expected = (light >= least_light) & (alphas[own] >= least_alpha)
-        np.testing.assert_array_equal(visible[own][far_from_bounds], expected[far_from_bounds])
-        assert count[ray] == visible[own].sum()
-
-
-def test_what_is_not_visible_has_no_weight_worth_compositing() -> None:
-    samples, sigmas, values = some_media()
-    visible, _ = marked(samples, sigmas, OPAQUE, 0.0)
-    np.testing.assert_array_equal(visible == 1, composited(samples, sigmas, values).weights > 0)
-    least_alpha = 0.01
-    few, _ = marked(samples, sigmas, 0.0, least_alpha)
-    kept = composited(samples, np.where(few == 1, sigmas, 0).astype(np.float32), values)
-    lost = composited(samples, sigmas, values).opacities - kept.opacities
-    assert (lost > -1e-6).all() and (lost <= least_alpha * samples.ray_count + 1e-6).all()
-
-
-def test_rays_without_samples_have_no_visible_ones() -> None:
-    empty = Samples(*(np.zeros(3, np.int32),) * 2, None, *(np.zeros(0, np.float32),) * 2, None)
-    visible, count = marked(empty, np.zeros(0, np.float32), 0.0, 0.0)
-    assert visible.shape == (0,) and count.tolist() == [0, 0, 0]
+@pytest.mark.parametrize("name", ["turned", "stretched", "mirrored", "sheared"])
+def test_normals_stay_upright_on_surfaces_that_an_instance_moves(name):
+    """A normal is upright on two tangents before and after."""
+    matrix = {
+        "turned": placed(turn=1.1),
+        "stretched": placed(scale=(2.0, 0.5, 1.0), turn=0.3),
+        "mirrored": placed(scale=(-1.0, 1.0, 1.0)),
+        "sheared": placed(shear=0.8, turn=-0.4),
+    }[name]
+    scene = some_layers(1, 0.9)
+    scene.layers[..., 3] = 0.9
+    normals = scene.layers[0, PLACE_OF, 5:8].astype(float)
+    found = composed(scene, matrix[None]).normals
+    np.testing.assert_allclose(np.linalg.norm(found, axis=-1), 1.0, atol=1e-5)
+    for other in np.eye(3):
+        tangents = np.cross(normals, other) @ matrix[:3, :3].T
+        np.testing.assert_allclose((found * tangents).sum(axis=-1), 0.0, atol=1e-5)
+    assert ((found * (normals @ np.linalg.inv(matrix[:3, :3]))).sum(axis=-1) > 0).all()

@@ -14,8 +14,8 @@ import warp as wp
 from neuron_core.kernels.baked.layout import CELLS, CHANNELS, SIDE
 from neuron_core.kernels.launch import view
 
-FARTHEST = 32  # largest distance, in blocks, that is told
-FINE_BRICKS = 16 * 18**2  # grids up to this size tell distances in voxels, 3 MB of them;
+FARTHEST = 32  # largest distance, in blocks, that is stored
+FINE_BRICKS = 16 * 18**2  # grids up to this size have distances in voxels, 3 MB of them;
 MEDIUM_BRICKS = 64**3  # up to this size in blocks of 2 voxels, larger ones of 4
 
 
