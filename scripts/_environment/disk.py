@@ -42,7 +42,7 @@ def brings_cuda() -> bool:
 
 def size_notice() -> str:
     """What a person should know before a long download."""
-    index = os.environ.get("NEURON_TORCH_INDEX", "")
+    index = os.environ.get("NEURON_TORCH_INDEX", "").strip()
     if index:
         return f"torch comes from {index}. This takes a few minutes."
     if os.environ.get("PIP_NO_INDEX", "").strip():
