@@ -272,16 +272,25 @@ def test_gradients_of_a_level_add_up_to_those_of_its_features(spec: HashGridSpec
 
 
 @pytest.mark.parametrize("spec", SPECS)
-def test_slopes_add_up_over_levels_and_scale_with_the_gradient(spec: HashGridSpec) -> None:
+def test_a_grid_of_several_levels_is_several_grids_of_one(spec: HashGridSpec) -> None:
     points, tables, gradients = some_points(100), some_tables(spec), some_gradients(spec, 100)
-    whole = point_gradients(spec, points, tables, gradients)
-    np.testing.assert_array_equal(point_gradients(spec, points, tables, 4 * gradients), 4 * whole)
-    total = np.zeros((100, 3))
-    for level in range(spec.levels):
-        masked = np.zeros((100, spec.levels, spec.features), np.float32)
-        masked[:, level] = as_levels(spec, gradients)[:, level]
-        total += point_gradients(spec, points, tables, masked.reshape(100, -1))
-    np.testing.assert_allclose(whole, total, rtol=1e-4, atol=1e-3)
+    whole, slopes = encoded(spec, points, tables), point_gradients(spec, points, tables, gradients)
+    changed, total = table_gradients(spec, points, gradients), np.zeros((100, 3))
+    for level, resolution in enumerate(spec.resolutions):
+        alone = HashGridSpec(1, spec.features, spec.table_size_log2, resolution, resolution)
+        own = np.ascontiguousarray(as_levels(spec, gradients)[:, level])
+        table = tables[level : level + 1]
+        np.testing.assert_array_equal(encoded(alone, points, table), as_levels(spec, whole)[:, level])
+        np.testing.assert_array_equal(table_gradients(alone, points, own)[0], changed[level])
+        total += point_gradients(alone, points, table, own)
+    np.testing.assert_allclose(slopes, total, rtol=1e-4, atol=1e-3)
+
+
+def test_slopes_scale_with_the_gradient_and_with_the_tables() -> None:
+    points, tables, gradients = some_points(100), some_tables(MIXED), some_gradients(MIXED, 100)
+    whole = point_gradients(MIXED, points, tables, gradients)
+    np.testing.assert_array_equal(point_gradients(MIXED, points, tables, 4 * gradients), 4 * whole)
+    np.testing.assert_array_equal(point_gradients(MIXED, points, -tables, gradients), -whole)
 
 
 def test_any_number_of_points_gives_each_the_features_that_it_has_alone() -> None:

@@ -1,0 +1,184 @@
+"""Laws of the small functions that the native headers share, for CPUs and for CUDA alike."""
+
+import math
+
+import numpy as np
+import pytest
+from numpy.polynomial import legendre
+
+from neuron_core.kernels.baked import layout
+from tests.core.native_probes import Half, cuda_half
+
+
+@pytest.fixture(scope="module", params=["cpu", "cuda"])
+def half(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Half:
+    return Half() if request.param == "cpu" else cuda_half(tmp_path_factory.mktemp("native"))
+
+
+def directions(count: int, seed: int = 0) -> np.ndarray:
+    random = np.random.default_rng(seed).standard_normal((count, 3))
+    return random / np.linalg.norm(random, axis=1, keepdims=True)
+
+
+def test_decay_is_the_exponential_to_a_millionth(half: Half) -> None:
+    x = np.concatenate([np.linspace(0, 20, 20_001), np.geomspace(1e-8, 80, 1000)])
+    found = half("decay", x).astype(np.float64)
+    np.testing.assert_allclose(found, np.exp(-x.astype(np.float32).astype(np.float64)), atol=1e-6)
+    relative = found / np.exp(-x.astype(np.float32).astype(np.float64)) - 1
+    assert np.abs(relative).max() < 1e-5
+
+
+def test_decay_begins_at_one_falls_and_ends_at_almost_nothing(half: Half) -> None:
+    x = np.linspace(0, 100, 50_001)
+    found = half("decay", x)
+    assert found[0] == 1 and (np.diff(found) <= 1e-7).all() and (found >= 0).all()
+    far = half("decay", [87.0, 1e4, 1e30, np.inf])
+    assert (far >= 0).all() and far.max() < 1e-36
+
+
+def test_decay_of_a_sum_is_the_product_of_decays(half: Half) -> None:
+    a, b = np.random.default_rng(1).uniform(0, 10, (2, 1000)).astype(np.float32)
+    np.testing.assert_allclose(
+        half("decay", a) * half("decay", b), half("decay", a + b), rtol=1e-5, atol=1e-9
+    )
+
+
+def slow_harmonics(d: np.ndarray) -> np.ndarray:
+    """Real spherical harmonics [N, 16] with the phase of Condon and Shortley, from Legendre polynomials."""
+    azimuth, z = np.arctan2(d[:, 1], d[:, 0]), d[:, 2]
+    columns = []
+    for degree in range(4):
+        polynomial = np.eye(degree + 1)[degree]
+        for order in range(-degree, degree + 1):
+            m = abs(order)
+            associated = (1 - z**2) ** (m / 2) * legendre.legval(z, legendre.legder(polynomial, m))
+            ratio = math.factorial(degree - m) / math.factorial(degree + m)
+            size = (-1) ** m * np.sqrt((2 * degree + 1) / (4 * np.pi) * ratio * (2 if m else 1))
+            wave = np.sin(m * azimuth) if order < 0 else np.cos(m * azimuth)
+            columns.append(size * associated * wave)
+    return np.stack(columns, axis=1)
+
+
+def test_harmonics_are_those_of_legendre_polynomials_with_splats_signs(half: Half) -> None:
+    d = np.concatenate([directions(500), np.eye(3), -np.eye(3)])
+    np.testing.assert_allclose(half("basis_at", d), slow_harmonics(d), atol=2e-6)
+
+
+def test_harmonics_are_orthonormal_over_the_sphere(half: Half) -> None:
+    heights, weights = legendre.leggauss(8)  # exact for products of two of degree 3
+    angles = np.arange(16) * 2 * np.pi / 16
+    z, angle = (grid.ravel() for grid in np.meshgrid(heights, angles, indexing="ij"))
+    across = np.sqrt(1 - z**2)
+    values = half("basis_at", np.stack([across * np.cos(angle), across * np.sin(angle), z], axis=1))
+    area = np.repeat(weights, 16) * 2 * np.pi / 16
+    np.testing.assert_allclose(values.T.astype(np.float64) * area @ values, np.eye(16), atol=2e-6)
+
+
+def test_harmonics_of_a_degree_see_only_the_angle_between_two_directions(half: Half) -> None:
+    one, other = directions(300, 1), directions(300, 2)
+    products = half("basis_at", one).astype(np.float64) * half("basis_at", other)
+    cosines = (one * other).sum(axis=1)
+    for degree in range(4):
+        own = products[:, degree**2 : (degree + 1) ** 2].sum(axis=1)
+        expected = (2 * degree + 1) / (4 * np.pi) * legendre.legval(cosines, np.eye(degree + 1)[degree])
+        np.testing.assert_allclose(own, expected, atol=2e-6)
+
+
+def test_mean_on_an_even_line_is_that_of_the_exponential(half: Half) -> None:
+    optical = np.linspace(0.06, 12, 200)
+    left = np.exp(-optical)
+    exact = 1 / optical - left / (1 - left)
+    found = half("mean_on_line", 2.0, 2.0, optical, left, 1 - left)
+    np.testing.assert_allclose(found, exact, atol=2e-5)
+
+
+@pytest.mark.parametrize(("up", "down"), [(0.0, 1.0), (1.0, 0.0), (0.3, 2.0), (5.0, 4.0)])
+def test_mean_on_a_line_is_where_its_mean_optical_depth_lies(half: Half, up: float, down: float) -> None:
+    depths = np.array([0.01, 0.2, 1.0, 4.0, 20.0])
+    part = np.linspace(0, 1, 200_001)
+    reached = (up * part + (down - up) * part**2 / 2) / ((up + down) / 2)
+    light = np.exp(-depths[:, None] * part)
+    mean = (light * part).sum(axis=1) / light.sum(axis=1)
+    left = np.exp(-depths)
+    found = half("mean_on_line", up, down, depths, left, 1 - left)
+    np.testing.assert_allclose(found, np.interp(mean, reached, part), atol=2e-3)
+
+
+def test_mean_on_a_thin_line_reads_the_same_backward(half: Half) -> None:
+    up, down = np.random.default_rng(3).uniform(0.1, 3, (2, 100))
+    thin = np.full(100, 1e-5)
+    there = half("mean_on_line", up, down, thin, 1 - thin, thin)
+    back = half("mean_on_line", down, up, thin, 1 - thin, thin)
+    np.testing.assert_allclose(there + back, 1, atol=1e-5)
+
+
+def test_mean_on_a_line_that_stops_no_light_is_finite_and_on_it(half: Half) -> None:
+    found = half("mean_on_line", [0.5, 1.0, 3.0], [0.0, 1.0, 0.1], 0.0, 1.0, 0.0)
+    assert (found >= 0).all() and (found <= 1).all()
+
+
+def test_a_ray_taken_back_to_its_side_lies_on_the_side_and_in_the_voxel(half: Half) -> None:
+    random = np.random.default_rng(4)
+    part, stride = random.random((1000, 3)), random.uniform(-1, 1, (1000, 3))
+    ticks = half("ticks_since_side", part, stride)
+    back = part - ticks[:, None] * stride
+    assert ((back > -1e-5) & (back < 1 + 1e-5)).all()
+    from_side = np.minimum(np.abs(back), np.abs(1 - back)).min(axis=1)
+    assert (from_side[ticks < 1] < 1e-5).all() and (ticks >= 0).all() and (ticks <= 1).all()
+    assert 0.1 < (ticks == 1).mean() < 0.9  # those that were here a whole tick
+
+
+def test_ticks_since_a_side_do_not_prefer_a_direction(half: Half) -> None:
+    random = np.random.default_rng(5)
+    part, stride = random.random((200, 3)), random.uniform(-1, 1, (200, 3))
+    plain = half("ticks_since_side", part, stride)
+    np.testing.assert_allclose(half("ticks_since_side", 1 - part, -stride), plain, atol=1e-5)
+    turned = half("ticks_since_side", part[:, [2, 0, 1]], stride[:, [2, 0, 1]])
+    np.testing.assert_array_equal(turned, plain)
+
+
+def test_inverses_are_finite_and_zero_counts_as_negative(half: Half) -> None:
+    values = np.array([2.0, -0.25, 1e-19, -1e-19, 1e-30, -1e-30, 0.0, -0.0], np.float32)
+    expected = [0.5, -4.0, 1e19, -1e19, 1e20, -1e20, -1e20, -1e20]
+    np.testing.assert_allclose(half("inverse_of", values), expected, rtol=1e-6)
+
+
+def test_vectors_get_unit_length_and_zero_stays_zero(half: Half) -> None:
+    vectors = directions(100) * np.geomspace(1e-15, 1e15, 100)[:, None]
+    lengths = np.linalg.norm(vectors.astype(np.float32) * half("to_unit", vectors)[:, None], axis=1)
+    np.testing.assert_allclose(lengths, 1, rtol=1e-5)
+    assert half("to_unit", [[0.0, 0.0, 0.0]])[0] == 0
+
+
+def test_lanes_are_compared_and_cut_each_by_itself(half: Half) -> None:
+    a, b = np.random.default_rng(6).uniform(-5, 5, (2, 200, 3)).astype(np.float32)
+    np.testing.assert_array_equal(half("lower", a, b), np.minimum(a, b))
+    np.testing.assert_array_equal(half("higher", a, b), np.maximum(a, b))
+    np.testing.assert_array_equal(half("truncated", a), np.trunc(a))
+    np.testing.assert_array_equal(half("extremes", a), np.stack([a.min(axis=1), a.max(axis=1)], axis=1))
+    np.testing.assert_allclose(half("dot", a, b), (a * b).sum(axis=1), atol=1e-5)
+    signs = half("by_sign", np.sign(a.round()), 7.0, -3.0)
+    np.testing.assert_array_equal(signs, np.where(a.round() > 0, 7, -3))  # zero is not positive
+
+
+def test_places_outside_take_the_first_or_the_last_cell(half: Half) -> None:
+    places = np.array([-1e6, -1.0, -0.5, 0.0, 0.99, 1.0, 6.999, 7.0, 1e6])
+    np.testing.assert_array_equal(half("cell_in", places, 7), [0, 0, 0, 0, 0, 1, 6, 6, 6])
+
+
+def test_ticks_of_any_way_fit_into_a_number(half: Half) -> None:
+    ways = np.array([-np.inf, -3.0, 0.0, 0.999, 5.5, 1e8, 1e12, np.inf])
+    np.testing.assert_allclose(half("whole_ticks", ways), [0, 0, 0, 0, 5, 1e8, 1e9, 1e9])
+
+
+@pytest.mark.parametrize(
+    "powers", [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1), (1, 1, 1)]
+)
+def test_bricks_are_interpolated_along_the_axis_that_their_samples_vary_along(
+    half: Half, powers: tuple[int, int, int]
+) -> None:
+    places = np.argwhere(np.ones((layout.SIDE,) * 3))  # x slowest
+    samples = np.prod(places**powers, axis=1)
+    parts = np.concatenate([np.random.default_rng(7).random((50, 3)), np.argwhere(np.ones((2, 2, 2)))])
+    rows = np.broadcast_to(samples, (len(parts), layout.SAMPLES))
+    np.testing.assert_allclose(half("trilinear", rows, parts), np.prod(parts**powers, axis=1), atol=1e-6)
