@@ -1,4 +1,4 @@
-"""How many files a training step, a baked frame, a bake and a frame of a USD stage pass through.
+"""How many rooms and files a training step, a baked frame, a bake and a frame of a USD stage pass through.
 
 python scripts/trips.py [--files]
 
@@ -26,7 +26,8 @@ def main() -> int:
             fine &= len(trips.files) <= limit and not trips.upwards
             upwards = ", ".join(f"{caller} -> {callee}" for caller, callee in trips.upwards) or "none"
             name = measure.__name__.replace("_", " ")
-            print(f"{name:16}{len(trips.files):4} files, at most {limit}; calls upwards: {upwards}")
+            files = f"{len(trips.files):3} files, at most {limit:2}"
+            print(f"{name:14}{len(trips.rooms):3} rooms {files}; calls upwards: {upwards}")
             print("".join(f"    {file}\n" for file in trips.files if listed), end="")
     return 0 if fine else 1
 

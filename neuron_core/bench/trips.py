@@ -43,6 +43,12 @@ class Trips(AbstractContextManager["Trips"]):
         return sorted({self._file(code) for code, _ in self._calls})
 
     @property
+    def rooms(self) -> list[str]:
+        """The packages below the root that those files lie in, lowest layer first."""
+        found = {file.partition("/")[0] for file in self.files}
+        return sorted(found, key=lambda room: self._ranks.get(room, -1))
+
+    @property
     def upwards(self) -> list[tuple[str, str]]:
         """Pairs of files, caller and callee, of calls upwards, sorted."""
         return sorted(self._upwards)

@@ -67,7 +67,7 @@ def test_a_file_counts_once_however_often_it_is_entered(little):
     with meter() as trips:
         for _ in range(3):
             high.downwards()
-    assert trips.files == ["high/top.py", "low/base.py"]
+    assert trips.files == ["high/top.py", "low/base.py"] and trips.rooms == ["low", "high"]
 
 
 def test_what_is_only_imported_does_not_count(little):
