@@ -84,12 +84,18 @@ def test_a_run_is_started_with_the_options_of_its_campaign():
     assert arguments_of(config()) == ["toy", "data", "out"]
 
 
-def test_torchrun_starts_the_same_command_in_as_many_processes():
-    alone = command_of(config(launch="process", seed=2), "w").command
-    several = command_of(config(launch="torchrun", processes=3, seed=2), "w").command
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=3"]
-    assert [*several] == [alone[0], *torchrun, *alone[1:]]
-    assert [*alone[1:]] == ["-m", "neuron_core", "campaign", "toy", "data", "out", "--seed", "2"]
+def test_torchrun_hands_on_every_word_of_a_run():
+    from torch.distributed.run import parse_args
+
+    given = config("width=16", trials=3, launch="torchrun", processes=4)
+    run = ["--run", "calibration/000", "--json"]
+    python, module, torchrun, *words = [*command_of(given, "w").command, *run]
+    assert (python, module, torchrun) == (sys.executable, "-m", "torch.distributed.run")
+    found = parse_args(words)
+    assert found.nproc_per_node == "4" and found.module and found.training_script == "neuron_core"
+    assert found.training_script_args == ["campaign", *arguments_of(given), *run]
+    alone = command_of(config("width=16", trials=3, launch="process"), "w").command
+    assert [*alone] == [python, "-m", "neuron_core", "campaign", *arguments_of(given)]
 
 
 def test_a_started_run_reads_the_config_that_its_campaign_had():

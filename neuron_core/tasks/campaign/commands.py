@@ -13,8 +13,11 @@ TORCHRUN = ("-m", "torch.distributed.run", "--standalone")
 
 def command_of(config: CampaignConfig, weights: str) -> Command:
     """Starts a run in one process, or under torchrun in several. `weights` names the file that it leaves."""
-    start = (*TORCHRUN, f"--nproc-per-node={config.processes}") if config.launch == "torchrun" else ()
-    return Command((sys.executable, *start, "-m", "neuron_core", "campaign", *arguments_of(config)), weights)
+    program = ("-m", "neuron_core")
+    if config.launch == "torchrun":
+        # Behind "--" no word is torchrun's own; it would take --run for --run-path.
+        program = (*TORCHRUN, f"--nproc-per-node={config.processes}", "-m", "--", "neuron_core")
+    return Command((sys.executable, *program, "campaign", *arguments_of(config)), weights)
 
 
 def arguments_of(config: CampaignConfig) -> Sequence[str]:
