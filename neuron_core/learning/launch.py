@@ -23,6 +23,7 @@ from neuron_core.learning.loop import Timing
 from neuron_core.learning.objective import Objective
 from neuron_core.learning.outcome import Outcome, Stopped
 from neuron_core.learning.plan import Phase
+from neuron_core.learning.rehearsal import rehearse
 from neuron_core.learning.run_folder import WEIGHTS, RunFolder
 from neuron_core.learning.smoke import FAULTS, Inspected, SmokeError, fault_of
 from neuron_core.learning.training import RunSettings, train, trained_modules
@@ -101,7 +102,7 @@ class InProcess:
             timing=self.timing,
         )
         if recipe.size == "smoke":
-            settings = replace(settings, wrap=inspected)
+            settings = replace(settings, wrap=inspected, check=rehearse)
         if recipe.teacher is not None:
             settings = self._taught(recipe, recipe.teacher, settings, Part(report, 0.0, CACHING))
             report = Part(report, CACHING, 1.0)

@@ -18,7 +18,7 @@ from neuron_core.learning.outcome import Outcome, Stopped
 from neuron_core.learning.phase_run import PhaseRun
 from neuron_core.learning.plan import Best, Phase, Position, improves
 from neuron_core.learning.run_folder import LAST, Restored, RunFolder, checksums
-from neuron_core.learning.stored import RunError, require_fitting
+from neuron_core.learning.stored import RunError
 
 LOOK_EVERY = 16  # steps of several processes on GPUs between looks at what they agreed on
 Observer = Callable[[Position, Mapping[str, Tensor | float]], None]
@@ -95,11 +95,7 @@ class Loop:
         self._restored = self.folder.restore()
         if self._restored is None:
             return
-        found = self._restored.of("module")
-        for name, module in self.modules.items():
-            wanted = module.state_dict()
-            require_fitting(found.get(name, {}), wanted, f"The checkpoint of the module {name}")
-            module.load_state_dict(found[name])
+        self._restored.load_modules(self.modules)
         self.position = self._restored.position
         if self.group.placement.first:
             self.report.progress(0.0, "train", "resuming from the last checkpoint")

@@ -56,6 +56,13 @@ class Restored(NamedTuple):
             name.removeprefix(prefix): part for name, part in self.parts.items() if name.startswith(prefix)
         }
 
+    def load_modules(self, modules: Modules) -> None:
+        """Give modules the weights that they had. Raises RunError if those are of other modules."""
+        found = self.of("module")
+        for name, module in modules.items():
+            require_fitting(found.get(name, {}), module.state_dict(), f"The checkpoint of the module {name}")
+            module.load_state_dict(found[name])
+
 
 class RunFolder:
     """The files of one run. Only the process that `writes` changes them."""
@@ -152,7 +159,7 @@ class RunFolder:
             "metrics_bytes": synced_length(self.path / METRICS),
         }
         metadata = {"format": FORMAT, "run": json.dumps(run)}
-        save_tensors(self.path / CHECKPOINT, _flat(parts), metadata)
+        save_tensors(self.path / CHECKPOINT, flat(parts), metadata)
         self._drop_best_but(at)
 
     def restore(self) -> Restored | None:
@@ -275,7 +282,8 @@ def checksums(parts: Parts) -> dict[str, int]:
     return found
 
 
-def _flat(parts: Parts) -> dict[str, Tensor]:
+def flat(parts: Parts) -> dict[str, Tensor]:
+    """All tensors by `<part>.<name>`, as a checkpoint holds them."""
     return {f"{part}.{name}": value for part, tensors in parts.items() for name, value in tensors.items()}
 
 

@@ -1,6 +1,6 @@
 """Train a model of any family into a folder: claim, prepare, loop, measure, finish."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +22,9 @@ Data = TypeVar("Data", bound=Prepared)
 Wrap = Callable[[Objective, Phase, Modules], Objective]
 
 
+Check = Callable[[Built, Built, Sequence[Phase], Placement, int], None]
+
+
 def unchanged(objective: Objective, phase: Phase, modules: Modules) -> Objective:
     """The objective."""
     return objective
@@ -41,6 +44,7 @@ class RunSettings:
     also: Mapping[str, object] = field(default_factory=dict)  # that the weights follow from
     timing: Timing = Timing()
     watch_gradients: bool = False
+    check: Check | None = None  # of fresh modules, the trained ones, phases, placement and seed; may raise
     measures: bool = True  # whether the trained modules are measured; else the last figures of training count
 
     def recipe(self, prepared: Prepared) -> Mapping[str, object]:
@@ -90,6 +94,9 @@ def _trained(
         watch_gradients=settings.watch_gradients,
     )
     outcome = loop.run(family.validate(built.modules, prepared, settings.out))
+    if settings.check is not None:
+        fresh = family.build(prepared, settings.placement)
+        settings.check(fresh, built, phases, settings.placement, settings.seed)
     if settings.placement.first:
         for module in built.modules.values():
             module.eval()

@@ -2,11 +2,15 @@
 
 import pytest
 
+from neuron_core.learning import rehearsal
+from neuron_core.learning.distributed import Placement
+from neuron_core.learning.family import Built
 from neuron_core.learning.smoke import Inspected
 from neuron_core.models.registry import FAMILIES, family_of
 from tests.core import learning_laws as laws
 from tests.core.family_runs import encoder_run, judge_run, splat_run
 from tests.core.field_runs import DATASETS, setup_of
+from tests.core.toy_objectives import CPU
 
 STEPS = 3  # of a phase
 
@@ -100,6 +104,15 @@ def test_a_smoke_run_finds_nothing_wrong(make, tmp_path):
         for phase in setup.phases
     }
     laws.train(setup, tmp_path)
+
+
+@of_every_family
+def test_a_loss_falls_on_one_batch_and_a_resumed_step_is_repeated(make, monkeypatch):
+    monkeypatch.setattr(rehearsal, "BEFORE", 2)
+    monkeypatch.setattr(rehearsal, "ON_ONE_BATCH", 6)
+    setups = make(), make()
+    fresh, trained = (Built(one.modules, one.objectives) for one in setups)
+    rehearsal.rehearse(fresh, trained, setups[0].phases, Placement(CPU), 0)
 
 
 @of_every_family

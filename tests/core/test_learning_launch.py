@@ -114,6 +114,8 @@ FAULTS = {
     "shape": "Step 0 of the fit phase fails: ",
     "build": "The smoke run fails: ",
     "frozen": "net.0.weight, net.0.bias of the optimizer fit got no gradient in 4 steps of the fit phase.",
+    "uphill": "The loss of the optimizer fit does not fall in 16 steps on one batch of the fit phase: error",
+    "generator": "A resumed run does not repeat step 10 of the fit phase: error is ",
 }
 
 

@@ -56,6 +56,7 @@ class ToyObjective(Stateless):
     def __init__(self, net: nn.Sequential, fault: str) -> None:
         self.net = net
         self.fault = fault
+        self.chance = torch.Generator().manual_seed(0)  # a checkpoint does not hold it
 
     def optimized(self):
         return [Optimized("fit", [ParamGroup(list(self.net.parameters()))])]
@@ -68,6 +69,10 @@ class ToyObjective(Stateless):
         error = (values - wanted(POINTS[items])).square().mean()
         if self.fault == "memory":
             raise torch.OutOfMemoryError("out of memory")
+        if self.fault == "uphill":
+            error = 2 * error.detach() - error
+        if self.fault == "generator":
+            error = error * (1 + torch.rand((), generator=self.chance))
         if self.fault == "nan" and step.index == 2:
             error = error * torch.nan
         yield Turn("fit", {"error": error}, predicted=Predicted(items, {"value": values}))

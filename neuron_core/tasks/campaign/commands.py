@@ -13,7 +13,7 @@ TORCHRUN = ("-m", "torch.distributed.run", "--standalone")
 
 def command_of(config: CampaignConfig, weights: str) -> Command:
     """Starts a run in one process, or under torchrun in several. `weights` names the file that it leaves."""
-    program = ("-m", "neuron_core")
+    program: tuple[str, ...] = ("-m", "neuron_core")
     if config.launch == "torchrun":
         # Behind "--" no word is torchrun's own; it would take --run for --run-path.
         program = (*TORCHRUN, f"--nproc-per-node={config.processes}", "-m", "--", "neuron_core")
