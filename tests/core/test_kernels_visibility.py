@@ -125,6 +125,33 @@ def test_light_of_a_lamp_through_a_slab_falls_by_its_optical_depth():
     assert found[:, 1].std() < 0.01
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_density_is_read_between_samples_along_every_axis(axis):
+    """Of columns along the lamp's direction that differ: against sums along rays of their own."""
+    random, others = np.random.default_rng(axis), [other for other in range(3) if other != axis]
+    columns = random.uniform(0, 30, (17, 17))
+
+    def density(places: np.ndarray) -> np.ndarray:
+        u, v = ((places[..., other] + 0.5) / VOXEL for other in others)
+        i, j = (np.clip(np.floor(a + 1e-6).astype(int), 0, 15) for a in (u, v))
+        near = columns[i, j] * (1 - (v - j)) + columns[i, j + 1] * (v - j)
+        far = columns[i + 1, j] * (1 - (v - j)) + columns[i + 1, j + 1] * (v - j)
+        return near * (1 - (u - i)) + far * (u - i)
+
+    lamp, reach = np.eye(3)[axis], 2.25 * VOXEL  # three steps
+    around = occluders([(smoke(density, 16), np.eye(4))])
+    disk_of = np.sqrt(random.random((1, 2000))) * np.exp(2j * np.pi * random.random((1, 2000)))
+    rays = np.zeros((2000, 3))
+    rays[:, axis], rays[:, others[0]], rays[:, others[1]] = 1.0, 0.12 * disk_of.real, 0.12 * disk_of.imag
+    rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
+    for point in random.uniform(-0.3, 0.2, (6, 3)):
+        ways = point + rays[:, None] * (np.arange(20) + 0.5)[:, None] * reach / 20
+        expected = np.exp(-density(ways).sum(axis=1) * reach / 20).mean()
+        tupled = (float(lamp[0]), float(lamp[1]), float(lamp[2]))
+        found = seen(around, point, lamp, reach=reach, rays=(0, 16), lamp=tupled)[:, 1].mean()
+        assert np.log(found) == pytest.approx(np.log(expected), rel=0.04)
+
+
 def test_two_occluders_let_through_the_product_ray_by_ray():
     one = (smoke(soft_ball(most=3.0), 16), placed((0.1, 0.2, 0.0)))
     two = (smoke(soft_ball(most=5.0), 16), placed((-0.1, 0.9, 0.1), (0.8, 0.8, 0.8), turn=0.5))
