@@ -1,27 +1,23 @@
 """Locks on outputs: one process writes, others are refused, and whoever dies lets go.
 
-A lock is a small file beside what it guards, held with flock(2), so that the system frees it when
-its process ends in whatever way. The file says who holds it. File systems without flock, and
-Windows, have no such locks: there every claim is granted.
+A lock is a small file beside what it guards, which the system frees when its process ends in
+whatever way. The file says who holds it. Some file systems, as of networks, have no locks: there
+every claim is granted.
 """
 
-import errno
 import json
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
+from neuron_core.foundation import locking
 from neuron_core.foundation.errors import ClaimedError, FileError
+from neuron_core.foundation.locking import UNSUPPORTED
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
-_UNSUPPORTED = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+LENGTH = 256  # characters in a lock file: whoever holds it last overwrites who held it before
 
 
 class Lock:
@@ -34,16 +30,17 @@ class Lock:
     def __init__(self, path: Path, guarded: Path, shared: bool = False) -> None:
         self._path, self._guarded, self._shared = path, guarded, shared
         self._handle: int | None = None
-        if fcntl is None:
+        self._locking = locking.LOCKING
+        if self._locking is None:
             return
         try:
             while self._handle is None:
                 self._handle = self._opened(shared)
-            os.ftruncate(self._handle, 0)
-            os.pwrite(self._handle, json.dumps(_myself()).encode(), 0)
+            os.lseek(self._handle, 0, os.SEEK_SET)
+            os.write(self._handle, json.dumps(_myself()).ljust(LENGTH).encode())
         except OSError as error:
             self.release()
-            if error.errno not in _UNSUPPORTED:
+            if error.errno not in UNSUPPORTED:
                 raise FileError(
                     f"Cannot write {path}: {error.strerror or error}.",
                     "Pick a folder that can be written and has space left.",
@@ -70,14 +67,20 @@ class Lock:
         """Let go; the last one removes the file. Nothing happens if it was let go before."""
         if self._handle is None:
             return
+        assert self._locking is not None
         handle, self._handle = self._handle, None
+        last = False
         try:
-            if self._locked(handle, shared=False):
+            last = self._locked(handle, shared=False)
+            if last and not self._locking.keeps_open_files:
                 self._path.unlink(missing_ok=True)
         except OSError:  # the folder is gone or read-only by now; a lock file without a lock does no harm
-            pass
+            last = False
         finally:
-            os.close(handle)
+            self._close(handle)
+        if last and self._locking.keeps_open_files:
+            with suppress(OSError):  # somebody else has opened it meanwhile
+                self._path.unlink(missing_ok=True)
 
     def _opened(self, shared: bool) -> int | None:
         """A locked handle of the file; None if somebody removed the file meanwhile."""
@@ -88,10 +91,17 @@ class Lock:
             if self._is_current(handle):
                 return handle
         except BaseException:
-            os.close(handle)
+            self._close(handle)
             raise
-        os.close(handle)
+        self._close(handle)
         return None
+
+    def _close(self, handle: int) -> None:
+        assert self._locking is not None
+        try:
+            self._locking.free(handle)
+        finally:
+            os.close(handle)
 
     def _is_current(self, handle: int) -> bool:
         try:
@@ -100,11 +110,8 @@ class Lock:
             return False
 
     def _locked(self, handle: int, shared: bool) -> bool:
-        try:
-            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+        assert self._locking is not None
+        return self._locking.take(handle, shared)
 
     def _refusal(self) -> ClaimedError:
         return ClaimedError(
