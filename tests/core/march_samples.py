@@ -66,16 +66,19 @@ def slow_samples(spec: MarchSpec, rays: Rays, occupancy: np.ndarray) -> list[lis
                 walls = (np.asarray(spec.aabb, np.float64) - origin) / direction
             t = np.float32(max(t, walls.min(axis=0).max()))
             far = min(far, walls.max(axis=0).min())
-        found = []
+        steps, middles = [], []
         while True:
-            step = np.float32(np.clip(t * np.float32(spec.cone), spec.step_min, spec.step_max))
+            step = np.float32(min(max(t * np.float32(spec.cone), spec.step_min), spec.step_max))
             middle = np.float32(t + np.float32(0.5) * step)
             if not middle < far:
                 break
-            position = to_unit_cube(spec, origin + middle * direction)
-            cell = np.clip((position * len(occupancy)).astype(int), 0, len(occupancy) - 1)
-            if occupancy[tuple(cell)]:
-                found.append((middle, step))
+            steps.append(step)
+            middles.append(middle)
             t = np.float32(t + step)
-        result.append(found)
+        points = origin + np.array(middles, np.float32)[:, None] * direction
+        cells = (to_unit_cube(spec, points) * len(occupancy)).astype(int)
+        kept = occupancy[tuple(np.clip(cells, 0, len(occupancy) - 1).T)] != 0
+        result.append(
+            [pair for pair, keep in zip(zip(middles, steps, strict=True), kept, strict=True) if keep]
+        )
     return result

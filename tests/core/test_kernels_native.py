@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import warp as wp
 
+from neuron_core.kernels import assembly
 from neuron_core.kernels.assembly import FOLDER, assemble, constants_of, header_names
 from neuron_core.kernels.baked import layout
 from neuron_core.kernels.splats.raster import OPAQUEST
@@ -151,3 +152,80 @@ def test_products_and_sums_are_rounded_once_only_where_it_is_asked_for() -> None
     plain, fused = (assemble(["platform.h"], fused=fused) for fused in (False, True))
     assert "contract" not in re.sub(r"_Pragma.*", "", plain)
     assert fused.index("contract(fast)") < fused.index("platform.h") < fused.rindex("contract(off)")
+
+
+def test_the_same_headers_give_the_same_text_in_whatever_order_they_were_put_together_before() -> None:
+    first = assembled("march.h")
+    others = [assembled(header) for header in reversed(HEADERS)]
+    assert assembled("march.h") == first and others == [assembled(header) for header in reversed(HEADERS)]
+
+
+def test_a_header_that_others_include_too_changes_nothing_when_it_is_named_again() -> None:
+    constants = {name: vars(layout)[name] for name in constants_of(["march.h"])}
+    once, again = (assemble([*more, "march.h"], constants) for more in ([], ["platform.h"]))
+    assert once == again and once.count('#line 1 "platform.h"') == 1
+
+
+def test_every_header_is_used_by_a_kernel_or_by_another_header() -> None:
+    root = Path(assembly.__file__).parent
+    texts = [path.read_text(encoding="utf-8") for path in root.rglob("*") if path.suffix in (".py", ".h")]
+    for header in HEADERS:
+        assert any(f'"{header}"' in text for text in texts), header
+
+
+@pytest.mark.parametrize(
+    "value", [0.1, 1e-30, 1 / 255, 1e30, -2.5, 3, -7, 0, (1 << 31) - 1, 1 << 31, (1 << 32) - 1]
+)
+def test_numbers_are_defined_as_they_are(value: float, tmp_path: Path) -> None:
+    text = assemble(["a.h"], {"NUMBER": value}, folder=folder_of(tmp_path, a="auto a = NUMBER;\n"))
+    found = re.search(r"constexpr (\w+) NUMBER = ([^;]+);", text)
+    assert found is not None
+    kind, written = found.groups()
+    assert kind == ("float" if isinstance(value, float) else "unsigned" if value >= 1 << 31 else "int")
+    assert (float(written.removesuffix("f")) if kind == "float" else int(written)) == value
+    checks = f'static_assert(neuron::NUMBER == {written}, "");\n'
+    compile_with_warp(text.replace("auto a = NUMBER;", "") + checks, tmp_path)
+
+
+def test_only_code_needs_constants(tmp_path: Path) -> None:
+    code = "\n".join(
+        [
+            "// a COMMENT",
+            'static_assert(SIDE == 9, "TEXT of a message");',
+            "#define MACRO 3",
+            "constexpr int OWN = MACRO;",
+            "template <int WIDTH> struct A { float X[WIDTH]; };",
+            "CUDA_CALLABLE inline int f() { return OWN; }",
+        ]
+    )
+    folder = folder_of(tmp_path, a=code)
+    assert "constexpr int SIDE = 9;" in assemble(["a.h"], {"SIDE": 9}, folder=folder)
+    with pytest.raises(ValueError, match=r"a.h needs the constants \['SIDE'\], which are not given"):
+        assemble(["a.h"], folder=folder)
+    for name in ("COMMENT", "TEXT", "CUDA_CALLABLE"):
+        with pytest.raises(ValueError, match=rf"No header needs the constants \['{name}'\]"):
+            assemble(["a.h"], {"SIDE": 9, name: 1}, folder=folder)
+
+
+def test_constants_of_a_header_are_those_of_all_that_it_includes_but_for_what_they_define() -> None:
+    for header in HEADERS:
+        text = (FOLDER / header).read_text(encoding="utf-8")
+        for included in re.findall(r'^#include "(\w+\.h)"$', text, re.MULTILINE):
+            assert constants_of([included]) <= constants_of([header]), (header, included)
+    assert constants_of(HEADERS) == set().union(*(constants_of([header]) for header in HEADERS))
+    assert constants_of(["platform.h"]) == set() and constants_of(["hashgrid.h"]) == {"PRIME_Y", "PRIME_Z"}
+
+
+def test_errors_point_at_the_line_of_the_header(tmp_path: Path) -> None:
+    compiler = shutil.which("g++") or shutil.which("clang++")
+    if compiler is None:
+        pytest.skip("there is no C++ compiler")
+    folder = folder_of(
+        tmp_path, low="int low;\n", top='#pragma once\n#include "low.h"\n\nint top = missing;\n'
+    )
+    source = tmp_path / "all.cpp"
+    source.write_text(assemble(["top.h"], folder=folder), encoding="utf-8")
+    found = subprocess.run(
+        [compiler, "-fsyntax-only", str(source)], capture_output=True, text=True, check=False
+    )
+    assert found.returncode != 0 and "top.h:4:" in found.stderr
