@@ -59,19 +59,25 @@ CASES = "\n".join(
     for name, p in PROBES.items()
 )
 SWITCH = f"using namespace neuron; switch (number) {{ {CASES} }}"
-LIBRARY = """
+FOR_CUDA = """
 #include <math.h>
 #include <stddef.h>
 #define CUDA_CALLABLE
 #define __CUDA_ARCH__ 800
-%s
-extern "C" void probe(int number, int rows, const float* first_from, float* first_to) {
-    for (int row = 0; row < rows; ++row) {
+inline float atomicAdd(float* to, float value) {
+    const float before = *to;
+    *to += value;
+    return before;
+}
+"""
+ROWS = f"""
+extern "C" void probe(int number, int rows, const float* first_from, float* first_to) {{
+    for (int row = 0; row < rows; ++row) {{
         const float* from = first_from;
         float* to = first_to;
-        %s
-    }
-}
+        {SWITCH}
+    }}
+}}
 """
 
 wp.set_module_options(compiled_with(HEADERS, CONSTANTS))
@@ -113,13 +119,18 @@ class Half:
         return given[:, 0] if probe.given == 1 else given
 
 
-def cuda_half(folder: Path) -> Half:
-    """The half of CUDA, compiled into a folder; skips the test on a machine without a compiler."""
+def compiled_for_cuda(text: str, folder: Path) -> ctypes.CDLL:
+    """The half of CUDA of some C++, compiled into a folder; skips the test without a compiler."""
     compiler = shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
         pytest.skip("there is no C++ compiler")
     source, library = folder / "probes.cpp", folder / "probes.so"
-    source.write_text(LIBRARY % (assemble(HEADERS, CONSTANTS), SWITCH), encoding="utf-8")
+    source.write_text(FOR_CUDA + text, encoding="utf-8")
     options = ["-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-w"]
     subprocess.run([compiler, *options, str(source), "-o", str(library)], check=True)
-    return Half(ctypes.CDLL(str(library)))
+    return ctypes.CDLL(str(library))
+
+
+def cuda_half(folder: Path) -> Half:
+    """The functions that have probes as CUDA has them."""
+    return Half(compiled_for_cuda(assemble(HEADERS, CONSTANTS) + ROWS, folder))

@@ -3,13 +3,17 @@
 Where both sides of a law are sums of the same products in the same order, they are compared bit by bit.
 """
 
+import ctypes
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 import warp as wp
 
+from neuron_core.kernels.assembly import assemble
 from neuron_core.kernels.training import hashgrid
-from neuron_core.kernels.training.hashgrid import HashGridSpec
+from neuron_core.kernels.training.hashgrid import PRIME_Y, PRIME_Z, HashGridSpec
 from tests.core.hashgrid_samples import (
     DENSE,
     MIXED,
@@ -25,7 +29,26 @@ from tests.core.hashgrid_samples import (
     some_tables,
     table_gradients,
 )
+from tests.core.native_probes import compiled_for_cuda
 
+ON_CUDA = """
+template <class T> struct Array { T* data; int shape[1]; };
+struct Call { Array<float> points, slopes, tables, features; Array<int> resolutions; int table_size; };
+
+extern "C" void run(int operation, int features, int levels, int count, int table_size, float* points,
+    float* slopes, float* tables, float* values, int* resolutions) {
+    using namespace neuron;
+    const Call call = {{points}, {slopes}, {tables}, {values}, {resolutions, {levels}}, table_size};
+    for (int level = 0; level < levels; ++level) {
+        if (operation == 0 && features == 2) work_on<2, Operation::encode>(call, level, 0, count);
+        if (operation == 0 && features == 4) work_on<4, Operation::encode>(call, level, 0, count);
+        if (operation == 1 && features == 2) work_on<2, Operation::backward>(call, level, 0, count);
+        if (operation == 1 && features == 4) work_on<4, Operation::backward>(call, level, 0, count);
+        if (operation == 2 && features == 2) work_on<2, Operation::slope>(call, level, 0, count);
+        if (operation == 2 && features == 4) work_on<4, Operation::slope>(call, level, 0, count);
+    }
+}
+"""
 MONOMIALS = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (0, 1, 1), (1, 0, 1), (1, 1, 1)]
 
 
@@ -340,3 +363,21 @@ def test_arrays_of_any_library_give_the_same_bits() -> None:
 def test_resolutions_that_no_level_can_have_are_refused(base: int, finest: int) -> None:
     with pytest.raises(ValueError, match=f"are {base} and {finest}; they must ascend within 1..65536"):
         HashGridSpec(base_resolution=base, finest_resolution=finest)
+
+
+def test_a_point_at_a_time_as_on_cuda_gives_what_tiles_of_points_give(tmp_path: Path) -> None:
+    constants = {"PRIME_Y": PRIME_Y, "PRIME_Z": PRIME_Z}
+    run = compiled_for_cuda(assemble(["hashgrid.h"], constants) + ON_CUDA, tmp_path).run
+    for spec in (MIXED, WIDE):
+        points, tables, gradients = some_points(150), some_tables(spec), some_gradients(spec, 150)
+        features, changed = np.zeros((150, spec.width), np.float32), np.zeros_like(tables)
+        slopes, resolutions = np.zeros_like(points), np.array(spec.resolutions, np.int32)
+        sizes = spec.features, spec.levels, 150, spec.table_size
+        calls = [(tables, features), (changed, gradients), (tables, gradients)]
+        for operation, (of_tables, of_features) in enumerate(calls):
+            arrays = points, slopes, of_tables, of_features, resolutions
+            run(operation, *sizes, *(array.ctypes.data_as(ctypes.c_void_p) for array in arrays))
+        np.testing.assert_allclose(features, encoded(spec, points, tables), atol=2e-6)
+        np.testing.assert_allclose(changed, table_gradients(spec, points, gradients), atol=2e-6)
+        expected = point_gradients(spec, points, tables, gradients)
+        np.testing.assert_allclose(slopes, expected, rtol=1e-4, atol=1e-3)
