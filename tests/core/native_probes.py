@@ -17,7 +17,8 @@ from neuron_core.kernels.assembly import assemble, compiled_with, constants_of
 from neuron_core.kernels.baked import layout
 from neuron_core.kernels.launch import launch, view
 
-HEADERS = ("exponential.h", "harmonics.h", "light.h", "field.h")
+HEADERS = ("exponential.h", "harmonics.h", "light.h", "field.h", "shade.h")
+MAP_CELLS = 8  # along a side of the map that is probed
 CONSTANTS = {name: vars(layout)[name] for name in sorted(constants_of(HEADERS))}
 
 
@@ -52,6 +53,42 @@ PROBES = {
     "extremes": Probe(3, 2, "to[0] = least(vec(from)), to[1] = greatest(vec(from));"),
     "trilinear": Probe(layout.SAMPLES + 3, 1, "to[0] = trilinear(from, vec(from + SAMPLES));"),
     "whole_ticks": Probe(1, 1, "to[0] = (float)whole_ticks(from[0]);"),
+    "softplus": Probe(16, 16, "Row<8> a, b; load<8>(a, from), load<8>(b, from + 8); softplus(a, b, to);"),
+    "sigmoid": Probe(1, 1, "to[0] = sigmoid(from[0]);"),
+    "positive": Probe(8, 8, "Row<8> a; load<8>(a, from); store_positive<8>(a, to);"),
+    "sum_of_rows": Probe(
+        17,
+        8,
+        """Row<8> a;
+        load<8>(a, from);
+        add<8>(a, from[16], from + 8);
+        for (int i = 0; i < 8; ++i) to[i] = a[i];""",
+    ),
+    "mean_of_rows": Probe(
+        8 + 4 + 32,
+        8,
+        """short stored[32];
+        for (int i = 0; i < 32; ++i) stored[i] = (short)from[12 + i];
+        const short* const rows[4] = {stored, stored + 8, stored + 16, stored + 24};
+        const float zeros[8] = {0.0f};
+        Row<8> a;
+        load<8>(a, zeros);
+        add_mean<8>(a, from, rows, from + 8);
+        for (int i = 0; i < 8; ++i) to[i] = a[i];""",
+    ),
+    "map_at": Probe(
+        3 + (MAP_CELLS + 1) ** 2,
+        1,
+        f"""short map[{8 * (MAP_CELLS + 1) ** 2}];
+        float weights[1000];
+        for (int i = 0; i < 8; ++i) weights[i] = 1.0f;
+        for (int i = 0; i < {8 * (MAP_CELLS + 1) ** 2}; ++i) map[i] = (short)from[3 + i / 8];
+        const float zeros[8] = {{0.0f}};
+        Row<8> a;
+        load<8>(a, zeros);
+        Shader<8>(weights, map, {MAP_CELLS}).add_direction(a, from[0], from[1], from[2]);
+        to[0] = a[3];""",
+    ),
 }
 NUMBERS = {name: number for number, name in enumerate(PROBES)}
 CASES = "\n".join(

@@ -7,7 +7,7 @@ import pytest
 from numpy.polynomial import legendre
 
 from neuron_core.kernels.baked import layout
-from tests.core.native_probes import Half, cuda_half
+from tests.core.native_probes import MAP_CELLS, Half, cuda_half
 
 
 @pytest.fixture(scope="module", params=["cpu", "cuda"])
@@ -182,3 +182,80 @@ def test_bricks_are_interpolated_along_the_axis_that_their_samples_vary_along(
     parts = np.concatenate([np.random.default_rng(7).random((50, 3)), np.argwhere(np.ones((2, 2, 2)))])
     rows = np.broadcast_to(samples, (len(parts), layout.SAMPLES))
     np.testing.assert_allclose(half("trilinear", rows, parts), np.prod(parts**powers, axis=1), atol=1e-6)
+
+
+def test_softplus_is_the_logarithm_of_one_and_the_exponential(half: Half) -> None:
+    x = np.concatenate([np.linspace(-30, 30, 4000), [-1e30, -200.0, -87.5, 0.0, 87.5, 200.0, 1e30, 0.5] * 2])
+    found = half("softplus", x.reshape(-1, 16)).ravel()
+    exact = np.logaddexp(0, x.astype(np.float32).astype(np.float64))
+    np.testing.assert_allclose(found, exact, atol=5e-6, rtol=1e-6)
+
+
+def test_softplus_of_a_number_and_of_its_negative_differ_by_the_number(half: Half) -> None:
+    x = np.random.default_rng(8).uniform(-20, 20, (100, 16)).astype(np.float32)
+    np.testing.assert_allclose(half("softplus", x) - half("softplus", -x), x, atol=4e-6)
+
+
+def test_softplus_handles_each_lane_by_itself(half: Half) -> None:
+    x, order = np.random.default_rng(9).normal(0, 5, (20, 16)), np.random.default_rng(10).permutation(16)
+    np.testing.assert_array_equal(half("softplus", x[:, order]), half("softplus", x)[:, order])
+
+
+def test_sigmoid_is_the_slope_of_softplus_and_adds_up_to_one_with_its_mirror_image(half: Half) -> None:
+    x = np.linspace(-40, 40, 3201)
+    found = half("sigmoid", x).astype(np.float64)
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-x)), atol=1e-6)
+    np.testing.assert_allclose(found + found[::-1], 1, atol=5e-7)
+    assert (np.diff(found) >= -2e-7).all() and half("sigmoid", [-1e30, 1e30]).tolist() == pytest.approx(
+        [0, 1]
+    )
+    inner = np.linspace(-8, 8, 16)
+    slopes = (half("softplus", inner[None] + 0.05) - half("softplus", inner[None] - 0.05))[0] / 0.1
+    np.testing.assert_allclose(half("sigmoid", inner), slopes, atol=3e-4)
+
+
+def test_rows_are_added_and_cut_at_zero_lane_by_lane(half: Half) -> None:
+    random = np.random.default_rng(11)
+    sums, rows, by = random.normal(size=(50, 8)), random.normal(size=(50, 8)), random.normal(size=(50, 1))
+    np.testing.assert_allclose(half("sum_of_rows", sums, rows, by), sums + by * rows, atol=1e-6)
+    np.testing.assert_array_equal(half("positive", sums), np.maximum(sums, 0).astype(np.float32))
+
+
+def test_stored_rows_are_weighted_and_scaled(half: Half) -> None:
+    random = np.random.default_rng(12)
+    scale, by = random.uniform(0, 1e-3, (50, 8)), random.dirichlet(np.ones(4), 50)
+    rows = random.integers(-32768, 32768, (50, 4, 8))
+    found = half("mean_of_rows", scale, by, rows.reshape(50, 32))
+    np.testing.assert_allclose(found, scale * (by[:, :, None] * rows).sum(axis=1), atol=2e-5)
+
+
+def directions_of_nodes() -> np.ndarray:
+    """Where the nodes of a map of the sphere, folded from an octahedron, lie: [line, column, 3]."""
+    v, u = np.meshgrid(*(np.linspace(-1, 1, MAP_CELLS + 1),) * 2, indexing="ij")
+    up = 1 - np.abs(u) - np.abs(v)
+    folded_u, folded_v = (1 - np.abs(v)) * np.where(u < 0, -1, 1), (1 - np.abs(u)) * np.where(v < 0, -1, 1)
+    x, z = np.where(up < 0, folded_u, u), np.where(up < 0, folded_v, v)
+    return np.stack([x, up, z], axis=-1)
+
+
+def test_a_map_of_the_sphere_shows_each_node_in_its_direction(half: Half) -> None:
+    nodes = directions_of_nodes()[1:-1, 1:-1].reshape(-1, 3)  # those of the border lie in two places
+    values = np.random.default_rng(13).integers(-1000, 1000, (MAP_CELLS + 1,) * 2)
+    expected = values[1:-1, 1:-1].ravel()
+    for length in (0.01, 1.0, 7.0):
+        found = half("map_at", length * nodes, values.reshape(1, -1))
+        np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_map_of_the_sphere_has_no_seam(half: Half, axis: int) -> None:
+    nodes = directions_of_nodes()
+    values = (8000 * nodes[..., axis]).round().reshape(1, -1)
+    d = directions(3000, 14)
+    near = d + np.random.default_rng(15).normal(0, 1e-4, d.shape)
+    jumps = half("map_at", d, values) - half("map_at", near, values)
+    assert np.abs(jumps).max() < 8000 * 2e-3
+    on_octahedron = d / np.abs(d).sum(axis=1, keepdims=True)
+    away_from_the_fold = np.abs(on_octahedron[:, 1]) > 2 * 2 / MAP_CELLS  # there the map is linear
+    found = half("map_at", d, values)[away_from_the_fold] / 8000
+    np.testing.assert_allclose(found, on_octahedron[away_from_the_fold, axis], atol=1e-4)
