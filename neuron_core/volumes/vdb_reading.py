@@ -180,9 +180,10 @@ def _node(
 
     if len(active) * step**3 > MOST_VOXELS:
         raise VoxelError(f"{reader.path}: the grid {name} has too many voxels.")
-    inner = np.stack(np.unravel_index(np.arange(step**3), (step, step, step)), axis=-1)
-    for corner, value in zip(places(active), values, strict=True):
-        boxes.append((corner + inner, np.repeat(value[None], step**3, axis=0)))
+    if len(active):  # most nodes have no tiles, and the voxels of a large one take 50 MB
+        inner = np.stack(np.unravel_index(np.arange(step**3), (step, step, step)), axis=-1)
+        for corner, value in zip(places(active), values, strict=True):
+            boxes.append((corner + inner, np.repeat(value[None], step**3, axis=0)))
     return list(places(children))
 
 
