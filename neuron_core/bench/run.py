@@ -54,24 +54,31 @@ ENTRIES = (
 
 
 def run(config: BenchConfig, report: Reporter) -> dict[str, object]:
-    """Measure what is asked for. Figures that the file has from the same settings are not repeated."""
+    """Measure what is asked for.
+
+    Figures that the file has from the same settings are not repeated; those that could not be measured are
+    tried again.
+    """
     chosen = _chosen(config.only)
     warp_device(config.device)
     kept = _kept(config)
     settings = {name: _plain(getattr(config, name)) for name in SETTINGS}
 
+    tried: set[str] = set()
+
     def keep(figure: dict[str, object]) -> None:
+        tried.add(str(figure["name"]))
         kept[str(figure["name"])] = figure
         _write(config.out, settings, kept)
 
-    missing = [entry for entry in chosen if entry.name not in kept]
+    missing = [entry for entry in chosen if kept.get(entry.name, {}).get("value") is None]
     groups = list(dict.fromkeys(entry.group for entry in missing))
     for number, group in enumerate(groups):
         part = Part(report, number / len(groups), (number + 1) / len(groups))
         names = [entry.name for entry in missing if entry.group == group]
         code = measured(measure, config, names, part, keep)
         for name in names:
-            if code != 0 and name not in kept:
+            if code != 0 and name not in tried:
                 keep(Figure(name, None, "", detail=f"its process ended with code {code}").to_json())
     body = _write(config.out, settings, kept)
     table = config.out.with_suffix(".md")

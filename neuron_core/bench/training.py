@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
+from neuron_core.bench.figure import exponent
 from neuron_core.bench.reference_torch import EagerFramesObjective, eager_copy
 from neuron_core.datasets.reader import StoredDataset, open_dataset
 from neuron_core.evaluation.measure import measure
@@ -186,14 +187,9 @@ def training_scaling(folder: Path, *, quick: bool = False, report: Reporter | No
     pixels = [row.views * row.resolution**2 for row in rows]
     return TrainingScaling(
         rows,
-        fitted_exponent(pixels, [row.step_cpu_seconds for row in rows]),
-        fitted_exponent(pixels, [row.pool_bytes for row in rows]),
+        exponent(pixels, [row.step_cpu_seconds for row in rows]),
+        exponent(pixels, [row.pool_bytes for row in rows]),
     )
-
-
-def fitted_exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
-    """The slope of log cost over log size by least squares: costs grow about as size to this power."""
-    return float(np.polyfit(np.log(sizes), np.log(costs), 1)[0])
 
 
 def ball(folder: Path, views: int, resolution: int, spp: int = 36, *, report: Reporter) -> StoredDataset:
