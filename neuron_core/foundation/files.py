@@ -55,9 +55,20 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write `content` as stable, indented JSON, whole or not at all. NaN is refused."""
+    """Write `content` as stable, indented JSON, whole or not at all. NaN is refused.
+
+    A file that says the same already stays as it is: what is done again leaves no trace.
+    """
     text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    write_bytes(path, text.encode())
+    if not _holds(path, text.encode()):
+        write_bytes(path, text.encode())
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return Path(path).read_bytes() == content
+    except OSError:  # not there, or not readable: writing says what is wrong
+        return False
 
 
 def read_bytes(path: Path) -> bytes:
