@@ -146,6 +146,8 @@ def first_hit(meshes: MeshInstances, start: wp.vec3f, direction: wp.vec3f, reach
     """What a ray meets first within `reach` times its direction."""
     hit = Hit()
     hit.time = wp.static(FAR)
+    if meshes.count == 0:  # there is no tree to look into
+        return hit
     limit = reach
     query = wp.bvh_query_ray(meshes.boxes, start, direction)
     instance = wp.int32(0)

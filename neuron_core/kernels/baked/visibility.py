@@ -71,8 +71,10 @@ def find_visibility(
 
     `normals` [N, 3] have unit length, `owners` [N] are the instances that the points belong to, -1 if
     none. Nothing farther than `reach` blocks light; `lamp` is the unit direction to the lamp. Without
-    rays a visibility is 1.
+    rays a visibility is 1. Raises ValueError for more than MOST_RAYS rays of a point.
     """
+    if ambient_rays + lamp_rays > MOST_RAYS:
+        raise ValueError(f"{ambient_rays + lamp_rays} rays of a point are more than {MOST_RAYS}.")
     device = occluders.device
     arrays = [np.ascontiguousarray(array, np.float32) for array in (points, normals)]
     moved = [wp.array(array, dtype=wp.vec3f, device=device) for array in arrays]
