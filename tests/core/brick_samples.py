@@ -45,6 +45,15 @@ def along(axis: int, sign: int = 1, count: int = 40, seed: int = 0) -> tuple[np.
     return origins, directions
 
 
+def oblique(count: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    """Rays from all sides towards places in the cube."""
+    random = np.random.default_rng(4)
+    origins = random.normal(size=(count, 3))
+    origins *= 1.4 / np.linalg.norm(origins, axis=-1, keepdims=True)
+    directions = random.uniform(-0.3, 0.3, (count, 3)) - origins
+    return origins, directions / np.linalg.norm(directions, axis=-1, keepdims=True)
+
+
 def marched(nvf: Nvf, rays: Sequence[np.ndarray], step: float = 0.5) -> UnshadedHits:
     """What rays meet of a field with smooth codes."""
     origins, directions = (array.astype(np.float32) for array in rays)

@@ -17,6 +17,7 @@ from tests.core.brick_samples import (
     exact,
     layered,
     marched,
+    oblique,
 )
 from tests.core.composed_samples import smoke, soft_ball
 from tests.core.small_shaders import small_shader
@@ -27,15 +28,6 @@ ROUNDED = 2e-4  # a tick in a plane of samples may count to the voxel on either 
 def same_bits(one: UnshadedHits, two: UnshadedHits) -> None:
     for name in ("alpha", "depth", "normal", "codes"):
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name), err_msg=name)
-
-
-def oblique(count: int = 200) -> tuple[np.ndarray, np.ndarray]:
-    """Rays from all sides towards places in the cube."""
-    random = np.random.default_rng(4)
-    origins = random.normal(size=(count, 3))
-    origins *= 1.4 / np.linalg.norm(origins, axis=-1, keepdims=True)
-    directions = random.uniform(-0.3, 0.3, (count, 3)) - origins
-    return origins, directions / np.linalg.norm(directions, axis=-1, keepdims=True)
 
 
 @pytest.mark.parametrize("step", [0.25, 0.5, 1.0])

@@ -117,6 +117,23 @@ def test_what_is_missed_has_no_time_and_nothing_else_is_written():
     assert (hits.instances == -5).all() and (hits.faces == -5).all() and not hits.normals.any()
 
 
+def test_without_meshes_every_ray_misses():
+    hits = hits_of([], [], [], toward(np.zeros((1, 3)))[1])
+    assert (hits.times == np.float32(FAR)).all() and (hits.instances == -5).all()
+
+
+def test_impossible_rays_miss_and_leave_their_neighbors_alone():
+    (origins, directions), given = toward(box().points, count=64, spread=0.2)
+    wanted = hits_of([box()], [0], [np.eye(4)], given)
+    one, two, three = np.flatnonzero(wanted.times < FAR)[:3]
+    origins[one], directions[two], directions[three] = np.nan, 0.0, np.nan
+    broken = rays_of_arrays(origins.astype(np.float32), directions.astype(np.float32))
+    hits = hits_of([box()], [0], [np.eye(4)], broken)
+    assert (hits.times[[one, two, three]] == np.float32(FAR)).all()
+    kept = np.setdiff1d(np.arange(64), [one, two, three])
+    np.testing.assert_array_equal(hits.times[kept], wanted.times[kept])
+
+
 def test_no_ray_slips_through_the_edges_and_corners_that_triangles_share():
     flat = sheet(4, 4)
     columns, rows = np.meshgrid(np.arange(1, 8), np.arange(1, 8))  # corners, sides and diagonals

@@ -9,7 +9,7 @@ import warp as wp
 from neuron_core.kernels.baked.bricks import brick_pools
 from neuron_core.kernels.baked.instances import assets_of, placements
 from neuron_core.kernels.baked.mesh_hits import place_meshes
-from neuron_core.kernels.baked.visibility import Occluders, find_visibility, tree_of
+from neuron_core.kernels.baked.visibility import MOST_RAYS, Occluders, find_visibility, tree_of
 from neuron_core.rendering.culling import corners_of
 from neuron_core.surfaces.mesh import Mesh
 from neuron_core.voxels.nvf import Nvf
@@ -242,3 +242,9 @@ def test_points_are_looked_at_one_by_one():
     moved = scattered()
     moved[100:] += 0.2
     np.testing.assert_array_equal(seen(around, moved)[:100], whole[:100])
+
+
+def test_more_rays_than_a_point_can_have_are_refused():
+    seen(occluders(), scattered(3), rays=(MOST_RAYS - 1, 1))
+    with pytest.raises(ValueError, match=f"{MOST_RAYS + 1} rays"):
+        seen(occluders(), scattered(3), rays=(MOST_RAYS, 1))
