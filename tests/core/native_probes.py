@@ -17,7 +17,7 @@ from neuron_core.kernels.assembly import assemble, compiled_with, constants_of
 from neuron_core.kernels.baked import layout
 from neuron_core.kernels.launch import launch, view
 
-HEADERS = ("exponential.h", "harmonics.h", "light.h", "field.h", "shade.h")
+HEADERS = ("exponential.h", "harmonics.h", "light.h", "field.h", "reflect.h", "shade.h")
 MAP_CELLS = 8  # along a side of the map that is probed
 CONSTANTS = {name: vars(layout)[name] for name in sorted(constants_of(HEADERS))}
 
@@ -88,6 +88,51 @@ PROBES = {
         load<8>(a, zeros);
         Shader<8>(weights, map, {MAP_CELLS}).add_direction(a, from[0], from[1], from[2]);
         to[0] = a[3];""",
+    ),
+    "is_mirror": Probe(
+        layout.CHANNELS + 1 + layout.CHANNELS + 2,
+        1,
+        """Record records[RAYS] = {};
+        for (int ray = 0; ray < RAYS; ++ray) {
+            for (int i = 0; i < CHANNELS; ++i) records[ray].codes[i] = from[i];
+            records[ray].alpha = from[CHANNELS];
+        }
+        Mirrors mirrors;
+        mirrors.find(records, from + CHANNELS + 1);
+        to[0] = mirrors.mirrors[0];""",
+    ),
+    "reflected": Probe(  # origin, direction, distance, normal, lift, voxels a unit, whether it mirrors
+        13,
+        8,
+        """Field field{};
+        field.scale = from[11];
+        Marcher marcher(field, 1.0f);
+        Record records[RAYS] = {};
+        Mirrors mirrors;
+        for (int ray = 0; ray < RAYS; ++ray) {
+            for (int axis = 0; axis < 3; ++axis) {
+                marcher.begins[axis][ray] = from[axis];
+                records[ray].direction[axis] = from[3 + axis];
+                records[ray].normal[axis] = from[7 + axis];
+            }
+            records[ray].distance = from[6];
+            mirrors.mirrors[ray] = from[12] > 0.0f;
+            mirrors.leaders[ray] = ray;
+        }
+        to[7] = (float)reflect(marcher, mirrors, records, from[10]) / RAYS;
+        for (int axis = 0; axis < 3; ++axis) {
+            to[axis] = marcher.begins[axis][0];
+            to[3 + axis] = marcher.ahead[axis][0];
+        }
+        to[6] = marcher.start[0];""",
+    ),
+    "leaders": Probe(  # on a CPU only, where a tile has more than a ray
+        layout.BEAM + 1,
+        layout.BEAM,
+        """Mirrors mirrors;
+        for (int ray = 0; ray < RAYS; ++ray) mirrors.mirrors[ray] = from[ray] > 0.0f;
+        mirrors.share((int)from[BEAM]);
+        for (int ray = 0; ray < RAYS; ++ray) to[ray] = (float)mirrors.leaders[ray];""",
     ),
 }
 NUMBERS = {name: number for number, name in enumerate(PROBES)}

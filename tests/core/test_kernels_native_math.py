@@ -259,3 +259,53 @@ def test_a_map_of_the_sphere_has_no_seam(half: Half, axis: int) -> None:
     away_from_the_fold = np.abs(on_octahedron[:, 1]) > 2 * 2 / MAP_CELLS  # there the map is linear
     found = half("map_at", d, values)[away_from_the_fold] / 8000
     np.testing.assert_allclose(found, on_octahedron[away_from_the_fold, axis], atol=1e-4)
+
+
+def test_mirrors_are_opaque_and_activate_their_gate(half: Half) -> None:
+    random = np.random.default_rng(16)
+    codes, weights = random.integers(0, 256, (500, 8)), random.normal(0, 0.01, (500, 8))
+    alphas, bias = random.random((500, 1)), random.normal(0, 1, (500, 1))
+    least = np.full((500, 1), 0.3)
+    activation = (codes * weights).sum(axis=1, keepdims=True) + bias
+    found = half("is_mirror", codes, alphas, weights, bias, least)
+    np.testing.assert_array_equal(found, ((alphas > 0.5) & (activation > least))[:, 0])
+    assert 0.1 < found.mean() < 0.4
+
+
+def test_reflected_rays_leave_at_the_angle_at_which_they_came(half: Half) -> None:
+    origins, ways, normals = directions(200, 17), directions(200, 18), directions(200, 19)
+    found = half("reflected", origins, ways, 0.0, normals, 0.0, 1.0, 1.0)
+    ahead = found[:, 3:6]
+    along = (ways * normals).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose((ahead * normals).sum(axis=1, keepdims=True), -along, atol=1e-6)
+    np.testing.assert_allclose(ahead + along * normals, ways - along * normals, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(ahead, axis=1), 1, atol=1e-6)
+    twice = half("reflected", origins, ahead, 0.0, normals, 0.0, 1.0, 1.0)
+    np.testing.assert_allclose(twice[:, 3:6], ways, atol=1e-6)
+
+
+def test_reflected_rays_begin_as_many_voxels_above_the_surface_as_they_are_lifted(half: Half) -> None:
+    origins, ways, normals = directions(50, 20), directions(50, 21), directions(50, 22)
+    distances = np.random.default_rng(23).uniform(0, 5, (50, 1))
+    found = half("reflected", origins, ways, distances, normals, 2.0, 16.0, 1.0)
+    surface = origins + distances * ways
+    np.testing.assert_allclose(found[:, :3], surface + 2.0 / 16.0 * normals, atol=2e-6)
+    np.testing.assert_array_equal(found[:, 6:], np.tile([0.0, 1.0], (50, 1)))  # at once, and all of them
+    others = half("reflected", origins, ways, distances, normals, 2.0, 16.0, 0.0)
+    np.testing.assert_array_equal(others[:, 6:], np.tile([-1.0, 0.0], (50, 1)))
+
+
+@pytest.mark.parametrize("across_log2", [1, 3])
+def test_mirrors_share_the_reflection_of_the_first_one_of_their_four(across_log2: int) -> None:
+    mirrors = np.random.default_rng(24).random((200, layout.BEAM)) < 0.5
+    mirrors[:2] = [[False], [True]]
+    found = Half()("leaders", mirrors, float(across_log2)).astype(int)
+    place = np.arange(layout.BEAM)
+    column, line = place % (1 << across_log2), place >> across_log2
+    fours = (line // 2) * layout.BEAM + column // 2
+    for own, leaders in zip(mirrors, found, strict=True):
+        for four in np.unique(fours):
+            members = np.flatnonzero(fours == four)
+            assert len(members) == 4
+            if own[members].any():
+                assert set(leaders[members]) == {members[own[members]][0]}
