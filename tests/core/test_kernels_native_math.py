@@ -94,14 +94,14 @@ def test_mean_on_an_even_line_is_that_of_the_exponential(half: Half) -> None:
 
 @pytest.mark.parametrize(("up", "down"), [(0.0, 1.0), (1.0, 0.0), (0.3, 2.0), (5.0, 4.0)])
 def test_mean_on_a_line_is_where_its_mean_optical_depth_lies(half: Half, up: float, down: float) -> None:
-    depths = np.array([0.01, 0.2, 1.0, 4.0, 20.0])
+    depths = np.array([0.01, 0.049, 0.2, 1.0, 4.0, 20.0])
     part = np.linspace(0, 1, 200_001)
     reached = (up * part + (down - up) * part**2 / 2) / ((up + down) / 2)
     light = np.exp(-depths[:, None] * part)
     mean = (light * part).sum(axis=1) / light.sum(axis=1)
     left = np.exp(-depths)
     found = half("mean_on_line", up, down, depths, left, 1 - left)
-    np.testing.assert_allclose(found, np.interp(mean, reached, part), atol=2e-3)
+    np.testing.assert_allclose(found, np.interp(mean, reached, part), atol=2e-4)
 
 
 def test_mean_on_a_thin_line_reads_the_same_backward(half: Half) -> None:
