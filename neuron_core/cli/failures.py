@@ -32,7 +32,7 @@ def failure_of(error: BaseException) -> Failure:
     """Name what happened. What nobody foresaw is `internal`."""
     if isinstance(error, Stopped | KeyboardInterrupt):
         code = error.exit_code if isinstance(error, Stopped) else INTERRUPTED
-        hint = "The same command goes on where it stopped."
+        hint = "The same command resumes where it stopped."
         return Failure("stopped", "Stopped as asked; what was finished is on disk.", hint, code)
     if isinstance(error, NeuronError):
         return Failure(error.kind, error.message, error.hint, USER)

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterable
 
 from neuron_core.foundation.errors import NeuronError
 
@@ -84,7 +85,12 @@ def numbers(text: str, name: str) -> tuple[float, ...] | None:
     """`a,b,c`, as many as there are; None for an empty text. Raises ValueNotationError."""
     if not text.strip():
         return None
-    return tuple(_number(part, text, name) for part in text.split(","))
+    return finite_numbers(text.split(","), f"--{name} {text!r}")
+
+
+def finite_numbers(words: Iterable[str], what: str) -> tuple[float, ...]:
+    """The numbers that words are. Raises ValueNotationError, which says that `what` holds none."""
+    return tuple(_finite(word, what) for word in words)
 
 
 def frame(text: str, name: str = "frame") -> float | None:
@@ -93,10 +99,14 @@ def frame(text: str, name: str = "frame") -> float | None:
 
 
 def _number(part: str, text: str, name: str) -> float:
+    return _finite(part, f"--{name} {text!r}")
+
+
+def _finite(word: str, what: str) -> float:
     try:
-        number = float(part)
+        number = float(word)
     except ValueError:
-        raise ValueNotationError(f"--{name} {text!r} holds no number.", "Write numbers, as 1.5.") from None
+        raise ValueNotationError(f"{what} holds no number.", "Write numbers, as 1.5.") from None
     if not math.isfinite(number):
-        raise ValueNotationError(f"--{name} {text!r} is not finite.", "Write finite numbers.")
+        raise ValueNotationError(f"{what} is not finite.", "Write finite numbers.")
     return number

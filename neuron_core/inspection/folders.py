@@ -114,7 +114,7 @@ def inspect_run(folder: Path) -> Findings:
     looks = [str(_object(look).get("prompt") or _object(look).get("name")) for look in content["looks"]]
     metrics = _object(content.get("metrics"))
     lines = [
-        "finished" if finished else "not finished: the same `neuron train` command goes on",
+        "finished" if finished else "not finished: the same `neuron train` command resumes it",
         f"dataset: {config['dataset']}" if "dataset" in config else "",
         f"preset: {config['preset']}" if "preset" in config else "",
         f"prompt encoder: {encoder['name']}" if "name" in encoder else "",

@@ -1,5 +1,7 @@
 """The LOP types: assets, many of them, and the stage that ground truth is made of."""
 
+from dataclasses import replace
+
 from houdini_assets.description import Menu, NodeType, Parm
 from houdini_assets.mirrored import Row, mirrored
 from houdini_assets.pieces import (
@@ -22,7 +24,23 @@ REPRESENTATION = Parm(
     help="What Houdini draws. The engine always draws the field itself.",
     menu=Menu(function="representations", kind="menureplace"),
 )
-STAGE_INPUT = ("The stage that it is added to. Without it a new stage is made.",)
+
+OF_AN_ASSET = """from neuron_houdini.nodes.lops import {name} as _impl
+from neuron_houdini.nodes import asset_file as _file
+from neuron_houdini.nodes.lops import representations as _representations
+
+
+def cook(lop, hda):
+    _impl.cook(lop, hda)
+
+
+def looks(kwargs):
+    return _file.look_menu(kwargs["node"])
+
+
+def representations(kwargs):
+    return _representations.menu()
+"""
 
 ASSET = NodeType(
     table="Lop",
@@ -90,30 +108,12 @@ ASSET = NodeType(
     summary="References a neural asset into the stage.",
     help="Authors the same primitives as `neuron scene add`, and what viewports are to draw of them. Units "
     "and the up axis are converted.",
-    module="""from neuron_houdini.nodes.lops import asset as _impl
-from neuron_houdini.nodes import asset_file as _file
-from neuron_houdini.nodes.lops import representations as _representations
-
-
-def cook(lop, hda):
-    _impl.cook(lop, hda)
-
-
-def looks(kwargs):
-    return _file.look_menu(kwargs["node"])
-
-
-def representations(kwargs):
-    return _representations.menu()
-
+    module=OF_AN_ASSET.format(name="asset")
+    + """
 
 def bake(kwargs):
     _impl.bake(kwargs["node"])
 """,
-    network=lop_network(LOP_CODE),
-    network_inputs=LOP_INPUTS,
-    input_labels=("Input Stage",),
-    input_help=STAGE_INPUT,
     icon=icon("M32 14 L48 23 V41 L32 50 L16 41 V23 Z M32 32 V50 M32 32 L16 23 M32 32 L48 23"),
 )
 
@@ -160,26 +160,7 @@ ASSEMBLE = NodeType(
 
     References are the primitives of `neuron scene add`; all points of an asset together read its files once.
     """,
-    module="""from neuron_houdini.nodes.lops import assemble as _impl
-from neuron_houdini.nodes import asset_file as _file
-from neuron_houdini.nodes.lops import representations as _representations
-
-
-def cook(lop, hda):
-    _impl.cook(lop, hda)
-
-
-def looks(kwargs):
-    return _file.look_menu(kwargs["node"])
-
-
-def representations(kwargs):
-    return _representations.menu()
-""",
-    network=lop_network(LOP_CODE),
-    network_inputs=LOP_INPUTS,
-    input_labels=("Input Stage",),
-    input_help=STAGE_INPUT,
+    module=OF_AN_ASSET.format(name="assemble"),
     icon=icon("M20 18 H28 V26 H20 Z M38 18 H46 V26 H38 Z M20 38 H28 V46 H20 Z M38 38 H46 V46 H38 Z"),
 )
 
@@ -265,11 +246,19 @@ def materials(kwargs):
 def bring(kwargs):
     _tools.bring_ball(kwargs["node"])
 """,
-    network=lop_network(LOP_CODE),
-    network_inputs=LOP_INPUTS,
-    input_labels=("Input Stage",),
-    input_help=STAGE_INPUT,
     icon=icon("M32 14 A14 14 0 1 0 32.1 14 Z M20 48 H44 M26 42 V48 M38 42 V48"),
 )
 
-LOPS = (ASSET, ASSEMBLE, SHADERBALL)
+
+def on_a_stage(node: NodeType) -> NodeType:
+    """With a network that cooks the type's Python module between the incoming stage and the output."""
+    return replace(
+        node,
+        network=lop_network(LOP_CODE),
+        network_inputs=LOP_INPUTS,
+        input_labels=("Input Stage",),
+        input_help=("The stage that it is added to. Without it a new stage is made.",),
+    )
+
+
+LOPS = tuple(on_a_stage(node) for node in (ASSET, ASSEMBLE, SHADERBALL))

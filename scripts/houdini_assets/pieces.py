@@ -106,7 +106,7 @@ def job_parms() -> tuple[Parm, ...]:
             PRESSED,
             callback="background",
             join=True,
-            help="Starts the engine and lets you go on working. The job goes on when the parameters are closed.",
+            help="Starts the engine and lets you keep working. The job keeps running when the parameters are closed.",
         ),
         Parm(
             "cancel",

@@ -136,7 +136,7 @@ DATASET = _driver(
     ),
     "Renders the ground truth that a neural asset is trained on, with Karma or the engine's own renderer.",
     """
-    The folder is the one that `neuron dataset` writes. A run that was stopped goes on where it stopped.
+    The folder is the one that `neuron dataset` writes. A run that was stopped resumes where it stopped.
 
     Karma renders one picture of the shape from each camera and one of each material, as many frames of one
     stage; then the engine converts them. Pictures that are there are not rendered again. For TOPs the Python

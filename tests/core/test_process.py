@@ -205,7 +205,7 @@ def test_a_signal_stops_the_task_where_nothing_is_lost(toy, number, code):
     assert first["fraction"] == 0.1
     assert (last["event"], last["message"]) == ("progress", "waiting")
     assert (error["event"], error["kind"]) == ("error", "stopped")
-    assert "goes on" in error["hint"]
+    assert "resumes" in error["hint"]
 
 
 @posix

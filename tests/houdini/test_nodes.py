@@ -198,7 +198,7 @@ def test_a_pose_and_a_purpose_are_those_of_the_command_line(hou, tmp_path):
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [({"pose": "a b"}, "no numbers"), ({"pose": "nan"}, "finite"), ({"purpose": "x"}, "x")],
+    [({"pose": "a b"}, "holds no number"), ({"pose": "nan"}, "finite"), ({"purpose": "x"}, "x")],
 )
 def test_a_pose_or_purpose_that_cannot_be_is_a_node_error(hou, tmp_path, values, message):
     write_ball(tmp_path / "ball.neuron")

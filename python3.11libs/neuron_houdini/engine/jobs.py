@@ -103,7 +103,7 @@ class Job(Background):
         for index, words in enumerate(self._commands):
             with self._lock:
                 if self._cancelled:
-                    raise EngineError("stopped", "Stopped as asked.", "Start it again to go on.")
+                    raise EngineError("stopped", "Stopped as asked.", "Start it again to resume.")
                 self._process = process.Process(words, python)
             answer = self._process.wait(lambda *event, part=index: self._note(part, *event))
         return answer

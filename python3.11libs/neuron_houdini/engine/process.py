@@ -120,7 +120,7 @@ class Process:
             kind, message, hint = (str(last.get(name, "")) for name in ("kind", "message", "hint"))
             raise EngineError(kind, message, environment.SET_UP if kind == "environment" else hint)
         if self._stopped:
-            raise EngineError("stopped", "Stopped as asked.", "Render again to go on.")
+            raise EngineError("stopped", "Stopped as asked.", "Render again to resume.")
         said = "".join(self._errors)[-_LAST_WORDS:].strip()
         message = f"The engine ended with code {self._process.returncode} and no answer."
         raise EngineError("crash", message, said or "It said nothing.")

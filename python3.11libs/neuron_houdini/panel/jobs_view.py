@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from neuron_core.foundation.clocks import clock_text
 from neuron_houdini.engine import jobs
 from neuron_houdini.nodes import pictures
 from neuron_houdini.panel.binding import QtCore, QtGui, QtWidgets
@@ -24,7 +25,7 @@ class JobRow(QtWidgets.QFrame):
         self.text.setWordWrap(True)
         self.text.setTextFormat(QtCore.Qt.TextFormat.PlainText)
         self.stop = button(
-            "Cancel", job.cancel, "Stops where nothing is lost; the same run goes on from there"
+            "Cancel", job.cancel, "Stops where nothing is lost; the same run resumes from there"
         )
         self.picture = QtWidgets.QLabel()
         self.picture.hide()
@@ -42,7 +43,7 @@ class JobRow(QtWidgets.QFrame):
     def refresh(self) -> None:
         """Show what has changed."""
         job = self.job
-        self.title.setText(f"{job.title}  ({_clock(job.seconds)})")
+        self.title.setText(f"{job.title}  ({clock_text(job.seconds)})")
         self.bar.setValue(round(1000 * job.fraction))
         self.stop.setEnabled(not job.over)
         self.text.setText(job.error.text if job.error is not None else job.text)
@@ -66,12 +67,6 @@ class JobRow(QtWidgets.QFrame):
         self.picture.setPixmap(image)
         self.picture.setToolTip(newest[0].name)
         self.picture.show()
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class JobsView(QtWidgets.QWidget):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations  # names of hou differ between versions
 
-import math
 from pathlib import Path
 
 import hou
 from pxr import UsdGeom
 
+from neuron_core.foundation import values
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.usd import adding, changing
 from neuron_core.usd.published import locate
@@ -85,14 +85,7 @@ def _check_look(hda: hou.OpNode) -> None:
 
 def pose_of(written: str) -> tuple[float, ...] | None:
     """The numbers of a pose, separated by blanks or commas; None for an empty text. Raises NeuronError."""
-    words = written.replace(",", " ").split()
-    try:
-        values = tuple(float(word) for word in words)
-    except ValueError:
-        raise NeuronError(f"The pose {written!r} holds no numbers.", "Write numbers, as 0.2 0 -1.") from None
-    if not all(map(math.isfinite, values)):
-        raise NeuronError(f"The pose {written!r} is not finite.", "Write finite numbers.")
-    return values or None
+    return values.finite_numbers(written.replace(",", " ").split(), f"The pose {written!r}") or None
 
 
 def _three(hda: hou.OpNode, name: str) -> tuple[float, float, float]:

@@ -13,12 +13,12 @@ import hou
 import numpy as np
 
 from neuron_core.volumes import grids
-from neuron_houdini.nodes import background, messages, points
-from neuron_houdini.nodes.asset_file import manifest_of, output_file, required_file
-from neuron_houdini.nodes.parameters import text, words_of
+from neuron_houdini.nodes import messages, points
+from neuron_houdini.nodes.asset_file import manifest_of
+from neuron_houdini.nodes.parameters import text
+from neuron_houdini.nodes.sops.written import write_out
 
 CODE = "neuron_code"
-NAMES = {"prompt": "look"}  # parameters that are called otherwise than their options
 
 
 def cook(node: hou.SopNode) -> None:
@@ -64,9 +64,4 @@ def _read(path: Path, changed: int, size: int) -> grids.SampleGrid:
 
 def fetch(node: hou.SopNode) -> None:
     """Let the engine write the grid, in the background."""
-    source = required_file(node)
-    if source is None:
-        return
-    out = output_file(node, "out")
-    words = words_of(node, "grid", NAMES, asset=source, out=out, overwrite=True)
-    background.start(node, "grid", [words], background.cook_again)
+    write_out(node, "grid", "grid", "asset")

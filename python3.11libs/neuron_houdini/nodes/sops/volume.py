@@ -6,11 +6,9 @@ from pathlib import Path
 
 import hou
 
-from neuron_houdini.nodes import background
-from neuron_houdini.nodes.asset_file import is_older, neuron_file, output_file, required_file
-from neuron_houdini.nodes.parameters import text, words_of
-
-NAMES = {"prompt": "look"}  # parameters that are called otherwise than their options
+from neuron_houdini.nodes.asset_file import is_older, neuron_file
+from neuron_houdini.nodes.parameters import text
+from neuron_houdini.nodes.sops.written import write_out
 
 
 def cook(node: hou.SopNode) -> None:
@@ -34,9 +32,4 @@ def cook(node: hou.SopNode) -> None:
 
 def write(node: hou.SopNode) -> None:
     """Let the engine write the file, in the background."""
-    source = required_file(node)
-    if source is None:
-        return
-    out = output_file(node, "out")
-    words = words_of(node, "export", NAMES, source=source, out=out, overwrite=True)
-    background.start(node, "volume", [words], background.cook_again)
+    write_out(node, "volume", "export", "source")
