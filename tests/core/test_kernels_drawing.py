@@ -5,9 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neuron_core.cameras.camera import Camera, look_at, pixel_centers, rays
+from neuron_core.cameras.camera import Camera, look_at, pinhole, pixel_centers, rays
+from neuron_core.kernels.baked.drawing import Picture, draw, find_tiles
 from neuron_core.kernels.baked.network import octahedron, pack
+from neuron_core.kernels.baked.rays import Pinhole, rays_of_camera
 from neuron_core.rendering.baked import FAST, BakedFrame, BakedRenderer
+from neuron_core.rendering.shaded import LIFT, DeviceField, ShadedAsset
 from neuron_core.voxels.nvf import VoxelError
 from neuron_core.voxels.shading import Shader
 from tests.core.small_shaders import perfect_mirror, small_shader
@@ -144,3 +147,30 @@ def test_shared_reflections_are_those_of_a_neighbor() -> None:
     one, other = own.render(camera()), shared.render(camera())
     assert np.array_equal(one.rgba[..., 3], other.rgba[..., 3]) and np.array_equal(one.depth, other.depth)
     assert np.abs(one.rgba - other.rgba).max() < 0.3 and np.abs(one.rgba - other.rgba).mean() < 2e-3
+
+
+def test_tiles_drawn_one_by_one_are_the_whole_picture_and_leave_the_others_alone() -> None:
+    nvf, seen = ball(32), camera()
+    asset = ShadedAsset(DeviceField(nvf, small_shader()), smooth_codes(nvf))
+    given = rays_of_camera(Pinhole.of(seen.width, seen.height, pinhole(seen)), "cpu")
+    starts = np.empty(given.tiles, np.float32)
+    tiles = find_tiles(asset.arrays, given, starts, "cpu")
+
+    def drawn(chosen: np.ndarray, onto: np.ndarray) -> np.ndarray:
+        arguments = (asset.arrays, asset.network, asset.mirror, given, chosen, starts, Picture(onto), "cpu")
+        draw(*arguments, lift=LIFT, step=0.5)
+        return onto
+
+    whole = drawn(tiles, np.zeros((seen.height, seen.width, 4), np.float32))
+    line, column = np.mgrid[: seen.height, : seen.width] // 8
+    tile_of = line * given.view.tiles_x + column
+    together = np.zeros_like(whole)
+    for tile in tiles:
+        alone = drawn(np.array([tile], np.int32), np.full_like(whole, 7.0))
+        assert (alone[tile_of != tile] == 7.0).all()
+        together[tile_of == tile] = alone[tile_of == tile]
+    assert len(tiles) > 10
+    np.testing.assert_array_equal(together, whole)
+    np.testing.assert_array_equal(
+        whole, BakedRenderer(nvf, small_shader(), smooth_codes(nvf)).render(seen).rgba
+    )

@@ -15,7 +15,7 @@ LAYER = 8  # floats of what an instance shows at a ray: premultiplied color, opa
 PLACEMENT = 24  # floats of where an instance is: camera in its space, local from world, its offset
 
 FAR = 1e30  # a distance or a time at which nothing is
-OPAQUE = 1 / 255  # a smaller transmittance counts as none
+OPAQUE = 1 / 255  # a smaller transmittance is set to 0
 FAINT = 1e-3  # rays that meet less than this have no attributes
 LOOK_EVERY = 2.0  # voxels with density for which attributes are read once
 

@@ -57,7 +57,7 @@ def place_meshes(
     world_from_local: np.ndarray,
     device: str = "cpu",
 ) -> DeviceMeshes:
-    """Instances that stand at matrices [N, 4, 4], which can be inverted, of meshes that are positions
+    """Instances placed by invertible matrices [N, 4, 4], of meshes that are positions
     [V, 3] and faces [F, 3]."""
     found = MeshInstances()
     found.count = len(mesh_of)

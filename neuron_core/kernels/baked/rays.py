@@ -1,7 +1,7 @@
 """Which rays a kernel follows: those of a pinhole camera, made where they are needed, or any.
 
 Rays are taken in beams of 64: square tiles of an image, or runs of rays that are not an image. A slot
-is a ray's place in the order of tiles, 64 to a tile; slots beyond the border of an image are none.
+is a ray's place in the order of tiles, 64 to a tile; slots beyond the border of an image have no ray.
 """
 
 from dataclasses import dataclass
