@@ -51,9 +51,9 @@ def point_gradients(
     return result
 
 
-def row_of(spec: HashGridSpec, resolution: int, corner: tuple[int, ...]) -> int:
-    """The row of a corner in its level's table, as the paper has it."""
-    x, y, z = corner
+def rows_of(spec: HashGridSpec, resolution: int, corners: np.ndarray) -> np.ndarray:
+    """The rows [N] of corners [N, 3] in their level's table, as the paper has it."""
+    x, y, z = np.asarray(corners, np.int64).T
     side = resolution + 1
     if side**3 <= spec.table_size:
         return x + side * (y + side * z)
@@ -64,13 +64,11 @@ def slow_encode(spec: HashGridSpec, points: np.ndarray, tables: np.ndarray) -> n
     """One corner at a time, in double precision."""
     out = np.zeros((len(points), spec.levels, spec.features))
     for level, resolution in enumerate(spec.resolutions):
-        for index, point in enumerate(points.astype(np.float64)):
-            cell = np.clip((point * resolution).astype(int), 0, resolution - 1)
-            for corner in np.ndindex(2, 2, 2):
-                place = tuple(int(v) for v in cell + corner)
-                offset = point * resolution - cell
-                weight = np.prod(np.where(corner, offset, 1 - offset))
-                out[index, level] += weight * tables[level, row_of(spec, resolution, place)]
+        places = points.astype(np.float64) * resolution
+        cells = np.clip(places.astype(int), 0, resolution - 1)
+        for corner in np.ndindex(2, 2, 2):
+            weights = np.prod(np.where(corner, places - cells, 1 - (places - cells)), axis=-1)
+            out[:, level] += weights[:, None] * tables[level, rows_of(spec, resolution, cells + corner)]
     return out.reshape(len(points), -1)
 
 

@@ -22,7 +22,7 @@ from tests.core.hashgrid_samples import (
     encoded,
     lattice,
     point_gradients,
-    row_of,
+    rows_of,
     slow_encode,
     some_gradients,
     some_points,
@@ -93,14 +93,14 @@ def test_a_dense_level_holds_its_corners_x_fastest() -> None:
 def test_a_hashed_level_holds_its_corners_at_their_hashes() -> None:
     spec = HashGridSpec(1, 4, 9, 32, 32)
     corners, tables = lattice(32)[::7], some_tables(spec)
-    rows = [row_of(spec, 32, tuple(map(int, corner))) for corner in corners]
+    rows = rows_of(spec, 32, corners)
     np.testing.assert_array_equal(encoded(spec, (corners / 32).astype(np.float32), tables), tables[0, rows])
 
 
 def test_corners_with_the_same_hash_share_a_row_and_its_gradient() -> None:
     spec = HashGridSpec(1, 2, 6, 16, 16)
     corners = lattice(16)
-    rows = np.array([row_of(spec, 16, tuple(map(int, corner))) for corner in corners])
+    rows = rows_of(spec, 16, corners)
     same = np.flatnonzero(rows == rows[1000])
     assert len(same) > 40  # 17 ** 3 corners in 64 rows
     points, tables = (corners[same] / 16).astype(np.float32), some_tables(spec)
