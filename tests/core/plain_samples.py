@@ -99,7 +99,7 @@ def write_balls(
         buffers = GBuffer(found.depths, points, found.normals, hit.astype(np.float32), hit.astype(np.int32))
         write_exr(folder / layout.gbuffer_path(View(camera.name)), to_layers(buffers.channels()))
     box = ((-RADIUS,) * 3, (RADIUS,) * 3)
-    library = [{"name": one.name, "parameters": (records or {}).get(one.name, {})} for one in infos]
+    library = [{"name": one.name, "parameters": {}, **(records or {}).get(one.name, {})} for one in infos]
     about = Description(
         geometry=GeometryInfo("ball", "d" * 64, (), (0.0, 0.0, 0.0), box),
         renderer=RendererInfo("formula", "1", "ball"),

@@ -42,7 +42,8 @@ INFOS = [
     info("gray", "compositional"),
     info("dark", "compositional"),
 ]
-RECORDS = {"red": {"base_metalness": 1.0}, "gray": {"base_metalness": 1.0}}
+METAL = {"parameters": {"base_metalness": 1.0}}
+RECORDS = {"red": METAL, "gray": METAL}
 
 
 class Hears(Silent):
