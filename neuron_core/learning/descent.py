@@ -11,6 +11,12 @@ from neuron_core.learning.finite import HINT, DivergedError, Watch
 from neuron_core.learning.objective import Optimized, Turn
 from neuron_core.learning.stored import AGAIN, RunError
 
+KEPT = {  # what an optimizer keeps for each parameter that it has changed
+    "adam": ("step", "exp_avg", "exp_avg_sq"),
+    "adamw": ("step", "exp_avg", "exp_avg_sq"),
+    "rmsprop": ("step", "square_avg"),
+}
+
 
 class Descent:
     """Takes turns: backward, mean over processes, clipping, update."""
@@ -106,16 +112,25 @@ class Descent:
 
     def load(self, name: str, tensors: Mapping[str, Tensor]) -> None:
         """Put the tensors of one optimizer back. Raises RunError if they are of other parameters."""
-        optimizer = self.optimizers[name]
-        shapes = [one.shape for one in _parameters(optimizer)]
+        optimizer, kept = self.optimizers[name], KEPT[self.optimized[name].algorithm]
+        parameters = _parameters(optimizer)
         states: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             index, _, what = key.partition(".")
-            row = int(index) if index.isdecimal() else len(shapes)
-            if row >= len(shapes) or (value.dim() and value.shape != shapes[row]):
+            row = int(index) if index.isdecimal() else len(parameters)
+            if row >= len(parameters) or what not in kept or not _fits(value, parameters[row]):
                 raise RunError(f"The checkpoint of the optimizer {name} does not fit at {key}.", AGAIN)
             states.setdefault(row, {})[what] = value
+        for row, found in states.items():
+            missing = [what for what in kept if what not in found]
+            if missing:
+                raise RunError(f"The checkpoint of the optimizer {name} lacks {row}.{missing[0]}.", AGAIN)
         optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
+
+
+def _fits(value: Tensor, parameter: nn.Parameter) -> bool:
+    """Whether this can be kept for a parameter: a count, or something of its shape and type."""
+    return not value.dim() or (value.shape == parameter.shape and value.dtype == parameter.dtype)
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:

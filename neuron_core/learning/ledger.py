@@ -229,14 +229,9 @@ class LedgerFile:
         """Open it, or begin it. Raises LedgerError if it is damaged or another campaign's."""
         self.path = folder / LEDGER
         events = read_ledger(self.path)
-        self.ledger = Ledger()
         if events:
-            _require_began(self.path, events[0], family, fingerprint)
-        for number, event in enumerate(events[1:], 2):
-            try:
-                self.ledger.take(event)
-            except LedgerError as error:
-                raise _damaged(self.path, number, error.message) from error
+            _require_ours(self.path, _began(self.path, events), family, fingerprint)
+        self.ledger = _replayed(self.path, events)
         cut_lines(self.path)
         if not events:
             self._write(Began(family, fingerprint))
@@ -258,11 +253,29 @@ def read_ledger(path: Path) -> list[Event]:
     return [_event(line, path, number) for number, line in enumerate(whole_lines(path), 1)]
 
 
+def ledger_at(path: Path) -> Ledger:
+    """What the events of a ledger lead to, whosever it is. Raises LedgerError."""
+    events = read_ledger(path)
+    if events:
+        _began(path, events)
+    return _replayed(path, events)
+
+
+def _replayed(path: Path, events: Sequence[Event]) -> Ledger:
+    ledger = Ledger()
+    for number, event in enumerate(events[1:], 2):
+        try:
+            ledger.take(event)
+        except LedgerError as error:
+            raise _damaged(path, number, error.message) from error
+    return ledger
+
+
 def _event(line: bytes, path: Path, number: int) -> Event:
     where = f"Line {number}"
 
     def refusal(message: str, hint: str = "") -> NeuronError:
-        return LedgerError(message, hint) if hint else _damaged(path, number, message)
+        return LedgerError(f"{path}: {message}", hint) if hint else _damaged(path, number, message)
 
     content = parse(line, where, refusal)
     kind = content.get("event") if isinstance(content, dict) else None
@@ -276,9 +289,13 @@ def _require(condition: bool, message: str) -> None:
         raise LedgerError(message)
 
 
-def _require_began(path: Path, first: Event, family: str, fingerprint: str) -> None:
-    if not isinstance(first, Began):
+def _began(path: Path, events: Sequence[Event]) -> Began:
+    if not isinstance(events[0], Began):
         raise _damaged(path, 1, "it does not say whose ledger it is")
+    return events[0]
+
+
+def _require_ours(path: Path, first: Began, family: str, fingerprint: str) -> None:
     if first.family != family:
         raise LedgerError(
             f"{path} is of a campaign of the family {shown(first.family)}, not {family!r}.",

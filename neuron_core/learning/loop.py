@@ -18,7 +18,7 @@ from neuron_core.learning.outcome import Outcome, Stopped
 from neuron_core.learning.phase_run import PhaseRun
 from neuron_core.learning.plan import Best, Phase, Position, improves
 from neuron_core.learning.run_folder import LAST, Restored, RunFolder, checksums
-from neuron_core.learning.stored import RunError
+from neuron_core.learning.stored import AGAIN, RunError
 
 LOOK_EVERY = 16  # steps of several processes on GPUs between looks at what they agreed on
 Observer = Callable[[Position, Mapping[str, Tensor | float]], None]
@@ -95,10 +95,21 @@ class Loop:
         self._restored = self.folder.restore()
         if self._restored is None:
             return
+        self._require_planned(self._restored.position)
         self._restored.load_modules(self.modules)
         self.position = self._restored.position
         if self.group.placement.first:
             self.report.progress(0.0, "train", "resuming from the last checkpoint")
+
+    def _require_planned(self, at: Position) -> None:
+        steps = [phase.steps for phase in self.phases] + [0]  # no step after the last phase
+        if at.phase < len(steps) and (self.timing.minutes or at.step <= steps[at.phase]):
+            return
+        raise RunError(
+            f"The checkpoint in {self.folder.path} stopped at step {at.step} of phase {at.phase + 1}, which "
+            "this run does not have.",
+            AGAIN,
+        )
 
     def _run_phase(self, phase: Phase, validate: Validate) -> None:
         running = PhaseRun(

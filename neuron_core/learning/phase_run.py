@@ -17,6 +17,7 @@ from neuron_core.learning.run_folder import Parts, Restored
 from neuron_core.learning.stored import AGAIN, RunError, require_fitting
 
 Modules = Mapping[str, nn.Module]
+PARTS = ("module", "optimizer", "ema", "objective")  # of a checkpoint
 
 
 class PhaseRun:
@@ -112,6 +113,9 @@ class PhaseRun:
 
     def load(self, restored: Restored) -> None:
         """Go back to a checkpoint of this phase. Raises RunError if it is of something else."""
+        unknown = [name for name in restored.parts if name.partition(".")[0] not in PARTS]
+        if unknown:
+            raise RunError(f"The checkpoint has an unknown part, {unknown[0]}.", AGAIN)
         optimizers = restored.of("optimizer")
         if optimizers.keys() - self.descent.optimizers.keys():
             raise RunError("The checkpoint is of another phase.", AGAIN)

@@ -4,8 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import Annotated, ClassVar, Literal, Protocol, runtime_checkable
 
+from neuron_core.foundation.checks import within
 from neuron_core.foundation.records import Rules
 
 Mode = Literal["max", "min"]
@@ -132,6 +133,7 @@ class Best:
 
 
 Early = Literal["", "patience", "minutes"]
+Count = Annotated[int, within(0, 10**15)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +142,9 @@ class Position:
 
     RECORD: ClassVar[Rules] = Rules(complete=True)
 
-    phase: int = 0
-    step: int = 0  # of the phase
-    total: int = 0  # steps of all phases
+    phase: Count = 0
+    step: Count = 0  # of the phase
+    total: Count = 0  # steps of all phases
     seconds: float = 0.0  # spent in the phase
     earlier: float = 0.0  # seconds spent in the phases before
     trend: Trend = Trend()

@@ -26,7 +26,15 @@ from neuron_core.foundation.outputs import FINISHED, Claim, Output, RecordForm, 
 from neuron_core.foundation.records import read_record, read_record_file, to_plain, write_record
 from neuron_core.learning.outcome import METRICS, Outcome
 from neuron_core.learning.plan import Position
-from neuron_core.learning.stored import AGAIN, RunError, Tensors, load_tensors, require_fitting, save_tensors
+from neuron_core.learning.stored import (
+    AGAIN,
+    RunError,
+    Tensors,
+    load_tensors,
+    require_fitting,
+    require_readable,
+    save_tensors,
+)
 
 RUN = "run.json"
 OUTCOME = "outcome.json"
@@ -59,6 +67,9 @@ class Restored(NamedTuple):
     def load_modules(self, modules: Modules) -> None:
         """Give modules the weights that they had. Raises RunError if those are of other modules."""
         found = self.of("module")
+        unknown = sorted(found.keys() - modules.keys())
+        if unknown:
+            raise RunError(f"The checkpoint has a module {unknown[0]}, which this run does not have.", AGAIN)
         for name, module in modules.items():
             require_fitting(found.get(name, {}), module.state_dict(), f"The checkpoint of the module {name}")
             module.load_state_dict(found[name])
@@ -125,7 +136,8 @@ class RunFolder:
         self.drop_checkpoint()
 
     def outcome(self) -> Outcome:
-        """What the finished run came to. Raises RunError."""
+        """What the finished run came to. Raises RunError, also if its weights are damaged."""
+        require_readable(self.weights)
         if not (self.path / OUTCOME).is_file():  # runs of older versions
             found = read_json(self.path / RUN)
             metrics = found.get("metrics") if isinstance(found, dict) else None

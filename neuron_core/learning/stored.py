@@ -36,6 +36,15 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise RunError(f"{path} is missing or damaged: {error}.", AGAIN) from error
 
 
+def require_readable(path: Path) -> None:
+    """Raise RunError unless a file of tensors is there and as long as it says."""
+    try:
+        with safe_open(path, framework="pt"):
+            pass
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path} is missing or damaged: {error}.", AGAIN) from error
+
+
 def require_fitting(found: Tensors, wanted: Tensors, where: str) -> None:
     """Raise RunError, naming a tensor, unless `found` has the names, shapes and types of `wanted`."""
     missing = sorted(wanted.keys() - found.keys())

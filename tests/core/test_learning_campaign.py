@@ -14,7 +14,7 @@ from neuron_core.learning import gates
 from neuron_core.learning.calibration import Trial, propose
 from neuron_core.learning.campaign import CAMPAIGN, Campaign, GateError, run_campaign
 from neuron_core.learning.goals import Goals, Range
-from neuron_core.learning.ledger import LEDGER, LedgerError, Recipe, read_ledger
+from neuron_core.learning.ledger import LEDGER, LedgerError, Recipe, ledger_at, read_ledger
 from neuron_core.learning.outcome import Outcome
 from neuron_core.learning.rungs import rungs_of
 
@@ -359,7 +359,22 @@ def test_a_ledger_that_is_damaged_newer_or_another_s_is_one_clear_error(lines, s
     before = path.read_bytes()
     with pytest.raises(LedgerError, match=said) as caught:
         run(tmp_path)
-    assert path.read_bytes() == before and caught.value.hint
+    assert path.read_bytes() == before and caught.value.hint and str(path) in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (lambda found: found[1:], "line 1: it does not say whose ledger it is"),
+        (lambda found: [found[0], *found[2:]], "line 2: the run smoke ended and never started"),
+    ],
+)
+def test_whoever_only_reads_a_ledger_learns_the_same_of_its_damage(lines, said, whole, tmp_path):
+    found = (whole / LEDGER).read_bytes().splitlines(keepends=True)
+    (tmp_path / LEDGER).write_bytes(b"".join(lines(found)))
+    with pytest.raises(LedgerError, match=said) as caught:
+        ledger_at(tmp_path / LEDGER)
+    assert str(tmp_path / LEDGER) in caught.value.message and caught.value.hint
 
 
 def test_a_line_that_is_not_json_is_named(whole, tmp_path):

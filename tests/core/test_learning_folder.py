@@ -114,6 +114,10 @@ def saved(folder: Path, **changes: object) -> Path:
         ({"position": {"step": 3}}, "where it stopped"),
         ({"position": {**asdict(Position()), "trend": 3}}, "where it stopped"),
         ({"position": None}, "where it stopped"),
+        ({"position": {**asdict(Position()), "step": -1}}, "where it stopped"),
+        ({"position": {**asdict(Position()), "step": 6}}, "step 6 of phase 1, which this run does not have"),
+        ({"position": {**asdict(Position()), "phase": 1, "step": 1}}, "step 1 of phase 2, which this run"),
+        ({"position": {**asdict(Position()), "phase": 7}}, "phase 8, which this run does not have"),
         ({"metrics_bytes": None}, "where it stopped"),
     ],
 )
@@ -143,13 +147,46 @@ def test_a_checkpoint_of_another_format_is_refused(tmp_path):
     laws.train(fit(5), tmp_path)
 
 
-def test_an_optimizer_of_other_parameters_is_refused(tmp_path):
+def half(tensors, name):
+    return {**tensors, name: tensors[name][:1]}
+
+
+def double(tensors, name):
+    return {**tensors, name: tensors[name].double()}
+
+
+def without(tensors, name):
+    return {key: value for key, value in tensors.items() if key != name}
+
+
+def renamed(to):
+    return lambda tensors, name: {to if key == name else key: value for key, value in tensors.items()}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (half, "The checkpoint of the optimizer fit does not fit at 0.exp_avg."),
+        (double, "The checkpoint of the optimizer fit does not fit at 0.exp_avg."),
+        (without, "The checkpoint of the optimizer fit lacks 0.exp_avg."),
+        (renamed("optimizer.fit.0.more"), "The checkpoint of the optimizer fit does not fit at 0.more."),
+        (
+            renamed("optimizer.fit.9.exp_avg"),
+            "The checkpoint of the optimizer fit does not fit at 9.exp_avg.",
+        ),
+        (renamed("module.more.a"), "The checkpoint has a module more, which this run does not have."),
+        (renamed("more.a"), "The checkpoint has an unknown part, more."),
+    ],
+)
+def test_what_the_run_does_not_have_or_lacks_is_named_and_the_checkpoint_kept(change, said, tmp_path):
     saved(tmp_path)
     tensors, metadata = load_tensors(tmp_path / CHECKPOINT)
-    name = next(name for name in tensors if name.startswith("optimizer.fit.0.exp"))
-    save_tensors(tmp_path / CHECKPOINT, {**tensors, name: tensors[name][:1]}, metadata)
-    with pytest.raises(RunError, match="optimizer fit does not fit at 0.exp"):
+    save_tensors(tmp_path / CHECKPOINT, change(tensors, "optimizer.fit.0.exp_avg"), metadata)
+    before = (tmp_path / CHECKPOINT).read_bytes()
+    with pytest.raises(RunError) as caught:
         laws.train(fit(5), tmp_path)
+    assert caught.value.message == said and caught.value.hint
+    assert (tmp_path / CHECKPOINT).read_bytes() == before
 
 
 def test_the_checkpoint_of_another_phase_is_refused(tmp_path):
@@ -178,6 +215,19 @@ def test_a_run_whose_weights_are_gone_is_trained_again(tmp_path):
                 found = folder.outcome()
                 assert (found.steps, found.metrics, found.weights) == (7, {"loss": 0.5}, folder.weights)
                 folder.weights.unlink()
+
+
+def test_damaged_weights_of_a_finished_run_are_named_and_not_taken_for_a_result(tmp_path):
+    for number, damage in enumerate((b"", b"x" * 300, None)):
+        with RunFolder(tmp_path / str(number), "toy") as folder:
+            assert folder.claim({"seed": 1}) == "fresh"
+            folder.finish({"net": network(1, 2, 8, 1)}, Outcome(folder.path, {"loss": 1.0}))
+            content = folder.weights.read_bytes()
+            folder.weights.write_bytes(content[:-4] if damage is None else damage)
+        with RunFolder(tmp_path / str(number), "toy") as folder:
+            assert folder.claim({"seed": 1}) == "done"
+            with pytest.raises(RunError, match="weights.safetensors is missing or damaged"):
+                folder.outcome()
 
 
 def test_weights_of_one_module_have_its_own_names_and_those_of_several_are_told_apart(tmp_path):

@@ -10,7 +10,7 @@ from neuron_core.learning.campaign import Campaign, run_campaign
 from neuron_core.learning.distributed import joined
 from neuron_core.learning.family import Family
 from neuron_core.learning.launch import NO_TIMING, InProcess
-from neuron_core.learning.ledger import LEDGER, Ledger, read_ledger
+from neuron_core.learning.ledger import LEDGER, Ledger, ledger_at
 from neuron_core.learning.loop import Timing
 from neuron_core.learning.rungs import CALIBRATION, DISTILLATION, PRODUCTION, rungs_of
 from neuron_core.models.registry import family_of
@@ -53,8 +53,7 @@ def run(
 
 def _run_one(config: CampaignConfig, here: InProcess, name: str, report: Reporter) -> dict[str, object]:
     """Train one run that the ledger says was started; its errors are those of this process."""
-    events = read_ledger(config.out / LEDGER)
-    recipes = Ledger(events[1:]).recipes
+    recipes = ledger_at(config.out / LEDGER).recipes
     if name not in recipes:
         raise NeuronError(
             f"The campaign at {config.out} has not started the run {name!r}.", "Start the campaign itself."
