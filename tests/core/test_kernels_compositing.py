@@ -212,8 +212,8 @@ def test_distances_of_an_instance_are_sorted_and_written_in_the_world():
 
 
 @pytest.mark.parametrize("name", ["turned", "stretched", "mirrored", "sheared"])
-def test_normals_stay_upright_on_surfaces_that_an_instance_moves(name):
-    """A normal is upright on two tangents before and after."""
+def test_normals_stay_perpendicular_to_surfaces_that_an_instance_moves(name):
+    """A normal is perpendicular to two tangents before and after."""
     matrix = {
         "turned": placed(turn=1.1),
         "stretched": placed(scale=(2.0, 0.5, 1.0), turn=0.3),

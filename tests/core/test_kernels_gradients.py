@@ -124,7 +124,7 @@ def test_splats_that_are_not_seen_have_no_gradient():
 
 
 def test_the_length_of_a_quaternion_has_no_gradient_and_scales_that_of_its_direction():
-    """The picture is the same along it: a gradient is upright on it and falls with the length."""
+    """The picture is the same along it: a gradient is perpendicular to it and falls with the length."""
     view, (shapes, harmonics) = lens(), soft(20)
     wanted = smooth(view)
     found = gradients(view, shapes, harmonics, wanted)[:, 6:10]
@@ -146,7 +146,7 @@ def test_turning_a_round_splat_changes_nothing():
     np.testing.assert_allclose(found[:, 6:10], 0.0, atol=1e-3 * np.abs(found[:, 3:6]).max())
 
 
-def test_moving_all_splats_and_the_camera_is_moving_neither():
+def test_turning_all_splats_and_the_camera_turns_their_gradients():
     """Gradients of positions turn with the camera."""
     view, (shapes, harmonics) = lens(), soft(10)
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]

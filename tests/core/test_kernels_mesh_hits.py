@@ -230,7 +230,7 @@ def test_the_principal_point_looks_along_the_axis_and_corners_as_far_out_as_foca
     np.testing.assert_allclose(times, 2.0 * np.sqrt(1 + x**2 + y[:, None] ** 2), rtol=1e-6)
 
 
-def test_a_mesh_that_stands_many_times_is_in_memory_once():
+def test_a_mesh_with_many_instances_is_in_memory_once():
     solid = box()
     arrays = [(solid.points, solid.faces)]
     sizes = [

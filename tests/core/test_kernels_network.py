@@ -170,7 +170,7 @@ def test_colors_follow_the_reflected_direction_and_not_how_it_came_about():
 
 
 def test_at_the_nodes_of_the_map_its_values_are_taken_as_they_are():
-    """Normals upright on the ray leave its direction as it is."""
+    """Normals perpendicular to the ray leave its direction as it is."""
     nodes = octahedron(CELLS)
     layers, directions = random_layers(), random_map()
     layers["first"][8:17] = 0.0

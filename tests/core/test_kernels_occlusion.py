@@ -67,7 +67,7 @@ def test_a_sphere_overhead_takes_the_square_of_its_radius_by_its_distance(height
 
 
 def test_a_sphere_beside_takes_the_cosine_of_its_direction_more():
-    """Where all of it is above the horizon (Howell's catalog, B-42)."""
+    """Where all of it is above the horizon (Howell's catalog of view factors)."""
     height, beside = 2.0, 1.5
     squared = height**2 + beside**2
     found = share(moved(globe(1.0), (beside, 0.0, height)), (0.0, 0.0, 0.0))
@@ -80,7 +80,7 @@ def test_shares_of_things_that_do_not_cover_each_other_add_up():
     assert share(joined(one, two), (0.0, 0.0, 0.0)) == pytest.approx(apart, abs=1e-6)
 
 
-def test_what_stands_behind_something_takes_no_more():
+def test_what_is_hidden_by_something_takes_no_more():
     near = moved(disk(1.0, 48), (0.0, 0.0, 1.0))
     behind = moved(disk(1.0, 48), (0.0, 0.0, 2.0))
     assert share(joined(near, behind), (0.0, 0.0, 0.0)) == share(near, (0.0, 0.0, 0.0))
@@ -124,7 +124,7 @@ def test_far_sides_of_a_body_do_not_count_as_edges_but_its_flanks_do():
     assert share(thin, (0.0, 0.0, -1e-4), -UP, opposed=True) < 0.001
     cube = box((2.0, 2.0, 2.0), (-1.0, -1.0, -1.0))
     flanks = share(cube, (0.0, 0.0, 0.9), -UP, opposed=True)
-    side = 1 / 1.9  # of a quarter of the far side, by its distance (Howell's catalog, B-4)
+    side = 1 / 1.9  # of a quarter of the far side, by its distance (Howell's catalog of view factors)
     slant = np.sqrt(1 + side**2)
     far = 4 / np.pi * side / slant * np.arctan(side / slant)
     assert flanks == pytest.approx(1 - far, abs=0.003)

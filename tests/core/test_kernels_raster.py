@@ -111,7 +111,7 @@ def test_what_is_hidden_changes_nothing_that_can_be_seen():
     np.testing.assert_allclose(both, alone, atol=1e-3)
 
 
-def test_a_picture_shifted_by_whole_tiles_is_the_same_to_the_bit():
+def test_a_picture_shifted_by_whole_tiles_is_the_same():
     view = lens(64, 48)
     shapes, harmonics = random_shapes(60), random_harmonics(60, 4)
     shapes[:, :3] *= 0.3

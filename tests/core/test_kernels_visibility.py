@@ -110,7 +110,7 @@ def test_walls_that_meet_at_a_point_leave_their_part_of_the_hemisphere(walls, sh
 
 @pytest.mark.parametrize("height", [0.5, 1.0, 3.0])
 def test_a_disk_overhead_hides_by_its_form_factor(height):
-    """r² / (r² + h²) of the light that comes by the cosine (Howell's catalog, B-12)."""
+    """r² / (r² + h²) of the light that comes by the cosine (Howell's catalog of view factors)."""
     around = occluders(meshes=[(disk(1.0, 96), placed((0, height, 0)) @ FLOOR @ placed((50, 50, 0)))])
     found = seen(around, (0.0, -4e-3, 0.0), reach=4.0, rays=(16, 0))  # rays begin 1e-3 of the reach above
     assert 1 - found[:, 0].mean() == pytest.approx(1 / (1 + height**2), abs=0.003)
