@@ -328,6 +328,7 @@ PUBLISH = _driver(
             default=True,
         ),
         *mirrored("export", Row("steps", "Refinement", 2000, default="0", disable_when="{ splats == 0 }")),
+        *mirrored("export", Row("max_splats", "Max Count", 1_000_000, disable_when="{ splats == 0 points == 0 }")),
         toggle(
             "points",
             "Points",

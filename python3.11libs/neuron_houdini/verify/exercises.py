@@ -11,7 +11,7 @@ import numpy as np
 from neuron_houdini.verify.acting import box_sop, cooked, made, must_exist, press, run_driver
 from neuron_houdini.verify.check import Check, Problem, Skipped, Work
 
-SPLATS = 1000
+SPLATS = 1000  # that are published and loaded: enough to see that they arrive
 MATERIALS = "brushed-copper"
 
 
@@ -47,8 +47,8 @@ def check_train(work: Work) -> str:
 def check_publish(work: Work) -> str:
     """The driver publishes what was trained, with what Houdini draws of it."""
     library = work.folder / "library"
-    made_in = str(work.folder / "representations")
-    run_driver("publish", asset=str(work.take("asset")), library=str(library), name="ball", folder=made_in)
+    made_in = {"folder": str(work.folder / "representations"), "max_splats": SPLATS}
+    run_driver("publish", asset=str(work.take("asset")), library=str(library), name="ball", **made_in)
     must_exist(library / "ball" / "ball.usd")
     work.left["library"] = library
     return str(library / "ball")
