@@ -193,6 +193,34 @@ def test_sides_of_length_one_and_empty_arrays_have_no_gaps() -> None:
         assert view(empty, wp.vec3f, [0]).shape == (0,)
 
 
+def interface_of(array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]) -> SimpleNamespace:
+    """Something that says where its numbers lie, and nothing else."""
+    about = {**array.__array_interface__, "shape": shape, "strides": strides}
+    return SimpleNamespace(__array_interface__=about)
+
+
+@pytest.mark.parametrize(
+    ("shape", "strides"), [((3, 4), (16, 4)), ((1, 12), (7, 4)), ((12, 1), (4, 999)), ((3, 1, 4), (16, 3, 4))]
+)
+def test_strides_of_sides_that_are_not_walked_along_do_not_count(
+    shape: tuple[int, ...], strides: tuple[int, ...]
+) -> None:
+    numbers = np.arange(12, dtype=np.float32)
+    seen = view(interface_of(numbers, shape, strides), wp.float32, [12])
+    np.testing.assert_array_equal(seen.numpy(), numbers)
+
+
+@pytest.mark.parametrize(
+    ("shape", "strides"),
+    [((3, 4), (4, 12)), ((3, 4), (32, 4)), ((12,), (8,)), ((12,), (-4,)), ((2, 6), (0, 4))],
+)
+def test_strides_that_leave_the_order_of_memory_are_refused(
+    shape: tuple[int, ...], strides: tuple[int, ...]
+) -> None:
+    with pytest.raises(ValueError, match="gaps"):
+        view(interface_of(np.zeros(12, np.float32), shape, strides), wp.float32, [12])
+
+
 def test_parts_of_an_array_are_seen_where_they_lie() -> None:
     whole = np.zeros((4, 6), np.float32)
     view(whole[1:3], wp.vec3f, [2, 2]).fill_(wp.vec3f(7.0))
