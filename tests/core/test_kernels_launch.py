@@ -119,8 +119,11 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
         child = os.fork()
     if child == 0:
         signal.alarm(60)  # threads that do not exist would be waited for without an end
-        right = np.array_equal(visited(64, slices=4), np.arange(64))
-        os._exit(0 if right else 1)
+        status = 1
+        try:
+            status = 0 if np.array_equal(visited(64, slices=4), np.arange(64)) else 2
+        finally:
+            os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
 
 

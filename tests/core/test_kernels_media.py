@@ -348,3 +348,23 @@ def test_rays_without_samples_have_no_visible_ones() -> None:
     empty = Samples(*(np.zeros(3, np.int32),) * 2, None, *(np.zeros(0, np.float32),) * 2, None)
     visible, count = marked(empty, np.zeros(0, np.float32), 0.0, 0.0)
     assert visible.shape == (0,) and count.tolist() == [0, 0, 0]
+
+
+def test_infinite_density_has_no_slope_and_what_lies_behind_it_no_gradient() -> None:
+    samples, values = samples_of([[0.5, 0.25, 1.0]]), np.array([[2.0], [3.0], [5.0]], np.float32)
+    sigmas = np.array([0.8, np.inf, 1.0], np.float32)
+    gradients = Composited(None, np.ones((1, 1), np.float32), None, None)
+    grad_sigmas, grad_values = composited_gradients(samples, sigmas, values, gradients)
+    passed = np.exp(-0.4)
+    np.testing.assert_allclose(grad_values[:, 0], [1 - passed, passed, 0], rtol=1e-5)
+    np.testing.assert_allclose(grad_sigmas, [0.5 * passed * (2.0 - 3.0), 0, 0], rtol=1e-5)
+
+
+def test_rays_may_lie_in_any_order_in_memory() -> None:
+    samples, sigmas, values = some_media()
+    order = np.random.default_rng(8).permutation(60)
+    moved = replace(samples, ray_start=samples.ray_start[order], ray_count=samples.ray_count[order])
+    plain, other = composited(samples, sigmas, values), composited(moved, sigmas, values)
+    np.testing.assert_array_equal(other.weights, plain.weights)
+    for name in NAMES[1:]:
+        np.testing.assert_array_equal(getattr(other, name), getattr(plain, name)[order])
