@@ -108,11 +108,13 @@ def read_spz(path: Path) -> Splats:
 
 def _inflated(content: bytes, most: int, path: Path) -> bytes:
     """At most so many bytes, so that a small file cannot fill the memory."""
+    inflater = zlib.decompressobj(31)
     try:
-        found = zlib.decompressobj(31).decompress(content, most)
+        found = inflater.decompress(content, most)
     except zlib.error as error:
         raise SplatError(f"{path} is damaged: {error}.", "Copy it again.") from error
-    if len(found) < HEADER.size:
+    cut = len(found) < most and not inflater.eof  # also without its checksum
+    if cut or len(found) < HEADER.size:
         raise SplatError(f"{path} ends early.", "Copy it again.")
     return found
 
