@@ -18,6 +18,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from neuron_core.foundation.errors import NeuronError
+from neuron_core.foundation.interrupts import Stopped
 
 T = TypeVar("T")
 TIMEOUT = 600.0  # seconds that a process waits for the others; they may be validating
@@ -58,7 +59,8 @@ class Signals:
 def joined(device: str, timeout: float = TIMEOUT) -> Iterator[Placement]:
     """This process's placement: from the variables of `torchrun`, or a single one.
 
-    `device` is "cpu" or "cuda". Raises DistributedError if the others cannot be reached.
+    `device` is "cpu" or "cuda". Raises DistributedError if the others cannot be reached, and where this
+    process was only asked to stop because another one is lost, as torchrun does.
     """
     rank, ranks, local = (_number(name, default) for name, default in _VARIABLES)
     if ranks == 1:
@@ -71,6 +73,11 @@ def joined(device: str, timeout: float = TIMEOUT) -> Iterator[Placement]:
     _join(placement, timeout)
     try:
         yield placement
+    except Stopped:
+        missing = missing_of(placement, GRACE)
+        if missing:
+            raise _loss(missing, ranks) from None
+        raise
     finally:
         dist.destroy_process_group()
 
@@ -156,21 +163,29 @@ class Group:
             raise self._lost(error) from error
 
     def _lost(self, error: RuntimeError) -> DistributedError:
-        """Which processes no longer answer: those that still run sign a list; who is missing is lost."""
-        ranks, own = self.placement.ranks, self.placement.rank
-        try:
-            store = dist.distributed_c10d._get_default_store()
-            store.set(f"neuron/alive/{own}", "1")
-            ends = time.monotonic() + self.grace
-            missing = set(range(ranks)) - {own}
-            while missing and time.monotonic() < ends:
-                missing -= {rank for rank in missing if store.check([f"neuron/alive/{rank}"])}
-                time.sleep(0.05)
-        except RuntimeError:
-            missing = {0}  # it keeps the list
-        named = ", ".join(str(rank) for rank in sorted(missing)) or "one"
-        return DistributedError(
-            f"Process {named} of {ranks} stopped answering.",
-            "See its own messages. The same command resumes from the last checkpoint. "
-            f"({str(error).splitlines()[0][:200]})",
-        )
+        missing = missing_of(self.placement, self.grace)
+        found = {0} if missing is None else missing  # rank 0 keeps the list
+        return _loss(found, self.placement.ranks, f" ({str(error).splitlines()[0][:200]})")
+
+
+def missing_of(placement: Placement, grace: float) -> set[int] | None:
+    """Which processes no longer answer: those that still run sign a list; None if there is no list."""
+    missing = set(range(placement.ranks)) - {placement.rank}
+    try:
+        store = dist.distributed_c10d._get_default_store()
+        store.set(f"neuron/alive/{placement.rank}", "1")
+        ends = time.monotonic() + grace
+        while missing and time.monotonic() < ends:
+            missing -= {rank for rank in missing if store.check([f"neuron/alive/{rank}"])}
+            time.sleep(0.05)
+    except RuntimeError:
+        return None
+    return missing
+
+
+def _loss(missing: set[int], ranks: int, why: str = "") -> DistributedError:
+    named = ", ".join(str(rank) for rank in sorted(missing)) or "one"
+    return DistributedError(
+        f"Process {named} of {ranks} stopped answering.",
+        f"See its own messages. The same command resumes from the last checkpoint.{why}",
+    )

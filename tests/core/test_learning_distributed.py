@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from neuron_core.foundation.interrupts import Stopped
 from neuron_core.learning.distributed import DistributedError, Group, Placement, Signals, joined
 from tests.core import learning_laws as laws
 from tests.core.toy_objectives import CPU, SETUPS
@@ -22,6 +23,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from safetensors.torch import save_file
+from neuron_core.foundation.interrupts import Stopped
 from neuron_core.learning.distributed import DistributedError, Group, joined
 from neuron_core.learning.finite import DivergedError
 from neuron_core.learning.run_folder import RunFolder
@@ -37,7 +39,7 @@ def train(name, folder, **changes):
     outcome = loop.run(setup.validate)
     return setup, outcome
 
-with joined("cpu", timeout=60.0) as placement:
+def work():
     rank = placement.rank
     for name in ("gan", "judged"):
         setup, _ = train(name, out / name)
@@ -75,7 +77,14 @@ with joined("cpu", timeout=60.0) as placement:
         train("fit", out / "lost")
     except DistributedError as error:
         (out / f"lost-{rank}.txt").write_text(str(error))
-        os._exit(0)
+    raise Stopped(15)
+
+try:
+    with joined("cpu", timeout=60.0) as placement:
+        work()
+except DistributedError as error:
+    (out / f"stopped-{placement.rank}.txt").write_text(str(error))
+os._exit(0)
 """
 
 
@@ -139,6 +148,17 @@ def test_a_nan_of_one_process_ends_all_of_them(two):
 
 def test_a_lost_process_is_named(two):
     assert (two / "lost-0.txt").read_text() == "Process 1 of 2 stopped answering."
+
+
+def test_who_is_asked_to_stop_because_another_is_lost_names_the_other(two):
+    assert (two / "stopped-0.txt").read_text() == "Process 1 of 2 stopped answering."
+
+
+def test_who_is_asked_to_stop_alone_stops(monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(Stopped), joined("cpu"):
+        raise Stopped(15)
 
 
 def test_a_single_process_never_communicates_and_changes_nothing():
