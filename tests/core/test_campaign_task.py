@@ -13,6 +13,7 @@ from neuron_core.cli.arguments import parse
 from neuron_core.cli.registry import find_task
 from neuron_core.foundation.errors import ConfigMismatchError, NeuronError
 from neuron_core.foundation.progress import Silent
+from neuron_core.learning.goals import Goals
 from neuron_core.learning.ledger import LEDGER, read_ledger
 from neuron_core.learning.stored import load_tensors
 from neuron_core.models.field.family import FAMILY
@@ -119,8 +120,9 @@ def field_config(data, out, **changes):
 
 
 def campaign(data, out, reporter=None, **changes):
-    """A campaign of a small field that checkpoints after every step."""
-    return run(field_config(data, out, **changes), reporter or Silent(), small_family(), laws.ALWAYS)
+    """A campaign of a small field that checkpoints after every step, and is too short to be any good."""
+    family = replace(small_family(), goals=Goals("psnr"))
+    return run(field_config(data, out, **changes), reporter or Silent(), family, laws.ALWAYS)
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +183,20 @@ def test_a_campaign_with_other_settings_is_refused_by_name(whole, data):
         campaign(data, out, trials=3)
     with pytest.raises(ConfigMismatchError, match="steps null instead of 9"):
         campaign(data, out, setting=(*QUICK, "steps=9"))
+
+
+def test_a_field_that_is_no_better_than_an_even_color_is_not_promoted(whole, data):
+    ended = read_ledger(data.parent / "whole" / LEDGER)
+    outcome = next(one for one in ended if one.event == "ended" and one.run == "production").outcome(data)
+    (gate,) = FAMILY.goals.gates
+    even = outcome.baselines["even color"]["psnr"]
+    for psnr, said in (
+        (even + 0.1, ""),
+        (even, "not better than the"),
+        (even - 1, "of the baseline even color"),
+    ):
+        found = gate.judge(replace(outcome, metrics={"psnr": psnr}))
+        assert (said in found) if said else not found
 
 
 def test_a_single_run_is_that_of_the_ledger(whole, data):

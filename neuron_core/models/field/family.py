@@ -16,6 +16,7 @@ from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.progress import Reporter
 from neuron_core.learning.distributed import Placement
 from neuron_core.learning.family import Built, Size
+from neuron_core.learning.gates import beats
 from neuron_core.learning.goals import Goals
 from neuron_core.learning.objective import Objective
 from neuron_core.learning.outcome import Measured
@@ -43,6 +44,7 @@ NOT_IN_RECIPE = ("dataset", "out", "device", "validate_every", "overwrite", "enc
 SPACE_CELLS = 64  # along a side, of the labels of free and solid space
 PARAPHRASES = 16  # of every prompt that training draws from
 SMOKE_STEPS, TRIAL_SHARE = 40, 0.1  # steps of all phases together, and a share of the full ones
+EVEN_COLOR = "even color"  # the baseline of a picture of one color, which no field may miss
 
 Source = Literal["surface", "frames", "photographs"]
 
@@ -123,7 +125,7 @@ class FieldFamily:
     recipes: Recipes = field(default_factory=lambda: presets.RECIPES)
     name: str = "field"
     config: type[TrainConfig] = TrainConfig
-    goals: Goals = Goals("psnr")
+    goals: Goals = Goals("psnr", gates=(beats("psnr", EVEN_COLOR),))
     weights: str = FIELD
 
     def prepare(self, config: TrainConfig, report: Reporter) -> FieldData:
@@ -169,7 +171,7 @@ class FieldFamily:
         preview = self._preview(modules, prepared, Path())
         views = preview.views if split == "val" else prepared.dataset.splits[split]
         pictures = [preview.pictures(view) for view in views]
-        return Measured(split, figures_of(pictures), {"even color": even_colors(pictures)})
+        return Measured(split, figures_of(pictures), {EVEN_COLOR: even_colors(pictures)})
 
     def student(self, config: TrainConfig) -> TrainConfig | None:
         """Fields are small as they are."""
