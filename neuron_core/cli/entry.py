@@ -2,6 +2,7 @@
 
 import difflib
 import faulthandler
+import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -38,13 +39,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with Output() as output:
         try:
             answer = _answer(words, output, switches.json)
-            if switches.json:
+            if switches.json and answers():
                 output.write_event("result", answer)
-            else:
+            elif answers():
                 output.write_line(_summary(answer))
             return 0
         except BaseException as error:  # noqa: BLE001 - the one place where every end becomes an answer
             return _report_failure(error, words, output, switches.json, switches.debug)
+
+
+def answers() -> bool:
+    """Whether this process gives the answer; of several that torchrun started, the first one does."""
+    return os.environ.get("WORLD_SIZE", "1") in ("", "1") or os.environ.get("RANK", "0") == "0"
 
 
 def _answer(words: Sequence[str], output: Output, as_json: bool) -> Result:

@@ -104,7 +104,7 @@ def _trained(
             measured = family.measure(built.modules, prepared, "val")
             outcome = replace(outcome, metrics=measured.metrics, baselines=measured.baselines)
         folder.finish(built.modules, outcome, prepared.description)
-    return outcome
+    return Group(settings.placement).from_first(outcome)
 
 
 def _wrapped(built: Built, phase: Phase, wrap: Wrap) -> Callable[[], Objective]:

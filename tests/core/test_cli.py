@@ -296,3 +296,16 @@ def test_standard_output_comes_back(capfd):
     print("afterwards")
     out = capfd.readouterr().out.splitlines()
     assert out[0].startswith("neuron ") and out[1] == "afterwards"
+
+
+@pytest.mark.parametrize(
+    ("ranks", "rank", "lines"), [("2", "0", 1), ("2", "1", 0), ("1", "1", 1), ("", "", 1), (None, None, 1)]
+)
+def test_of_several_processes_the_first_one_answers(ranks, rank, lines, monkeypatch, capfd):
+    for name, value in (("WORLD_SIZE", ranks), ("RANK", rank)):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    for words in (["--version"], ["--version", "--json"]):
+        assert main(words) == 0
+        assert capfd.readouterr().out.count("\n") == lines
