@@ -47,11 +47,16 @@ class Ball(torch.nn.Module):
         )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def ball() -> Field:
     field = small_field()
     field.geometry = Ball()
     return field
+
+
+@pytest.fixture(scope="module")
+def renderer(ball) -> render.FieldRenderer:
+    return render.FieldRenderer(ball, ray_range(ball.spec))
 
 
 def rays_at(field: Field, count: int = 40) -> tuple[torch.Tensor, torch.Tensor]:
@@ -165,9 +170,8 @@ def test_softer_surfaces_spread_the_same_optical_depth_over_a_wider_ramp(softnes
 # --- pictures ---
 
 
-def test_a_picture_does_not_depend_on_the_company_or_order_of_its_rays(ball, monkeypatch):
+def test_a_picture_does_not_depend_on_the_company_or_order_of_its_rays(ball, renderer, monkeypatch):
     rays_o, rays_d = rays_at(ball)
-    renderer = render.FieldRenderer(ball, ray_range(ball.spec))
     whole = renderer.render(rays_o, rays_d, PROMPTS)
     order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
     turned = renderer.render(rays_o[order], rays_d[order], PROMPTS)
@@ -180,9 +184,8 @@ def test_a_picture_does_not_depend_on_the_company_or_order_of_its_rays(ball, mon
     torch.testing.assert_close(cut.rgbs, whole.rgbs, rtol=1e-4, atol=1e-5)
 
 
-def test_each_prompt_is_drawn_as_if_it_were_alone_and_as_a_blend_of_itself(ball):
+def test_each_prompt_is_drawn_as_if_it_were_alone_and_as_a_blend_of_itself(ball, renderer):
     rays_o, rays_d = rays_at(ball)
-    renderer = render.FieldRenderer(ball, ray_range(ball.spec))
     together = renderer.render(rays_o, rays_d, PROMPTS).rgbs
     blended = renderer.render(rays_o, rays_d, PROMPTS, torch.eye(3)[[2, 0]]).rgbs
     torch.testing.assert_close(blended, together[[2, 0]], rtol=1e-3, atol=1e-4)
@@ -190,9 +193,9 @@ def test_each_prompt_is_drawn_as_if_it_were_alone_and_as_a_blend_of_itself(ball)
     torch.testing.assert_close(alone, together[1], rtol=1e-3, atol=1e-4)
 
 
-def test_rays_at_a_ball_stop_at_the_ball_and_see_its_normal(ball):
+def test_rays_at_a_ball_stop_at_the_ball_and_see_its_normal(ball, renderer):
     rays_o, rays_d = rays_at(ball)
-    pixels = render.FieldRenderer(ball, ray_range(ball.spec)).render(rays_o, rays_d, PROMPTS[:1])
+    pixels = renderer.render(rays_o, rays_d, PROMPTS[:1])
     local = rays_o - torch.tensor(ball.spec.center)
     along = (local * rays_d).sum(-1)
     radius = RADIUS * 2 * ball.spec.half_side
