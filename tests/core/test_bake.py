@@ -16,33 +16,14 @@ from neuron_core.models.field.trained import RunInfo, TrainedLook
 from neuron_core.models.field.voxelize import codes_of, voxelize
 from neuron_core.rendering.baked import BakedRenderer
 from neuron_core.voxels.nvf import VoxelError, encode_codes, sample_positions
-from tests.core.small_fields import small_field
+from tests.core.small_fields import RADIUS, ball_field, small_field
+from tests.core.small_fields import ball_box as box
 from tests.core.small_shaders import perfect_mirror, small_shader
-
-RADIUS = 0.3
-
-
-class Ball(torch.nn.Module):
-    """Exact signed distances, in the sides of a cube of side 1 around (0.1, 0, -0.2)."""
-
-    def forward(self, units: torch.Tensor) -> Structure:
-        local = units - 0.5
-        distance = local.norm(dim=-1)
-        return Structure(
-            distance - RADIUS, local / distance[:, None].clamp_min(1e-6), torch.zeros(len(units), 8)
-        )
 
 
 @pytest.fixture
 def ball() -> Field:
-    field = small_field()
-    field.geometry = Ball()
-    return field
-
-
-def box(field: Field) -> np.ndarray:
-    center = np.array(field.spec.center, np.float32)
-    return np.stack([center - RADIUS, center + RADIUS])
+    return ball_field()
 
 
 def test_a_baked_ball_has_the_silhouette_and_depth_of_the_ball(ball):

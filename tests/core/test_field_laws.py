@@ -12,7 +12,7 @@ from neuron_core.cameras.dome import fibonacci_dome
 from neuron_core.kernels.training.raymarch import BLOCK, EMPTY, EMPTY_BLOCK, OCCUPIED, SOLID
 from neuron_core.models.field import render, volume
 from neuron_core.models.field import voxelize as voxelizing
-from neuron_core.models.field.model import OPTICAL_DEPTH_PER_RAMP, RAMP_SHIFT, Field, Structure
+from neuron_core.models.field.model import OPTICAL_DEPTH_PER_RAMP, RAMP_SHIFT, Field
 from neuron_core.models.field.presets import RECIPES, enclosing_cube, photograph_spec, surface_spec
 from neuron_core.models.field.preview import even_colors, figures_of
 from neuron_core.models.field.ranges import ray_range
@@ -30,28 +30,14 @@ from neuron_core.models.field.volume import (
 )
 from neuron_core.models.field.voxelize import SHELL, voxelize
 from neuron_core.voxels.nvf import sample_positions
-from tests.core.small_fields import directions, small_field
+from tests.core.small_fields import RADIUS, Ball, ball_box, ball_field, directions, small_field
 
-RADIUS = 0.3  # of a cube side
 PROMPTS = torch.randn(3, 6, generator=torch.Generator().manual_seed(1))
-
-
-class Ball(torch.nn.Module):
-    """Exact signed distances, in cube sides, from a sphere around the middle of the cube."""
-
-    def forward(self, units: torch.Tensor) -> Structure:
-        local = units - 0.5
-        distance = local.norm(dim=-1)
-        return Structure(
-            distance - RADIUS, local / distance[:, None].clamp_min(1e-6), torch.zeros(len(units), 8)
-        )
 
 
 @pytest.fixture(scope="module")
 def ball() -> Field:
-    field = small_field()
-    field.geometry = Ball()
-    return field
+    return ball_field()
 
 
 @pytest.fixture(scope="module")
@@ -262,14 +248,8 @@ def test_reflected_rays_begin_clear_of_the_surface_and_reflect_back():
 # --- voxels ---
 
 
-def box_of(field: Field) -> np.ndarray:
-    half = 2 * field.spec.half_side * RADIUS
-    center = np.array(field.spec.center, np.float32)
-    return np.stack([center - half, center + half])
-
-
 def test_voxels_of_a_ball_hold_the_ramp_of_its_distance_and_bricks_leave_no_density_out(ball):
-    nvf = voxelize(ball, box_of(ball), 24)
+    nvf = voxelize(ball, ball_box(ball), 24)
     voxel = nvf.voxel_size
     places = sample_positions(nvf).astype(np.float64) - np.array(ball.spec.center)
     distance = (np.linalg.norm(places, axis=-1) - 2 * ball.spec.half_side * RADIUS) / voxel
@@ -290,7 +270,7 @@ def test_a_ball_of_another_size_elsewhere_has_the_same_voxels(ball, monkeypatch)
     spec = dataclasses.replace(ball.spec, half_side=8.0 * ball.spec.half_side, center=(4.0, -8.0, 0.5))
     large = Field(spec)
     large.geometry = Ball()
-    one, other = voxelize(ball, box_of(ball), 16), voxelize(large, box_of(large), 16)
+    one, other = voxelize(ball, ball_box(ball), 16), voxelize(large, ball_box(large), 16)
     np.testing.assert_array_equal(one.top, other.top)
     assert other.voxel_size == pytest.approx(8 * one.voxel_size, rel=1e-6)
     agrees = np.isclose(one.density * one.voxel_size, other.density * other.voxel_size, atol=0.05)
