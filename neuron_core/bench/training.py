@@ -130,7 +130,7 @@ def training_run(folder: Path, *, quick: bool = False, report: Reporter | None =
     frames = session.train(session.phases, report)["frames"]
     seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
     half = len(frames.metrics) // 2
-    metrics = frames.metrics[half:]
+    metrics = frames.metrics[half + 1 :]  # of the steps between the times that are taken
     rates = _rates(frames, half)
     total = sum(one["rays"] for one in metrics)
     hit = sum(one["hit_rays"] for one in metrics)
@@ -304,10 +304,11 @@ class Session:
 
 
 def _rates(clocked: Clocked, first: int) -> list[float]:
-    """Rays a second in parts of the steps from `first` on."""
-    bounds = np.linspace(first, len(clocked.metrics), WINDOWS + 1).astype(int)
+    """Rays a second in parts of the steps after the one numbered `first`, when which ended is known."""
+    bounds = np.linspace(first, len(clocked.metrics) - 1, WINDOWS + 1).astype(int)
     return [
-        sum(one["rays"] for one in clocked.metrics[begin:end]) / (clocked.wall[end] - clocked.wall[begin])
+        sum(one["rays"] for one in clocked.metrics[begin + 1 : end + 1])
+        / (clocked.wall[end] - clocked.wall[begin])
         for begin, end in zip(bounds[:-1], bounds[1:], strict=True)
         if end > begin
     ]
