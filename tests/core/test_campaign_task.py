@@ -17,6 +17,7 @@ from neuron_core.learning.goals import Goals
 from neuron_core.learning.ledger import LEDGER, read_ledger
 from neuron_core.learning.stored import load_tensors
 from neuron_core.models.field.family import FAMILY
+from neuron_core.models.registry import FAMILIES, family_of
 from neuron_core.tasks.campaign.commands import arguments_of, command_of
 from neuron_core.tasks.campaign.config import CampaignConfig
 from neuron_core.tasks.campaign.run import run
@@ -71,6 +72,14 @@ def test_settings_that_the_family_does_not_have_are_named(text, said, hint):
     with pytest.raises(SettingError, match=said.replace(".", r"\.")) as caught:
         config_of(ToyFamily(), config(text))
     assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "field"])
+def test_a_family_that_is_not_trained_from_one_dataset_is_refused_by_what_it_lacks(name):
+    with pytest.raises(
+        SettingError, match=f"cannot train the family {name}: its config has no .*out"
+    ):
+        config_of(family_of(name), config())
 
 
 def test_calibration_starts_from_the_config():

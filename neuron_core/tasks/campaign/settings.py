@@ -6,11 +6,13 @@ from typing import Any, get_type_hints
 
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.foundation.records import read_value
+from neuron_core.foundation.wording import listed
 from neuron_core.learning.family import Family
 from neuron_core.learning.goals import RATE, Goals, Settings
 from neuron_core.tasks.campaign.config import CampaignConfig
 
-OWN = ("dataset", "out", "device", "seed", "overwrite")  # that the campaign has options for, or decides
+GIVEN = ("dataset", "out", "device", "seed")  # what a campaign gives to the config of its family
+OWN = (*GIVEN, "overwrite")  # that the campaign has options for, or decides
 
 
 class SettingError(NeuronError):
@@ -20,7 +22,14 @@ class SettingError(NeuronError):
 
 
 def config_of(family: Family[Any, Any], config: CampaignConfig) -> Any:
-    """The family's config. Raises SettingError."""
+    """The family's config. Raises SettingError, also if the family is not trained from one dataset."""
+    known = {entry.name for entry in fields(family.config)}
+    missing = [name for name in GIVEN if name not in known]
+    if missing:
+        raise SettingError(
+            f"A campaign cannot train the family {family.name}: its config has no {listed(missing)}.",
+            "Train field, or call run_campaign with a launch of your own.",
+        )
     given = dict(_setting(family, text) for text in config.setting)
     return family.config(
         dataset=config.dataset, out=config.out, device=config.device, seed=config.seed, **given
