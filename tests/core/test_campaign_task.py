@@ -76,9 +76,7 @@ def test_settings_that_the_family_does_not_have_are_named(text, said, hint):
 
 @pytest.mark.parametrize("name", [name for name in FAMILIES if name != "field"])
 def test_a_family_that_is_not_trained_from_one_dataset_is_refused_by_what_it_lacks(name):
-    with pytest.raises(
-        SettingError, match=f"cannot train the family {name}: its config has no .*out"
-    ):
+    with pytest.raises(SettingError, match=f"cannot train the family {name}: its config has no .*out"):
         config_of(family_of(name), config())
 
 

@@ -105,7 +105,7 @@ def test_each_optimizer_of_a_game_is_tried_against_an_opponent_that_holds_still(
 
 @pytest.mark.parametrize(
     ("first", "last", "falls"),
-    [(1.0, 0.998, True), (1.0, 0.9995, False), (1.0, 1.2, False), (-1.0, -1.1, True), (-1.0, -0.9, False)],
+    [(1.0, 0.998, True), (1.0, 0.9995, False), (1.0, 1.2, False), (-1.0, -1.1, True), (-1.0, -0.9995, False)],
 )
 def test_a_loss_falls_if_it_loses_a_thousandth_of_its_size_whatever_its_sign(first, last, falls):
     assert (why_still([{"a": first}, {"a": 9.0}, {"a": last}]) == "") is falls
