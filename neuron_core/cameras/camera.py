@@ -8,13 +8,16 @@ Distortion is OpenCV's (k1 k2 radial, p1 p2 tangential).
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated, ClassVar
 
 import numpy as np
 
+from neuron_core.foundation.checks import text
 from neuron_core.foundation.errors import NeuronError
-from neuron_core.foundation.files import read_json, write_json
+from neuron_core.foundation.files import write_json
+from neuron_core.foundation.records import Rules, read_record, read_record_file
 
 FILE_VERSION = 1
 MAX_SIDE = 32768  # pixels; larger sizes are a damaged file
@@ -262,38 +265,45 @@ def to_json(camera: Camera) -> dict[str, object]:
     }
 
 
-def from_json(record: object) -> Camera:
-    """The inverse of `to_json`. Raises CameraError for anything else."""
-    if not isinstance(record, Mapping):
-        raise CameraError(f"A camera is a JSON object, not {type(record).__name__}.")
-    name = record.get("name")
-    if not isinstance(name, str) or not name:
-        raise CameraError(f"A camera has no name: {name!r}.")
-    unknown = set(record) - {"name", "width", "height", "c2w", *NUMBERS}
-    if unknown:
-        raise CameraError(f"Camera {name} has unknown entries: {', '.join(sorted(map(str, unknown)))}.")
-    width, height = (_number(record, name, side) for side in ("width", "height"))
-    if width != int(width) or height != int(height):
-        raise CameraError(f"Camera {name} has an image of {width} x {height} pixels.")
-    values = {key: _number(record, name, key) for key in NUMBERS}
-    return Camera(name, int(width), int(height), c2w=_matrix(record.get("c2w"), name), **values)
+Row = tuple[float, float, float, float]
 
 
-def _number(record: Mapping[str, object], name: str, key: str) -> float:
-    value = record.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise CameraError(f"Camera {name} has {key} = {value!r}; a finite number is expected.")
-    return float(value)
+@dataclass(frozen=True, slots=True)
+class CameraRecord:
+    """A camera as files keep it. The fields are those of `Camera`, and none may be missing."""
+
+    RECORD: ClassVar[Rules] = Rules(complete=True)
+
+    name: Annotated[str, text(1024, required=True)]
+    width: int
+    height: int
+    fl_x: float
+    fl_y: float
+    cx: float
+    cy: float
+    k1: float
+    k2: float
+    p1: float
+    p2: float
+    c2w: tuple[Row, Row, Row, Row]
+
+    def camera(self) -> Camera:
+        """The camera. Raises CameraError for numbers that cannot be one."""
+        values = {name: getattr(self, name) for name in NUMBERS}
+        return Camera(self.name, self.width, self.height, c2w=np.array(self.c2w), **values)
 
 
-def _matrix(value: object, name: str) -> np.ndarray:
-    try:
-        matrix = np.array(value, dtype=np.float64)
-    except (ValueError, TypeError) as error:
-        raise CameraError(f"The pose of camera {name} is not a 4 x 4 matrix of numbers.") from error
-    if matrix.shape != (4, 4):
-        raise CameraError(f"The pose of camera {name} has the shape {matrix.shape}, not 4 x 4.")
-    return matrix
+@dataclass(frozen=True, slots=True)
+class _CameraFile:
+    RECORD: ClassVar[Rules] = Rules(version="version", newest=FILE_VERSION, unknown="drop")
+
+    cameras: tuple[CameraRecord, ...]
+    splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def from_json(record: object, where: str = "A camera") -> Camera:
+    """The inverse of `to_json`. Raises CameraError, which names `where`, for anything else."""
+    return read_record(CameraRecord, record, where, CameraError).camera()
 
 
 def save_cameras(path: Path, cameras: Sequence[Camera], splits: Mapping[str, Sequence[str]]) -> None:
@@ -309,28 +319,23 @@ def save_cameras(path: Path, cameras: Sequence[Camera], splits: Mapping[str, Seq
 
 def load_cameras(path: Path) -> tuple[list[Camera], dict[str, list[str]]]:
     """Read what `save_cameras` wrote. Raises CameraError or FileError naming the file."""
-    content = read_json(path)
-    if not isinstance(content, dict) or not isinstance(content.get("cameras"), list):
-        raise CameraError(f"{path} holds no list of cameras.")
-    version = content.get("version")
-    if version != FILE_VERSION:
-        raise CameraError(f"{path} has version {version!r}; this one reads {FILE_VERSION}.", "Update Neuron.")
+    found = read_record_file(_CameraFile, path, CameraError)
     try:
-        cameras = [from_json(record) for record in content["cameras"]]
+        cameras = [record.camera() for record in found.cameras]
     except CameraError as error:
         raise CameraError(f"{path}: {error.message}", error.hint) from error
-    return cameras, _check_splits(path, cameras, content.get("splits", {}))
+    return cameras, _check_splits(path, cameras, found.splits)
 
 
-def _check_splits(path: Path, cameras: Sequence[Camera], splits: object) -> dict[str, list[str]]:
+def _check_splits(
+    path: Path, cameras: Sequence[Camera], splits: Mapping[str, Sequence[str]]
+) -> dict[str, list[str]]:
     known = [camera.name for camera in cameras]
     if len(set(known)) < len(known):
         repeated = sorted({name for name in known if known.count(name) > 1})
         raise CameraError(f"{path} names cameras twice: {', '.join(repeated)}.")
-    if not isinstance(splits, dict) or not all(isinstance(names, list) for names in splits.values()):
-        raise CameraError(f"{path} has splits that are not lists of camera names.")
     for split, names in splits.items():
-        missing = [str(name) for name in names if name not in known]
+        missing = [name for name in names if name not in known]
         if missing:
             raise CameraError(f"{path} lists cameras in {split} that it does not have: {', '.join(missing)}.")
-    return {str(split): [str(name) for name in names] for split, names in splits.items()}
+    return {split: list(names) for split, names in splits.items()}

@@ -200,11 +200,12 @@ def test_files_of_cameras_survive_with_their_splits(tmp_path):
     ("key", "value", "told"),
     [
         ("version", 2, "version 2"),
-        ("cameras", {}, "no list"),
-        ("cameras", [1], "JSON object"),
-        ("cameras", [{"name": "a", "zoom": 1}], "unknown entries: zoom"),
+        ("cameras", {}, "cameras is an object, not a list"),
+        ("cameras", [1], r"cameras\[0\] is 1, not an object"),
+        ("cameras", [{**to_json(a_camera()), "zoom": 1}], "unknown field 'zoom'"),
+        ("cameras", [{**to_json(a_camera()), "width": 0}], "image of 0 x 48"),
         ("splits", {"train": ["x"]}, "does not have: x"),
-        ("splits", {"train": "a"}, "not lists"),
+        ("splits", {"train": "a"}, "splits.train is 'a', not a list"),
     ],
 )
 def test_damaged_files_of_cameras_are_named(tmp_path, key, value, told):
@@ -216,6 +217,19 @@ def test_damaged_files_of_cameras_are_named(tmp_path, key, value, told):
     with pytest.raises(CameraError, match=told) as caught:
         load_cameras(path)
     assert str(path) in caught.value.message
+
+
+@pytest.mark.parametrize("key", sorted(to_json(a_camera())))
+def test_a_camera_without_a_number_or_with_another_thing_is_named_by_its_place(key):
+    content = to_json(a_camera())
+    for damaged in (
+        {name: value for name, value in content.items() if name != key},
+        {**content, key: None},
+        {**content, key: True},
+        {**content, key: [[1.0]]},
+    ):
+        with pytest.raises(CameraError, match=f"^Frame 3 has no field {key}|^Frame 3.{key}"):
+            from_json(damaged, "Frame 3")
 
 
 def test_a_camera_listed_twice_is_refused(tmp_path):

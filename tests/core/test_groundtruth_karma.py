@@ -1,6 +1,7 @@
 """What Karma renders becomes the dataset that Mitsuba would have made of the same scene."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -363,6 +364,21 @@ def test_requests_survive_writing_and_damaged_ones_are_refused(request_, tmp_pat
     ):
         path.write_text(json.dumps({**content, **change}))
         with pytest.raises(DatasetError):
+            read_request(tmp_path)
+    for key, wrong in (  # each of them would pass where values are only converted
+        ("geometry", 3),
+        ("assign", "/World"),
+        ("layered", "false"),
+        ("held_out", [1]),
+        ("mask_rectangle", [0, 0, 8]),
+        ("renderer", {**content["renderer"], "speed": 1}),
+    ):
+        path.write_text(json.dumps({**content, key: wrong}))
+        with pytest.raises(DatasetError, match=re.escape(f"{path}: {key}")) as caught:
+            read_request(tmp_path)
+        assert caught.value.hint == "Render again from Houdini."
+        path.write_text(json.dumps({name: value for name, value in content.items() if name != key}))
+        with pytest.raises(DatasetError, match=f"has no field {key}"):
             read_request(tmp_path)
     with pytest.raises(DatasetError, match="no request"):
         read_request(tmp_path / "elsewhere")

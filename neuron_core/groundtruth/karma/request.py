@@ -5,15 +5,19 @@ OUT/karma/raw/gbuffer.0001.exr      by frame; frame 1 is the first camera
 OUT/karma/raw/<material>.0001.exr
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from neuron_core.cameras.camera import Camera, from_json, to_json
+from neuron_core.cameras.camera import Camera, CameraRecord, Row, to_json
 from neuron_core.datasets.layout import DatasetError
-from neuron_core.datasets.manifest import RendererInfo, mask_rectangle
-from neuron_core.foundation.files import read_json, write_json
+from neuron_core.datasets.manifest import Rectangle, RendererInfo, mask_rectangle
+from neuron_core.foundation.checks import length
+from neuron_core.foundation.files import write_json
+from neuron_core.foundation.records import Rules, read_record_file
 from neuron_core.geometry.mesh import Geometry
 from neuron_core.groundtruth.plan import DatasetPlan, Unit
 from neuron_core.materials import library_from_json, library_to_json
@@ -25,6 +29,8 @@ FOLDER = "karma"
 REQUEST = f"{FOLDER}/request.json"
 RAW = f"{FOLDER}/raw"
 GBUFFER = "gbuffer"
+MOST_CAMERAS = 100_000
+AS_STORED = ("geometry", "assign", "geometry_digest", "held_out", "renderer", "layered")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,37 +95,44 @@ def write_request(folder: Path, request: Request) -> None:
     write_json(folder / REQUEST, request.to_json())
 
 
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """The file, whose materials have a reader of their own."""
+
+    RECORD: ClassVar[Rules] = Rules(version="version", newest=VERSION, complete=True)
+
+    geometry: str
+    assign: tuple[str, ...]
+    geometry_digest: str
+    materials: object
+    held_out: tuple[str, ...]
+    cameras: Annotated[tuple[CameraRecord, ...], length(1, MOST_CAMERAS)]
+    splits: Mapping[str, tuple[str, ...]]
+    renderer: RendererInfo
+    dataset_from_stage: tuple[Row, Row, Row, Row]
+    mask_rectangle: Rectangle | None
+    layered: bool
+
+
 def read_request(folder: Path) -> Request:
     """Read it back. Raises DatasetError, CameraError or MaterialError for what it cannot be."""
     path = folder / REQUEST
     if not path.is_file():
         raise DatasetError(f"{folder} holds no request to Karma.", "Render it with the dataset node first.")
-    content = read_json(path)
-    try:
-        if not isinstance(content, dict) or content["version"] != VERSION:
-            raise TypeError("it has another version")
-        cameras = tuple(from_json(record) for record in content["cameras"])
-        splits = {str(split): tuple(map(str, names)) for split, names in content["splits"].items()}
-        matrix = np.array(content["dataset_from_stage"], np.float64)
-        listed = {name for names in splits.values() for name in names}
-        if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
-            raise TypeError("dataset_from_stage is not a 4 x 4 matrix")
-        if not cameras or listed != {camera.name for camera in cameras}:
-            raise TypeError("cameras and splits do not fit")
-        return Request(
-            geometry=str(content["geometry"]),
-            assign=tuple(map(str, content["assign"])),
-            geometry_digest=str(content["geometry_digest"]),
-            materials=tuple(library_from_json(content["materials"], str(path))),
-            held_out=tuple(map(str, content["held_out"])),
-            cameras=cameras,
-            splits=splits,
-            renderer=RendererInfo(**content["renderer"]),
-            dataset_from_stage=matrix,
-            mask_rectangle=mask_rectangle(content["mask_rectangle"]),
-            layered=bool(content["layered"]),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DatasetError(
-            f"{path} is not a request to Karma: {error}.", "Render again from Houdini."
-        ) from error
+    stored = read_record_file(_Stored, path, _damaged)
+    listed = {name for names in stored.splits.values() for name in names}
+    if listed != {camera.name for camera in stored.cameras}:
+        raise _damaged(f"{path}: cameras and splits do not fit.")
+    others = {name: getattr(stored, name) for name in AS_STORED}
+    return Request(
+        **others,
+        materials=tuple(library_from_json(stored.materials, str(path))),
+        cameras=tuple(camera.camera() for camera in stored.cameras),
+        splits=dict(stored.splits),
+        dataset_from_stage=np.array(stored.dataset_from_stage),
+        mask_rectangle=mask_rectangle(stored.mask_rectangle),
+    )
+
+
+def _damaged(message: str, hint: str = "Render again from Houdini.") -> DatasetError:
+    return DatasetError(message, hint)
