@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from neuron_core.assets import AssetError, Manifest, read_header
 from neuron_core.cameras.dome import portrait
 from neuron_core.foundation.errors import FileError, NeuronError
 from neuron_core.images.pictures import encode_png, to_bytes
-from neuron_core.kernels.baked.layout import CELLS, SAMPLES, SIDE
 from neuron_core.rendering.tracing import Tracer, draw
 from neuron_core.voxels.baked import Baked, read_baked
-from neuron_core.voxels.nvf import brick_coordinates
+from neuron_core.voxels.nvf import lattice_places
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +75,7 @@ def _outline(baked: Baked) -> np.ndarray:
     filled = nvf.active[nvf.density.reshape(-1)[nvf.active] > 0]
     if not len(filled):
         return _corners(baked.manifest)
-    bricks, samples = np.divmod(filled, SAMPLES)
-    steps = np.stack(np.unravel_index(samples, (SIDE, SIDE, SIDE)), axis=-1)
-    places = brick_coordinates(nvf.top)[bricks] * CELLS + steps
+    places = lattice_places(nvf.top, filled)
     low, high = np.array(baked.manifest.aabb, np.float64)
     return np.asarray(np.clip(nvf.aabb[0].astype(np.float64) + places * nvf.voxel_size, low, high))
 
@@ -89,7 +85,9 @@ def _corners(manifest: Manifest) -> np.ndarray:
     return np.array([[box[i, 0], box[j, 1], box[k, 2]] for i, j, k in np.ndindex(2, 2, 2)])
 
 
-def draw_thumbnail(tracer: Tracer, box: ArrayLike, side: int, azimuth_deg: float = 0.0) -> bytes:
+def draw_thumbnail(
+    tracer: Tracer, box: np.ndarray | Sequence[Sequence[float]], side: int, azimuth_deg: float = 0.0
+) -> bytes:
     """The first look of what is in the box [2, 3], over white: the bytes of a PNG of `side` pixels a side."""
     camera = portrait(np.asarray(box), side, azimuth_deg)
     return encode_png(to_bytes(draw(tracer, camera, 2).over_white()[0]))

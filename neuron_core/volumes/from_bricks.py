@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from neuron_core.foundation.colors import srgb_to_linear
-from neuron_core.kernels.baked.layout import CELLS, SIDE
 from neuron_core.volumes.vdb import VdbGrid
 from neuron_core.voxels.baked import Baked
-from neuron_core.voxels.nvf import VoxelError, brick_coordinates
+from neuron_core.voxels.nvf import VoxelError, lattice_places
 
 BLOCK = 1 << 16
 HALF_ABSORBED = 2 * np.log(2)  # twice the optical depth of it: what a ramp from zero takes
@@ -35,9 +34,7 @@ def voxel_samples(baked: Baked, slug: str, around: bool = False) -> VoxelSamples
     They are in the order of their places. Raises VoxelError for a field without density.
     """
     nvf = baked.nvf
-    bricks, places = np.divmod(nvf.active.astype(np.int64), SIDE**3)
-    steps = np.stack(np.unravel_index(places, (SIDE, SIDE, SIDE)), axis=-1)
-    voxels = brick_coordinates(nvf.top)[bricks].astype(np.int64) * CELLS + steps
+    voxels = lattice_places(nvf.top, nvf.active)
     density = nvf.density.reshape(-1)[nvf.active]
     kept = np.arange(len(density)) if around else np.flatnonzero(density > 0)
     _, first = np.unique(voxels[kept] @ PLACES, return_index=True)

@@ -16,7 +16,7 @@ import numpy as np
 from neuron_core.assets.schema import MAX_BRICKS
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.kernels.baked.bricks import filled_voxels
-from neuron_core.kernels.baked.layout import CELLS, CHANNELS, SIDE
+from neuron_core.kernels.baked.layout import CELLS, CHANNELS, SAMPLES, SIDE
 
 
 class VoxelError(NeuronError):
@@ -119,6 +119,14 @@ def brick_coordinates(top: np.ndarray) -> np.ndarray:
     """Where each brick lies in the grid, [B, 3] int32."""
     places = np.argwhere(top >= 0)
     return places[np.argsort(top[tuple(places.T)])].astype(np.int32)
+
+
+def lattice_places(top: np.ndarray, samples: np.ndarray) -> np.ndarray:
+    """Where `samples` [V], numbered brick by brick, lie on the lattice of all voxels, [V, 3] int64."""
+    bricks, within = np.divmod(np.asarray(samples, np.int64), SAMPLES)
+    steps = np.stack(np.unravel_index(within, (SIDE, SIDE, SIDE)), axis=-1)
+    places: np.ndarray = brick_coordinates(top)[bricks].astype(np.int64) * CELLS + steps
+    return places
 
 
 def sample_positions(nvf: Nvf) -> np.ndarray:

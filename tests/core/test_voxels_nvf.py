@@ -17,6 +17,7 @@ from neuron_core.voxels.nvf import (
     encode_codes,
     find_active,
     lattice,
+    lattice_places,
     sample_positions,
 )
 from tests.core.composed_samples import aprons_agree
@@ -209,3 +210,12 @@ def test_a_look_keeps_its_codes_and_those_without_its_edits():
         assert found is not None and (found.codes == (2 if base is None else 1)).all()
         assert with_own_tensors(tensors, "gold", {}).keys() == others.keys()
     assert base_codes({}) is None
+
+
+def test_samples_lie_on_the_lattice_where_their_positions_are():
+    rng = np.random.default_rng(4)
+    nvf = allocate(BOX, 20, rng.random(lattice(BOX, 20)[2]) < 0.6)
+    samples = rng.permutation(nvf.density.size)[:500]
+    positions = sample_positions(nvf).reshape(-1, 3)[samples]
+    places = lattice_places(nvf.top, samples)
+    np.testing.assert_allclose(nvf.aabb[0] + places * nvf.voxel_size, positions, atol=1e-6)

@@ -17,11 +17,11 @@ from jaxtyping import Float, Int32, UInt8
 from torch import Tensor
 
 from neuron_core.foundation import interrupts
-from neuron_core.kernels.baked.layout import CELLS, SAMPLES, SIDE
+from neuron_core.kernels.baked.layout import CELLS
 from neuron_core.kernels.launch import CORES
 from neuron_core.models.field.model import Field, MaterialBranch, Style
 from neuron_core.models.field.spec import CODE_CHANNELS
-from neuron_core.voxels.nvf import LookCodes, Nvf, brick_coordinates
+from neuron_core.voxels.nvf import LookCodes, Nvf, lattice_places
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -117,9 +117,7 @@ def _quantized(
 
 def distinct_places(nvf: Nvf) -> tuple[Float[np.ndarray, "U 3"], Int32[np.ndarray, " V"]]:
     """Where active samples lie, each place once, and which of them each active sample is."""
-    bricks, samples = np.divmod(nvf.active, SAMPLES)
-    steps = np.stack(np.unravel_index(samples, (SIDE, SIDE, SIDE)), axis=-1)
-    nodes = brick_coordinates(nvf.top)[bricks].astype(np.int64) * CELLS + steps
+    nodes = lattice_places(nvf.top, nvf.active)
     sides = np.array(nvf.top.shape, np.int64) * CELLS + 1
     flat = (nodes[:, 0] * sides[1] + nodes[:, 1]) * sides[2] + nodes[:, 2]
     kept, rows = np.unique(flat, return_inverse=True)
