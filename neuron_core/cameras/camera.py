@@ -272,8 +272,6 @@ Row = tuple[float, float, float, float]
 class CameraRecord:
     """A camera as files keep it. The fields are those of `Camera`, and none may be missing."""
 
-    RECORD: ClassVar[Rules] = Rules(complete=True)
-
     name: Annotated[str, text(1024, required=True)]
     width: int
     height: int

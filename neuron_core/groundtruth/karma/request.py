@@ -99,7 +99,7 @@ def write_request(folder: Path, request: Request) -> None:
 class _Stored:
     """The file, whose materials have a reader of their own."""
 
-    RECORD: ClassVar[Rules] = Rules(version="version", newest=VERSION, complete=True)
+    RECORD: ClassVar[Rules] = Rules(version="version", newest=VERSION)
 
     geometry: str
     assign: tuple[str, ...]
