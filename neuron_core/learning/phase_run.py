@@ -126,6 +126,7 @@ class PhaseRun:
             require_fitting(values, self.average.values, "The moving average of the checkpoint")
             self.average.load(values)
         self._load_objective(restored.parts)
+        restored.require_whole()
 
     def _load_objective(self, parts: Parts) -> None:
         try:

@@ -56,6 +56,7 @@ class Restored(NamedTuple):
 
     position: Position
     parts: Parts
+    written: int | None = None  # how many tensors; None in checkpoints of older versions
 
     def of(self, kind: str) -> dict[str, Tensors]:
         """The parts of one kind by their names: modules or optimizers."""
@@ -73,6 +74,12 @@ class Restored(NamedTuple):
         for name, module in modules.items():
             require_fitting(found.get(name, {}), module.state_dict(), f"The checkpoint of the module {name}")
             module.load_state_dict(found[name])
+
+    def require_whole(self) -> None:
+        """Raise RunError unless there are as many tensors as were written."""
+        found = len(flat(self.parts))
+        if self.written not in (None, found):
+            raise RunError(f"The checkpoint holds {found} tensors; {self.written} were written.", AGAIN)
 
 
 class RunFolder:
@@ -164,14 +171,16 @@ class RunFolder:
         """Write a checkpoint of everything that resuming needs."""
         if not self.writes:
             return
+        tensors = flat(parts)
         run = {
             "family": self.family,
             "ranks": self.ranks,
             "position": to_plain(at),
             "metrics_bytes": synced_length(self.path / METRICS),
+            "tensors": len(tensors),
         }
         metadata = {"format": FORMAT, "run": json.dumps(run)}
-        save_tensors(self.path / CHECKPOINT, flat(parts), metadata)
+        save_tensors(self.path / CHECKPOINT, tensors, metadata)
         self._drop_best_but(at)
 
     def restore(self) -> Restored | None:
@@ -192,12 +201,13 @@ class RunFolder:
         try:
             run = json.loads(metadata["run"])
             position = read_record(Position, run["position"], "position", RunError)
-            family, ranks, written = str(run["family"]), int(run["ranks"]), int(run["metrics_bytes"])
+            family, ranks, length = str(run["family"]), int(run["ranks"]), int(run["metrics_bytes"])
+            written = int(run["tensors"]) if "tensors" in run else None
         except (KeyError, TypeError, ValueError, RunError) as error:
             raise RunError(f"{path} does not say where it stopped.", AGAIN) from error
         self._require_ours(path, family, ranks)
-        self._cut_metrics(written)
-        return Restored(position, _parted(tensors))
+        self._cut_metrics(length)
+        return Restored(position, _parted(tensors), written)
 
     def _require_ours(self, path: Path, family: str, ranks: int) -> None:
         if family != self.family:

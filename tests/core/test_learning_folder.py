@@ -52,8 +52,8 @@ def test_after_sigkill_the_curve_has_every_step_once(tmp_path):
         check=False,
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
-    (position, _) = RunFolder(tmp_path, "toy").restore() or pytest.fail("no checkpoint")
-    assert 0 < position.step < 7
+    restored = RunFolder(tmp_path, "toy").restore() or pytest.fail("no checkpoint")
+    assert 0 < restored.position.step < 7
     whole = laws.train(fit(12), tmp_path / "whole")
     again = laws.train(fit(12), tmp_path)
     assert [row["step"] for row in read_curve(again.curve)] == list(range(1, 13))
@@ -138,6 +138,18 @@ def test_a_damaged_checkpoint_is_refused_and_nothing_is_lost(part, tmp_path):
     assert path.is_file() and read_curve(tmp_path / METRICS)
 
 
+def test_a_checkpoint_that_does_not_count_its_tensors_is_of_an_older_version_and_resumed(tmp_path):
+    whole, again = fit(5), fit(5)
+    laws.train(whole, tmp_path / "whole")
+    saved(tmp_path)
+    tensors, metadata = load_tensors(tmp_path / CHECKPOINT)
+    run = json.loads(metadata["run"])
+    del run["tensors"]
+    save_tensors(tmp_path / CHECKPOINT, tensors, {**metadata, "run": json.dumps(run)})
+    laws.train(again, tmp_path)
+    laws.assert_same_bits(laws.bits(again), laws.bits(whole))
+
+
 def test_a_checkpoint_of_another_format_is_refused(tmp_path):
     save_tensors(tmp_path / CHECKPOINT, {"field.w": torch.ones(1)}, {"position": '{"stage": 0, "step": 3}'})
     with pytest.raises(RunError, match="another version of Neuron") as refused:
@@ -159,6 +171,10 @@ def without(tensors, name):
     return {key: value for key, value in tensors.items() if key != name}
 
 
+def without_its_optimizer(tensors, name):
+    return {key: value for key, value in tensors.items() if not key.startswith("optimizer.")}
+
+
 def renamed(to):
     return lambda tensors, name: {to if key == name else key: value for key, value in tensors.items()}
 
@@ -169,6 +185,7 @@ def renamed(to):
         (half, "The checkpoint of the optimizer fit does not fit at 0.exp_avg."),
         (double, "The checkpoint of the optimizer fit does not fit at 0.exp_avg."),
         (without, "The checkpoint of the optimizer fit lacks 0.exp_avg."),
+        (without_its_optimizer, "The checkpoint holds 4 tensors; 16 were written."),
         (renamed("optimizer.fit.0.more"), "The checkpoint of the optimizer fit does not fit at 0.more."),
         (
             renamed("optimizer.fit.9.exp_avg"),
