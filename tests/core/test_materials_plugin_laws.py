@@ -39,7 +39,7 @@ def anything(random: np.random.Generator) -> dict[str, Value]:
 
 def test_no_material_reflects_more_light_than_it_gets():
     random = np.random.default_rng(0)
-    for _ in range(200):
+    for _ in range(80):
         values = inputs(**anything(random))
         assert 0.0 <= min(values["base_color"]) and max(values["base_color"]) <= 1.0
         assert all(0.0 <= values.get(name, 0.0) <= 1.0 for name in ("roughness", "metallic", "spec_trans"))
