@@ -47,7 +47,7 @@ class DemoConfig:
     """The whole loop: ground truth, training, bake, turntable, evaluation, prompts that nobody rendered,
     and a report to look at.
 
-    The same command goes on where it stopped, and says so when everything is there.
+    Run again, it resumes where it stopped, and says so when everything is there.
     """
 
     out: Path = Path("neuron-demo")

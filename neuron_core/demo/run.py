@@ -1,4 +1,4 @@
-"""`neuron demo`: every task once, in order, each of which goes on where it stopped."""
+"""`neuron demo`: every task once, in order, each of which resumes where it stopped."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ states what differs from the defaults in a class variable:
 Hints may be str, int, float, bool, None, object (any plain JSON), Path, enums, Literal, unions,
 fixed and endless tuples, Sequence, Mapping with texts as keys, and other such dataclasses.
 `Annotated[hint, check, ...]` adds checks: functions of the value that return "" or what is wrong
-with it, as in "is empty"; what begins with a dot or a bracket goes on with the place. The module
+with it, as in "is empty"; what begins with a dot or a bracket extends the place. The module
 `checks` makes the usual ones. `Annotated[SomeRecord, Rules(...)]` keeps a record by other rules there.
 """
 

@@ -2,7 +2,7 @@
 
 The first line says whose ledger it is. A last line without its end is what a killed process had not
 finished; it is dropped. Everything that a campaign decides follows from the events, so that one that
-was killed goes on where it was.
+was killed resumes where it was.
 """
 
 from collections.abc import Mapping, Sequence

@@ -27,7 +27,8 @@ BRITISH = re.compile(
 )
 GREY = re.compile(r"\bgrey", re.IGNORECASE)
 RIDDLES = re.compile(r"(?<!here )\bis no (?!longer|more\b|other|one\b|way)\w+|\bthat (is|are) none\b(?! of)")
-SPELLED_ON_PURPOSE = re.compile(r"base_colour|[\"']colour[\"']|test_language")
+# Keys of Houdini's dialogs, and words that people type in either spelling.
+SPELLED_ON_PURPOSE = re.compile(r"base_colour|[\"']colour[\"']|test_language|oxidised|sand coloured")
 
 
 def texts() -> list[Path]:

@@ -1,6 +1,6 @@
 // March the rays of a tile through one field.
 //
-// A ray is sampled at ticks. The rays go on in rounds, each ray one step a round: a single ray waits for
+// A ray is sampled at ticks. Rays advance in rounds, each ray one step a round: a single ray waits for
 // memory and for its own last step most of the time, and what waits here is one ray of 64. Coordinates
 // and the corners of a voxel are handled together, lists of rays are filled without branches. On CUDA a
 // thread has one ray. Lengths are voxels from the grid's lower corner, times are those of the ray.

@@ -29,7 +29,7 @@ struct Interval {
     float weight, stopped;  // light that is stopped, and when on average
 };
 
-// Walk an instance: go on to the next piece with density, or be done.
+// Walk an instance: advance to the next piece with density, or be done.
 CUDA_CALLABLE inline void advance(Cursor& c, const Field& field);
 
 // Cut a ray to the box of an instance and put a cursor at its first piece. False if it meets nothing.
@@ -75,7 +75,7 @@ CUDA_CALLABLE inline bool skip_block(Cursor& c, const Field& field, Vec at, cons
     return true;
 }
 
-// The density at the tick of a cursor, which goes on to the next one. Whether the line from the last tick
+// The density at the tick of a cursor, which advances to the next one. Whether the line from the last tick
 // is a piece, which is written.
 CUDA_CALLABLE inline bool look_up(Cursor& c, const Field& field, const Voxel& voxel) {
     const float time = (float)c.tick;

@@ -17,7 +17,7 @@ class TrainConfig:
     """Fit a neural field to a dataset.
 
     A dataset with positions and normals trains on surface points; photographs train
-    volumetrically. The same command goes on where it stopped, bit for bit on the same device.
+    volumetrically. Run again, it resumes where it stopped, bit for bit on the same device.
     """
 
     dataset: Path

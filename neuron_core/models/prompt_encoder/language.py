@@ -66,7 +66,7 @@ MORE_CONDITIONS: Mapping[str, tuple[str, ...]] = {
     "dirty": _w("soiled, muddy, unclean, covered in dirt, with dirt, with stains"),
     "slightly dirty": _w("lightly soiled, barely dirty, a bit dirty"),
     "heavily dirty": _w("very dirty, extremely dirty, covered in mud"),
-    "rusted": _w("oxidized, oxidized, with rust, covered in rust, with rust spots"),
+    "rusted": _w("oxidized, oxidised, with rust, covered in rust, with rust spots"),
     "patinated": _w("verdigris, with verdigris, oxidized green"),
     "tarnished": _w("blackened, with tarnish"),
     "smudged": _w("with fingerprints, greasy, fingerprinted"),
@@ -82,7 +82,7 @@ MORE_COLORS: Mapping[str, tuple[str, ...]] = {
     "blue": _w("azure"),
     "purple": _w("lilac"),
     "brown": _w("chestnut brown"),
-    "beige": _w("sand colored, sand colored"),
+    "beige": _w("sand colored, sand coloured"),
 }
 _BEFORE = (
     *("",) * 6,

@@ -15,7 +15,7 @@ class AnchorConfig:
     """Write anchor frames of a scene for other programs: color, depth, normal, alpha, ids, optical
     flow to the next anchor, and the camera.
 
-    The same command goes on with the anchors that are missing.
+    Run again, it renders the anchors that are missing.
     """
 
     scene: Path

@@ -17,7 +17,7 @@ class RenderConfig:
     """Draw a .neuron file or a USD stage from a set of cameras: PNG, EXR with AOVs, an animation of a
     turntable.
 
-    The same command goes on with the frames that are missing, so several machines can share a
+    Run again, it renders the frames that are missing, so several machines can share a
     folder by their --frames.
     """
 
