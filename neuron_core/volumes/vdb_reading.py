@@ -13,7 +13,7 @@ import numpy as np
 
 from neuron_core.foundation import interrupts
 from neuron_core.foundation.files import read_bytes
-from neuron_core.volumes.vdb import LEAF, MAGIC, MASKED, MOST_VOXELS, ZIP, VdbGrid
+from neuron_core.volumes.vdb import LEAF, MAGIC, MASKED, ZIP, VdbGrid
 from neuron_core.voxels.nvf import VoxelError
 
 BLOSC = 4
@@ -21,6 +21,7 @@ OLDEST, NEWEST = 222, 225
 KINDS = {"Tree_float_5_4_3": 1, "Tree_vec3s_5_4_3": 3}
 SCALES = ("UniformScaleMap", "UniformScaleTranslateMap", "ScaleMap", "ScaleTranslateMap")
 MOST_GRIDS, LONGEST_TEXT = 256, 1 << 16
+MOST_TILE_VOXELS = 1 << 25  # a few wrong bits of a mask would ask for 50 GB otherwise
 _LEAF_STEPS = np.stack(np.unravel_index(np.arange(LEAF), (8, 8, 8)), axis=-1)
 
 
@@ -178,8 +179,12 @@ def _node(
     def places(slots: np.ndarray) -> np.ndarray:
         return origin + np.stack(np.unravel_index(slots, (side, side, side)), axis=-1) * step
 
-    if len(active) * step**3 > MOST_VOXELS:
-        raise VoxelError(f"{reader.path}: the grid {name} has too many voxels.")
+    filled = sum(len(box) for box, _ in boxes) + len(active) * step**3
+    if filled > MOST_TILE_VOXELS:
+        raise VoxelError(
+            f"{reader.path}: the grid {name} has tiles of {filled} voxels.",
+            f"At most {MOST_TILE_VOXELS} are read. Export it again, or with larger voxels.",
+        )
     if len(active):  # most nodes have no tiles, and the voxels of a large one take 50 MB
         inner = np.stack(np.unravel_index(np.arange(step**3), (step, step, step)), axis=-1)
         for corner, value in zip(places(active), values, strict=True):

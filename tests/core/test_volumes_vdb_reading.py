@@ -14,6 +14,7 @@ from neuron_core.foundation.progress import Silent
 from neuron_core.tasks.export.run import run
 from neuron_core.tasks.inspect.config import InspectConfig
 from neuron_core.tasks.inspect.run import run as inspect
+from neuron_core.volumes import vdb_reading
 from neuron_core.volumes.from_bricks import volume_grids, without_negatives
 from neuron_core.volumes.nvdb import write_nvdb
 from neuron_core.volumes.to_bricks import field_of_grids
@@ -67,6 +68,16 @@ def test_a_leaf_of_one_value_is_stored_as_a_tile():
     nearly = replace(alike, values=np.r_[alike.values[1:], 2.5].astype(np.float32))
     sizes = [len(vdb_bytes([grid], "a", False)) for grid in (alike, nearly)]
     assert sizes[1] - sizes[0] == 511 * 4 + 64 + 64 + 1  # values, both masks of the leaf, a flag
+
+
+def test_tiles_are_counted_before_they_are_filled(tmp_path, monkeypatch):
+    alike = VdbGrid("density", np.concatenate([LEAF, LEAF + [8, 0, 0]]), np.full(1024, 2.0, np.float32), 0.1)
+    write_vdb(tmp_path / "a.vdb", [alike])
+    monkeypatch.setattr(vdb_reading, "MOST_TILE_VOXELS", 1024)
+    assert len(read_vdb(tmp_path / "a.vdb")[0].voxels) == 1024
+    monkeypatch.setattr(vdb_reading, "MOST_TILE_VOXELS", 1023)
+    with pytest.raises(VoxelError, match="tiles of 1024 voxels"):
+        read_vdb(tmp_path / "a.vdb")
 
 
 def test_what_is_damaged_or_of_another_kind_is_named(tmp_path):
