@@ -1,7 +1,7 @@
 """What Karma is asked for: render settings, products and variables as plain UsdRender prims.
 
 Two settings: `beauty` has the color alone; `gbuffer` has positions, normals, distances and ids. The
-layers that come out are named here and read by name in `tasks.karma`.
+layers that come out are named here and read by name in `groundtruth.karma`.
 """
 
 from dataclasses import dataclass
