@@ -52,18 +52,24 @@ def _encodable(values: np.ndarray, half: bool) -> np.ndarray:
     return np.ascontiguousarray(np.clip(values, -LARGEST_HALF, LARGEST_HALF), np.float16)
 
 
-def read_exr(path: Path) -> dict[str, np.ndarray]:
+def read_exr(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, np.ndarray]:
     """Read all channels of the first part as float32 [H, W].
 
-    Raises ImageError naming the file if it is not an EXR, is damaged, deep, subsampled or huge.
+    Raises ImageError naming the file if it is not an EXR, is damaged, deep, subsampled or huge: of
+    more than `max_bytes` of pixels.
     """
     path = Path(path)
-    width, height = _check_header(path)
+    width, height = _check_header(path, max_bytes)
     channels = _decode(path)
     for name, pixels in channels.items():
         if not isinstance(pixels, np.ndarray) or pixels.shape != (height, width):
             raise _damaged(path, f"channel {name} is not {width} x {height} pixels")
     return {name: np.asarray(pixels, np.float32) for name, pixels in sorted(channels.items())}
+
+
+def exr_size(path: Path, max_bytes: int = MAX_BYTES) -> tuple[int, int]:
+    """Width and height of an EXR, from its header. Raises as `read_exr` does."""
+    return _check_header(Path(path), max_bytes)
 
 
 def _decode(path: Path) -> dict[str, np.ndarray]:
@@ -83,7 +89,7 @@ def _damaged(path: Path, why: str) -> ImageError:
     return ImageError(f"{path} is not a readable EXR file: {why}.", "Write or copy it again.")
 
 
-def _check_header(path: Path) -> tuple[int, int]:
+def _check_header(path: Path, max_bytes: int) -> tuple[int, int]:
     """Width and height, after making sure that the library is given nothing absurd."""
     try:
         size = path.stat().st_size
@@ -95,7 +101,7 @@ def _check_header(path: Path) -> tuple[int, int]:
     width, height = _size(path, attributes)
     decoded = width * height * _bytes_per_pixel(path, attributes)
     bounded = attributes.get("compression") in ZIP_LIKE
-    if decoded > MAX_BYTES or (bounded and decoded > LARGEST_RATIO * size):
+    if decoded > max_bytes or (bounded and decoded > LARGEST_RATIO * size):
         raise _damaged(path, f"{width} x {height} pixels do not come from {size} bytes")
     return width, height
 

@@ -1,4 +1,4 @@
-"""Environment maps: light from all directions, from a latitude-longitude EXR or a studio.
+"""Environment maps: light from all directions, from a latitude-longitude picture or a formula.
 
 Images are radiance, scene-linear Rec.709, laid out as `studio.latlong_directions` says: +Y on top,
 +Z in the middle, +X to its left.
@@ -10,13 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from neuron_core.images.exr import read_exr
 from neuron_core.lights.errors import LightError
+from neuron_core.lights.maps import (
+    ENDINGS,
+    LARGEST_WIDTH,
+    Flaws,
+    check_shape,
+    read_latlong,
+)
 from neuron_core.lights.records import LightRecord
 from neuron_core.lights.studio import studio_environment, varied_boxes
 
 STUDIO = "studio"
-LARGEST_WIDTH = 4096  # pixels; finer lights only cost memory
 LARGEST_EXPOSURE = 32.0  # stops, up or down
 _VARIANT = re.compile(r"studio:(\d{1,9})")
 
@@ -50,9 +55,12 @@ class Environment:
         right, below = (across - column)[..., None], (down - row)[..., None]
         left_columns, right_columns = column % width, (column + 1) % width
         upper, lower = np.clip(row, 0, height - 1), np.clip(row + 1, 0, height - 1)
-        image = self.image.astype(np.float64)
-        above = (1.0 - right) * image[upper, left_columns] + right * image[upper, right_columns]
-        under = (1.0 - right) * image[lower, left_columns] + right * image[lower, right_columns]
+
+        def pixels(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+            return self.image[rows, columns].astype(np.float64)
+
+        above = (1.0 - right) * pixels(upper, left_columns) + right * pixels(upper, right_columns)
+        under = (1.0 - right) * pixels(lower, left_columns) + right * pixels(lower, right_columns)
         return np.asarray(((1.0 - below) * above + below * under) * 2.0**self.exposure)
 
 
@@ -60,18 +68,25 @@ def read_environment(text: str) -> Environment:
     """The environment that a text names, neither rotated nor exposed.
 
     "studio"; "studio:N", the same boxes turned, moved and tinted by seed N; or the path of a
-    latitude-longitude EXR. Raises LightError or ImageError.
+    latitude-longitude picture (EXR, or Radiance HDR). Raises LightError or ImageError.
     """
-    if text == STUDIO:
-        return Environment(text, studio_environment())
-    variant = _VARIANT.fullmatch(text)
-    if variant:
-        return Environment(text, studio_environment(boxes=varied_boxes(int(variant[1]))))
-    if Path(text).suffix.lower() != ".exr":
+    image = _by_formula(text)
+    if image is not None:
+        return Environment(text, image)
+    if Path(text).suffix.lower() not in ENDINGS:
         raise LightError(
-            f"Unknown light {text!r}.", "Give studio, studio:N, or a latitude-longitude image (.exr)."
+            f"Unknown light {text!r}.",
+            "Give studio, studio:N, or a latitude-longitude picture (.exr, .hdr, .pic).",
         )
     return Environment(Path(text).stem, read_latlong(Path(text)))
+
+
+def _by_formula(text: str) -> np.ndarray | None:
+    """The image of a light that needs no file; None if the text does not name one."""
+    if text == STUDIO:
+        return studio_environment()
+    variant = _VARIANT.fullmatch(text)
+    return studio_environment(boxes=varied_boxes(int(variant[1]))) if variant else None
 
 
 def environment_of(record: LightRecord, folder: Path) -> Environment | None:
@@ -80,25 +95,14 @@ def environment_of(record: LightRecord, folder: Path) -> Environment | None:
     Raises LightError or ImageError.
     """
     if record.kind == "uniform":
-        image = np.full((2, 4, 3), record.color, np.float32)
+        image: np.ndarray | None = np.full((2, 4, 3), record.color, np.float32)
     elif not record.file:
         return None
-    elif record.file == STUDIO or _VARIANT.fullmatch(record.file):
-        image = read_environment(record.file).image
     else:
+        image = _by_formula(record.file)
+    if image is None:
         image = read_latlong(folder / record.file)
     return Environment(record.name, image, record.rotation, record.exposure)
-
-
-def read_latlong(path: Path) -> np.ndarray:
-    """The radiance [H, 2 H, 3] float32 in an EXR. Raises LightError or ImageError naming the file."""
-    channels = read_exr(path)
-    missing = [name for name in "RGB" if name not in channels]
-    if missing:
-        raise LightError(f"The light {path} lacks the channels {', '.join(missing)}.", "Save it as RGB.")
-    image = np.stack([channels[name] for name in "RGB"], axis=-1)
-    check_radiance(str(path), image)
-    return image
 
 
 def check_radiance(name: str, image: np.ndarray) -> None:
@@ -107,13 +111,7 @@ def check_radiance(name: str, image: np.ndarray) -> None:
         raise LightError(
             f"The light {name} is an array {image.shape} of {image.dtype}.", "Give float32 [H, 2 H, 3]."
         )
-    height, width = image.shape[:2]
-    if width != 2 * height:
-        raise LightError(
-            f"The light {name} has {width} x {height} pixels; all directions need twice as many across.",
-            "Give a latitude-longitude image.",
-        )
-    if width > LARGEST_WIDTH:
-        raise LightError(f"The light {name} is {width} pixels wide.", f"Give at most {LARGEST_WIDTH}.")
-    if not np.isfinite(image).all() or image.min() < 0.0:
-        raise LightError(f"The light {name} has pixels that are negative or not finite.", "Repair it.")
+    check_shape(name, image.shape[1], image.shape[0], LARGEST_WIDTH)
+    flaws = Flaws()
+    flaws.find(image)
+    flaws.check(name)

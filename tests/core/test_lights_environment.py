@@ -5,8 +5,10 @@ import pytest
 
 from neuron_core.foundation.errors import NeuronError
 from neuron_core.images.exr import write_exr
-from neuron_core.lights.environment import Environment, read_environment
+from neuron_core.lights.environment import Environment, check_radiance, read_environment
 from neuron_core.lights.errors import LightError
+from neuron_core.lights.maps import LARGEST_WIDTH
+from neuron_core.lights.reduction import mean_radiance, reduced, row_angles
 from neuron_core.lights.studio import latlong_directions, studio_environment, studio_radiance
 
 
@@ -86,7 +88,7 @@ def test_a_picture_is_taken_as_it_is(tmp_path):
     assert np.array_equal(found.image, image) and found.name == "light"
 
 
-@pytest.mark.parametrize("text", ["", "sunset", "studio:", "studio:-1", "studio:x", "light.hdr"])
+@pytest.mark.parametrize("text", ["", "sunset", "studio:", "studio:-1", "studio:x", "light.png"])
 def test_other_texts_are_unknown(text):
     with pytest.raises(LightError, match="Unknown light"):
         read_environment(text)
@@ -99,7 +101,7 @@ def test_pictures_that_cannot_be_a_light_are_refused(tmp_path):
         "dark.exr": ({"R": ones, "G": dark, "B": ones}, "negative"),
         "nan.exr": ({"R": ones, "G": ones * np.nan, "B": ones}, "not finite"),
         "square.exr": (dict.fromkeys("RGB", np.ones((4, 4), np.float32)), "twice as many across"),
-        "wide.exr": (dict.fromkeys("RGB", np.ones((2049, 4098), np.float32)), "4098 pixels wide"),
+        "square too.exr": (dict.fromkeys("RGB", np.ones((8, 4), np.float32)), "has 4 x 8 pixels"),
     }
     for name, (channels, message) in bad.items():
         write_exr(tmp_path / name, channels)
@@ -108,6 +110,86 @@ def test_pictures_that_cannot_be_a_light_are_refused(tmp_path):
         assert name in caught.value.message
     with pytest.raises(NeuronError, match=r"nothing\.exr"):
         read_environment(str(tmp_path / "nothing.exr"))
+
+
+def radiance_file(path, lines, length, pixels=b""):
+    path.write_bytes(f"#?RADIANCE\n\n-Y {lines} +X {length}\n".encode() + pixels)
+    return str(path)
+
+
+@pytest.mark.parametrize("ending", ["hdr", "pic", "HDR"])
+def test_a_radiance_picture_is_a_light(tmp_path, ending):
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 4), np.uint8)
+    pixels[..., 3] = 128
+    found = read_environment(radiance_file(tmp_path / f"light.{ending}", 4, 8, pixels.tobytes()))
+    np.testing.assert_array_equal(found.image, (pixels[..., :3] + np.float32(0.5)) / 256)
+    assert found.name == "light"
+
+
+def test_darkness_is_a_light(tmp_path):
+    assert not read_environment(radiance_file(tmp_path / "dark.hdr", 4, 8, bytes(128))).image.any()
+
+
+def test_solid_angles_of_rows_are_those_of_their_zones():
+    """Of a sphere: the area of a zone is proportional to its height."""
+    assert row_angles(7).sum() == pytest.approx(1.0, abs=1e-12)
+    np.testing.assert_allclose(row_angles(3), [0.25, 0.5, 0.25])
+
+
+@pytest.mark.parametrize("factor", [2, 3, 5])
+def test_a_smaller_map_has_the_same_light(factor):
+    image = studio_environment(240, 120)
+    small = reduced(image, factor)
+    assert small.shape == (120 // factor, 240 // factor, 3)
+    np.testing.assert_allclose(mean_radiance(small), mean_radiance(image), rtol=1e-6)
+
+
+def test_a_smaller_map_lights_every_side_the_same():
+    image = studio_environment(512, 256)
+    small = reduced(image, 2)
+
+    def on_sides(image):
+        directions = latlong_directions(image.shape[1], image.shape[0])
+        weights = row_angles(len(image))[:, None] * np.maximum(
+            np.stack([directions @ side for side in (*np.eye(3), *-np.eye(3))]), 0.0
+        )
+        return np.einsum("shw,hwc->sc", weights / image.shape[1], image)
+
+    np.testing.assert_allclose(on_sides(small), on_sides(image), rtol=1e-3)
+
+
+@pytest.mark.parametrize(("height", "factor"), [(LARGEST_WIDTH // 2 + 1, 3), (2500, 2)])
+def test_a_large_picture_is_read_in_bands_as_its_whole_made_smaller(tmp_path, height, factor):
+    rows = np.arange(height * 4).reshape(height, 1, 4).astype(np.uint8)
+    rows[..., 3] = 128
+    count = 2 * height - 1  # how often the first pixel of a line is repeated, as runs of the old kind
+    repeats = bytes([1, 1, 1, count % 256, 1, 1, 1, count // 256])
+    runs = b"".join(row.tobytes() + repeats for row in rows[:, 0])
+    found = read_environment(radiance_file(tmp_path / "large.hdr", height, 2 * height, runs)).image
+    whole = ((rows[..., :3] + np.float32(0.5)) / 256).repeat(2 * factor, axis=1)
+    expected = reduced(whole, factor).repeat(height // factor, axis=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("lines", "length", "message"),
+    [
+        (8193, 16386, "16386 pixels wide"),
+        (2053, 4106, "4106 x 2053 pixels, which no small factor"),
+        (100, 300, "300 x 100 pixels"),
+    ],
+)
+def test_sizes_that_cannot_be_used_are_refused_by_the_header(tmp_path, lines, length, message):
+    with pytest.raises(LightError, match=message):
+        read_environment(radiance_file(tmp_path / "light.hdr", lines, length))
+
+
+def test_pixels_that_cannot_be_light_are_counted_and_the_first_is_named():
+    image = np.ones((300, 600, 3), np.float32)
+    image[7, 5, 1], image[7, 6], image[250, 3, 2], image[299, 0, 0] = np.inf, np.nan, -1.0, -0.5
+    with pytest.raises(LightError, match="2 that are negative and 2 that are not finite") as caught:
+        check_radiance("x", image)
+    assert "column 5, row 7." in caught.value.message and "Repair" in caught.value.hint
 
 
 @pytest.mark.parametrize(
