@@ -11,7 +11,9 @@ from neuron_core.cameras.camera import Camera
 from neuron_core.foundation.errors import FileError
 from neuron_core.usd import schema
 from neuron_core.usd.cameras import camera_paths, read_camera
-from neuron_core.usd.records import SceneError, SceneSnapshot
+from neuron_core.usd.light_records import StageLight
+from neuron_core.usd.lights import stage_lights
+from neuron_core.usd.records import Problem, SceneError, SceneSnapshot
 from neuron_core.usd.snapshot import snapshot_of
 
 schema.register()
@@ -89,6 +91,14 @@ class SceneStage:
         """
         with quiet():
             return snapshot_of(self.stage, _when(time), str(self.path), self.library)
+
+    def lights(
+        self, time: float | None = None, problems: list[Problem] | None = None
+    ) -> tuple[StageLight, ...]:
+        """The lights that shine at a time code, as for `snapshot`; what is wrong with some of them is
+        appended to `problems`. Raises SceneError for values that are not finite, or too many lights."""
+        with quiet():
+            return stage_lights(self.stage, _when(time), self.library, problems)
 
 
 def _when(time: float | None) -> Usd.TimeCode:
