@@ -31,10 +31,10 @@ def fejer_weights(count: int) -> np.ndarray:
 
     Exact for polynomials of the cosine of degrees below N. All are positive; their sum is 2.
     """
-    angles = (np.arange(count) + 0.5) * np.pi / count
-    waves = np.arange(1, (count - 1) // 2 + 1)
-    series = np.cos(2.0 * waves * angles[:, None]) / (4.0 * waves**2 - 1.0)
-    return np.asarray(2.0 / count * (1.0 - 2.0 * series.sum(axis=1)))
+    waves = np.arange((count - 1) // 2 + 1)
+    series = np.exp(1j * np.pi * waves / count) / (4.0 * waves**2 - 1.0)
+    series[0] = -0.5
+    return np.asarray(-4.0 * np.fft.ifft(series, count).real)
 
 
 def solid_angles(height: int) -> np.ndarray:
@@ -130,9 +130,13 @@ def shrink(image: np.ndarray, height: int) -> np.ndarray:
         raise LightError(f"A map of {rows} rows cannot shrink to {height}.", f"Give 1 to {rows} rows.")
     if height == rows:
         return np.asarray(image, np.float64)
-    across = _overlap(np.linspace(0.0, 1.0, 2 * rows + 1), np.linspace(0.0, 1.0, 2 * height + 1))
+    wide = np.asarray(image, np.float64)
+    if rows % height == 0:
+        narrow = wide.reshape(rows, 2 * height, rows // height, -1).mean(axis=2)
+    else:
+        across = _overlap(np.linspace(0.0, 1.0, 2 * rows + 1), np.linspace(0.0, 1.0, 2 * height + 1))
+        narrow = np.einsum("wv,hvc->hwc", across, wide, optimize=True)
     down = _overlap(_heights(rows), _heights(height))
-    narrow = np.einsum("wv,hvc->hwc", across, np.asarray(image, np.float64), optimize=True)
     return np.asarray(np.einsum("gh,hwc->gwc", down, narrow, optimize=True))
 
 
