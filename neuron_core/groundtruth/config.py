@@ -66,7 +66,8 @@ class DatasetConfig:
     highest_elevation: float = 80.0
     """Highest elevation of a camera; 90 is straight above."""
     light: str = "studio"
-    """`studio`, `studio:N` (the studio rig randomized by seed N), or a latitude-longitude picture (EXR, or
+    """`studio`, `studio:N` (the studio rig randomized by seed N), `even` (1 from everywhere), `sky:N`,
+    `room:N`, `spots:N`, `noise:N` (by formula and seed N), or a latitude-longitude picture (EXR, or
     Radiance HDR)."""
     ground: bool = False
     """Put the object on a gray disc."""

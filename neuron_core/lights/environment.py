@@ -18,10 +18,12 @@ from neuron_core.lights.maps import (
     check_shape,
     read_latlong,
 )
+from neuron_core.lights.procedural import procedural_light
 from neuron_core.lights.records import LightRecord
 from neuron_core.lights.studio import studio_environment, varied_boxes
 
 STUDIO = "studio"
+EVEN = "even"
 LARGEST_EXPOSURE = 32.0  # stops, up or down
 _VARIANT = re.compile(r"studio:(\d{1,9})")
 
@@ -67,8 +69,9 @@ class Environment:
 def read_environment(text: str) -> Environment:
     """The environment that a text names, neither rotated nor exposed.
 
-    "studio"; "studio:N", the same boxes turned, moved and tinted by seed N; or the path of a
-    latitude-longitude picture (EXR, or Radiance HDR). Raises LightError or ImageError.
+    "studio"; "studio:N", the same boxes turned, moved and tinted by seed N; "even", a radiance of 1
+    from everywhere; "sky:N", "room:N", "spots:N" and "noise:N", as `procedural` makes them; or the path
+    of a latitude-longitude picture (EXR, or Radiance HDR). Raises LightError or ImageError.
     """
     image = _by_formula(text)
     if image is not None:
@@ -76,7 +79,8 @@ def read_environment(text: str) -> Environment:
     if Path(text).suffix.lower() not in ENDINGS:
         raise LightError(
             f"Unknown light {text!r}.",
-            "Give studio, studio:N, or a latitude-longitude picture (.exr, .hdr, .pic).",
+            "Give studio, studio:N, even, sky:N, room:N, spots:N, noise:N, or a latitude-longitude picture "
+            "(.exr, .hdr, .pic).",
         )
     return Environment(Path(text).stem, read_latlong(Path(text)))
 
@@ -85,8 +89,12 @@ def _by_formula(text: str) -> np.ndarray | None:
     """The image of a light that needs no file; None if the text does not name one."""
     if text == STUDIO:
         return studio_environment()
+    if text == EVEN:
+        return np.ones((2, 4, 3), np.float32)
     variant = _VARIANT.fullmatch(text)
-    return studio_environment(boxes=varied_boxes(int(variant[1]))) if variant else None
+    if variant:
+        return studio_environment(boxes=varied_boxes(int(variant[1])))
+    return procedural_light(text)
 
 
 def environment_of(record: LightRecord, folder: Path) -> Environment | None:

@@ -57,15 +57,15 @@ class Flaws:
             )
 
 
-def read_latlong(path: Path) -> np.ndarray:
-    """The radiance [H, 2 H, 3] float32 in an EXR or Radiance HDR, at most `LARGEST_WIDTH` wide.
+def read_latlong(path: Path, widest: int = LARGEST_WIDTH) -> np.ndarray:
+    """The radiance [H, 2 H, 3] float32 in an EXR or Radiance HDR, at most `widest` pixels wide.
 
     Raises LightError or ImageError naming the file.
     """
     is_radiance = path.suffix.lower() in RADIANCE
     width, height = hdr_size(path) if is_radiance else exr_size(path, _EXR_BYTES)
     check_shape(str(path), width, height, LARGEST_STORED_WIDTH)
-    factor = _factor(path, width, height)
+    factor = _factor(path, width, height, widest)
     return _gathered(str(path), height, factor, open_hdr(path).rows if is_radiance else _exr_rows(path))
 
 
@@ -80,16 +80,15 @@ def check_shape(name: str, width: int, height: int, widest: int) -> None:
         raise LightError(f"The light {name} is {width} pixels wide.", f"Give at most {widest}.")
 
 
-def _factor(path: Path, width: int, height: int) -> int:
+def _factor(path: Path, width: int, height: int, widest: int) -> int:
     """By how much a picture is made smaller."""
-    least = -(-width // LARGEST_WIDTH)
+    least = -(-width // widest)
     for factor in range(least, 2 * least + 2):
         if height % factor == 0:
             return factor
     raise LightError(
-        f"The light {path} has {width} x {height} pixels, which no small factor makes at most "
-        f"{LARGEST_WIDTH} wide.",
-        f"Resize it to {LARGEST_WIDTH} x {LARGEST_WIDTH // 2}.",
+        f"The light {path} has {width} x {height} pixels, which no small factor makes at most {widest} wide.",
+        f"Resize it to {widest} x {widest // 2}.",
     )
 
 

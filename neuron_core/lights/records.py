@@ -67,7 +67,7 @@ class LightRecord:
     name: Annotated[str, file_name]
     kind: Literal["latlong", "uniform", "rig"]
     split: Literal["train", "test"] = "train"
-    file: str = ""  # of a map: an EXR beside lights.json, or "studio" and "studio:N", which need none
+    file: str = ""  # of a map: a picture beside lights.json, or a name such as "studio:3", which needs none
     rotation: Annotated[float, within(-360.0, 360.0)] = 0.0  # degrees about +Y, from +Z towards +X
     exposure: Stops = 0.0
     color: Annotated[Color, _not_negative] = WHITE  # radiance of a uniform light

@@ -127,7 +127,7 @@ DATASET = _driver(
                 hide_when=OF_THE_ENGINE,
             ),
             *LENS,
-            Row("light", "Light", note="`studio:N` is of the engine's own renderer."),
+            Row("light", "Light", note="Lights by seed, and `even`, are for the engine's own renderer."),
             Row("ground", "Ground", note="Of the engine's own renderer.", hide_when=OF_THE_ENGINE),
             SEED,
             OVERWRITE,
@@ -328,7 +328,9 @@ PUBLISH = _driver(
             default=True,
         ),
         *mirrored("export", Row("steps", "Refinement", 2000, default="0", disable_when="{ splats == 0 }")),
-        *mirrored("export", Row("max_splats", "Max Count", 1_000_000, disable_when="{ splats == 0 points == 0 }")),
+        *mirrored(
+            "export", Row("max_splats", "Max Count", 1_000_000, disable_when="{ splats == 0 points == 0 }")
+        ),
         toggle(
             "points",
             "Points",

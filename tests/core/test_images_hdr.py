@@ -161,7 +161,7 @@ def test_damage_is_named(tmp_path, case):
 
 
 @given(st.floats(0.0, 1.0), st.integers(0, 255), st.sampled_from([flat, old_runs, new_runs]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_a_wrong_byte_or_a_cut_gives_a_picture_or_names_the_file(tmp_path_factory, where, byte, coding):
     path = tmp_path_factory.getbasetemp() / "damaged.hdr"
     whole = written(path, encoded(a_picture(3, 12, np.random.default_rng(0))), coding).read_bytes()
