@@ -17,24 +17,28 @@ from neuron_core.lights.errors import LightError
 ORTHOGONAL_WITHIN = 1e-5  # the largest error of a row product of a matrix that turns lights
 
 
-def legendre(m: int, order: int, cosines: np.ndarray) -> np.ndarray:
-    """What (l, m) is along a meridian, over sin(polar)^m, for l = m to order - 1: [L - m, N] float64.
+def legendre(order: int, cosines: np.ndarray, waves: int | None = None) -> tuple[np.ndarray, ...]:
+    """What harmonics are along a meridian over sin(polar)^m: by m [L - m, N] float64, for l >= m.
 
-    `cosines` [N] are of the polar angle. Normalized so that 2 pi times the integral of the square
-    over the cosine is 1, without the Condon-Shortley factor: sqrt(2) cos(m azimuth) is still to come.
+    `cosines` [N] are of the polar angle; of the azimuthal waves m only the first `waves` are made,
+    by default all L. Normalized so that 2 pi times the integral of the square over the cosine is 1,
+    without the Condon-Shortley factor: sqrt(2) cos(m azimuth) is still to come.
     """
     x = np.asarray(cosines, np.float64)
-    found = np.empty((order - m, len(x)))
-    halves = np.arange(1, m + 1)
-    found[0] = np.sqrt(np.prod((2.0 * halves + 1.0) / (2.0 * halves)) / (4.0 * np.pi))
-    if order - m > 1:
-        found[1] = np.sqrt(2.0 * m + 3.0) * x * found[0]
-    for row in range(2, order - m):
-        degree = row + m
-        back = np.sqrt(((degree - 1.0) ** 2 - m * m) / (4.0 * (degree - 1.0) ** 2 - 1.0))
+    waves = order if waves is None else waves
+    found = np.zeros((order, waves, len(x)))
+    halves = np.arange(1, waves)
+    starts = np.cumprod(np.concatenate([[1.0 / (4.0 * np.pi)], (2.0 * halves + 1.0) / (2.0 * halves)]))
+    found[np.arange(waves), np.arange(waves)] = np.sqrt(starts)[:, None]
+    for degree in range(1, order):
+        m = np.arange(min(degree, waves))[:, None]
         scale = np.sqrt((4.0 * degree**2 - 1.0) / (degree**2 - m * m))
-        found[row] = scale * (x * found[row - 1] - back * found[row - 2])
-    return found
+        values = np.multiply(x, found[degree - 1, : len(m)], out=found[degree, : len(m)])
+        if degree > 1:
+            back = np.sqrt(((degree - 1.0) ** 2 - m * m) / (4.0 * (degree - 1.0) ** 2 - 1.0))
+            values -= back * found[degree - 2, : len(m)]
+        values *= scale
+    return tuple(found[m:, m] for m in range(waves))
 
 
 def basis(directions: np.ndarray, order: int) -> np.ndarray:
@@ -43,10 +47,10 @@ def basis(directions: np.ndarray, order: int) -> np.ndarray:
     found = np.empty((len(flat), order * order))
     around = flat[:, 0] + 1j * flat[:, 1]
     power = np.ones(len(flat), complex)  # (sin(polar) exp(i azimuth))^m
-    for m in range(order):
+    for m, values in enumerate(legendre(order, flat[:, 2])):
         degrees = np.arange(m, order)
         middle = degrees * (degrees + 1)
-        meridian = legendre(m, order, flat[:, 2]).T
+        meridian = values.T
         if m == 0:
             found[:, middle] = meridian
         else:

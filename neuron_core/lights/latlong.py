@@ -11,6 +11,7 @@ has only degrees below min(H, W / 2) is exact, and back as well.
 Letters in shapes: H, W rows and columns, C channels, L order, K = L * L.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -163,27 +164,31 @@ def _factors(order: int) -> np.ndarray:
     return np.where(m > 0, np.sqrt(2.0), 1.0) * (-1.0) ** m
 
 
-def _meridians(m: int, order: int, height: int) -> np.ndarray:
+def _meridians(order: int, height: int) -> Iterator[np.ndarray]:
+    """By m: the harmonics at the rows [L - m, H], without their azimuthal wave."""
     angles = polar_angles(height)
-    return legendre(m, order, np.cos(angles)) * np.sin(angles) ** m
+    power = np.ones(height)
+    for values in legendre(order, np.cos(angles)):
+        yield values * power
+        power = power * np.sin(angles)
+
+
+@lru_cache(maxsize=12)
+def _synthesis(height: int, order: int) -> tuple[np.ndarray, ...]:
+    """By m: from coefficients to rows, [H, L - m]."""
+    return tuple(np.ascontiguousarray(values.T) for values in _meridians(order, height))
 
 
 @lru_cache(maxsize=8)
-def _synthesis(height: int, order: int) -> tuple[np.ndarray, ...]:
-    """By m: from coefficients to rows, [H, L - m]."""
-    return tuple(np.ascontiguousarray(_meridians(m, order, height).T) for m in range(order))
-
-
-@lru_cache(maxsize=4)
 def _analysis(height: int, order: int) -> tuple[np.ndarray, ...]:
     """By m: from rows to coefficients, [L - m, H].
 
     Products of two harmonics have up to twice the degrees that H rows integrate exactly: each wave
     is first interpolated at twice as many rows, as cosines or sines of the polar angle.
     """
-    weights = fejer_weights(2 * height)
-    finer = (_finer(height, odd=False), _finer(height, odd=True))
-    return tuple((_meridians(m, order, 2 * height) * weights) @ finer[m % 2] for m in range(order))
+    weights = fejer_weights(2 * height)[:, None]
+    finer = tuple(weights * _finer(height, odd) for odd in (False, True))
+    return tuple(values @ finer[m % 2] for m, values in enumerate(_meridians(order, 2 * height)))
 
 
 def _finer(height: int, odd: bool) -> np.ndarray:

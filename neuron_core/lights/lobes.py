@@ -90,4 +90,4 @@ def _ggx_zonal(lobe: Lobe, order: int) -> np.ndarray:
 def _zonal(cosines: np.ndarray, masses: np.ndarray, order: int) -> np.ndarray:
     """Integrals of the Legendre polynomials, which are 1 at 1, over masses that sum to 1."""
     norms = np.sqrt((2.0 * np.arange(order) + 1.0) / (4.0 * np.pi))
-    return np.asarray(legendre(0, order, cosines) @ masses / norms)
+    return np.asarray(legendre(order, cosines, waves=1)[0] @ masses / norms)
