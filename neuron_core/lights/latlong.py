@@ -19,6 +19,7 @@ import numpy as np
 from neuron_core.lights.errors import LightError
 from neuron_core.lights.harmonics import by_degree, legendre, rotation
 
+_FEW = 8  # waves; up to here sums are faster than a whole Fourier transform
 UP_FROM_WORLD = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
 
@@ -52,7 +53,7 @@ def analyze(image: np.ndarray, order: int) -> np.ndarray:
     """The coefficients [K, C] about +Y of a map [H, 2 H, C]. Raises LightError for too high an order."""
     height, width, channels = image.shape
     _check_order(order, height)
-    waves = np.fft.rfft(np.asarray(image, np.float64), axis=1)[:, :order]
+    waves = _row_waves(np.asarray(image, np.float64), order)
     m = np.arange(order)
     phases = np.exp(1j * m * (np.pi - np.pi / width)) * (2.0 * np.pi / width) * _factors(order)
     waves = np.ascontiguousarray((waves * phases[:, None]).transpose(1, 0, 2))
@@ -133,12 +134,23 @@ def shrink(image: np.ndarray, height: int) -> np.ndarray:
         return np.asarray(image, np.float64)
     wide = np.asarray(image, np.float64)
     if rows % height == 0:
-        narrow = wide.reshape(rows, 2 * height, rows // height, -1).mean(axis=2)
-    else:
-        across = _overlap(np.linspace(0.0, 1.0, 2 * rows + 1), np.linspace(0.0, 1.0, 2 * height + 1))
-        narrow = np.einsum("wv,hvc->hwc", across, wide, optimize=True)
+        return _blocks(wide, rows // height)
+    across = _overlap(np.linspace(0.0, 1.0, 2 * rows + 1), np.linspace(0.0, 1.0, 2 * height + 1))
     down = _overlap(_heights(rows), _heights(height))
-    return np.asarray(np.einsum("gh,hwc->gwc", down, narrow, optimize=True))
+    return np.asarray(np.einsum("gh,hvc,wv->gwc", down, wide, across, optimize=True))
+
+
+def _blocks(image: np.ndarray, factor: int) -> np.ndarray:
+    """The means by solid angle of blocks of factor x factor pixels, as `shrink` makes them."""
+    narrow = image[:, ::factor].copy()
+    for offset in range(1, factor):
+        narrow += image[:, offset::factor]
+    shares = np.diff(_heights(len(image))).reshape(-1, factor)
+    shares = shares / (factor * shares.sum(axis=1, keepdims=True))
+    found = narrow[::factor] * shares[:, 0, None, None]
+    for offset in range(1, factor):
+        found += narrow[offset::factor] * shares[:, offset, None, None]
+    return np.asarray(found)
 
 
 def _heights(rows: int) -> np.ndarray:
@@ -156,6 +168,14 @@ def _overlap(fine: np.ndarray, coarse: np.ndarray) -> np.ndarray:
 def _check_order(order: int, height: int) -> None:
     if not 1 <= order <= height:
         raise LightError(f"A map of {height} rows has no harmonics of order {order}.", f"Give 1 to {height}.")
+
+
+def _row_waves(image: np.ndarray, order: int) -> np.ndarray:
+    """The first waves of the Fourier transform of each row of a map: [H, order, C] complex."""
+    if order > _FEW:
+        return np.fft.rfft(image, axis=1)[:, :order]
+    turns = np.outer(np.arange(order), np.arange(image.shape[1])) * (2.0 * np.pi / image.shape[1])
+    return np.asarray(np.cos(turns) @ image - 1j * (np.sin(turns) @ image))
 
 
 def _factors(order: int) -> np.ndarray:

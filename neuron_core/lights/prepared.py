@@ -23,6 +23,7 @@ from neuron_core.lights.lobes import ROUGHNESSES, Lobe, cosine_zonal
 from neuron_core.lights.studio import latlong_directions
 from neuron_core.lights.suns import Sun, split_suns
 
+FINEST = 256  # rows of the map that suns are taken off
 ORDER = 5  # of the harmonics that diffuse light uses: 25 a channel
 _MOST_KEPT = 16  # prepared maps; about 1 MB each at the quick size, 4 MB at the refined one
 _NEGLIGIBLE = 1e-6  # of a zonal number
@@ -36,7 +37,7 @@ class Size:
     """How finely a light is prepared."""
 
     name: str
-    height: int  # rows of the map that is transformed; twice as many columns
+    height: int  # rows of the map that is blurred, at most FINEST; twice as many columns
     order: int  # of its harmonics
     levels: tuple[int, ...]  # rows of the blurred map of each roughness
 
@@ -126,11 +127,14 @@ def prepare(environment: Environment, size: Size = QUICK) -> Prepared:
 
 
 def prepare_map(image: np.ndarray, size: Size, digest: str = "") -> Prepared:
-    """A map [H, 2 H, 3] of radiance ready for shading, computed anew."""
-    fitted = _fitted(image, size.height)
+    """A map [H, 2 H, 3] of radiance ready for shading, computed anew.
+
+    Suns and the harmonics of order 5 are the same in every size: only the levels become finer.
+    """
+    fitted = _fitted(image, FINEST)
     suns, rest = split_suns(fitted)
-    harmonics = analyze(rest, size.order)
-    without_suns = to_world(harmonics[: ORDER * ORDER])
+    without_suns = to_world(analyze(rest, ORDER))
+    harmonics = analyze(shrink(rest, size.height), size.order)
     return Prepared(
         digest=digest or _digest(image),
         size=size,

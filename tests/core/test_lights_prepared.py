@@ -180,6 +180,16 @@ def test_sizes_are_as_they_say():
     assert light.whole.shape == light.without_suns.shape == (25, 3)
 
 
+def test_a_finer_size_changes_the_sharp_levels_alone():
+    image = with_sun(256)
+    quick, finer = prepare_map(image, SMALL), prepare_map(image, QUICK)
+    assert np.array_equal(quick.whole, finer.whole)
+    assert np.array_equal(quick.irradiance(SUN[None]), finer.irradiance(SUN[None]))
+    for level in (2, 3, 4):
+        found, wanted = quick.reflected(level, spread(200)), finer.reflected(level, spread(200))
+        assert decibels(found, wanted) >= 40.0
+
+
 def test_what_does_not_turn_or_scale_a_light_is_refused():
     light = prepare_map(np.ones((2, 4, 3), np.float32), SMALL)
     with pytest.raises(LightError, match="turn or mirror"):
