@@ -195,6 +195,14 @@ def test_pixels_that_cannot_be_light_are_counted_and_the_first_is_named():
     assert "column 5, row 7." in caught.value.message and "Repair" in caught.value.hint
 
 
+def test_a_flaw_is_found_in_any_band_of_a_file(tmp_path):
+    image = np.ones((200, 400), np.float32)
+    image[130, 20] = image[199, 0] = np.nan
+    write_exr(tmp_path / "light.exr", dict.fromkeys("RGB", image))
+    with pytest.raises(LightError, match=r"2 that are not finite. The first is at column 20, row 130\."):
+        read_environment(str(tmp_path / "light.exr"))
+
+
 @pytest.mark.parametrize(
     ("placing", "message"),
     [

@@ -18,6 +18,7 @@ from neuron_core.lights.procedural import (
     spots_of,
 )
 from neuron_core.lights.records import LightRecord
+from neuron_core.lights.reduction import reduced
 from neuron_core.lights.studio import latlong_directions
 
 NAMES = [f"{kind}:{seed}" for kind in KINDS for seed in (0, 7)]
@@ -57,6 +58,11 @@ def test_each_is_a_light_of_the_same_mean_radiance(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_light_on_a_surface_does_not_depend_on_the_resolution(name):
     np.testing.assert_allclose(irradiance(light(name)), irradiance(light(name, 256)), rtol=0.02)
+
+
+@pytest.mark.parametrize("name", ["room:0", "room:7", "spots:0", "spots:7"])
+def test_a_pixel_is_the_mean_of_the_smaller_ones_that_it_covers(name):
+    np.testing.assert_allclose(light(name), reduced(light(name, 256), 2), rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -111,6 +117,10 @@ def test_spots_are_as_many_as_said(seed):
     assert 3 <= len(spots) <= 10 and all(4.0 <= spot.width <= 25.0 for spot in spots)
     brightness = light(f"spots:{seed}", 256).sum(axis=-1)
     assert islands(brightness > 2.0 * np.median(brightness)) == len(spots)
+
+
+def test_every_number_of_spots_from_3_to_10_occurs():
+    assert {len(spots_of(seed)) for seed in range(100)} == set(range(3, 11))
 
 
 def test_noise_has_neither_a_seam_nor_poles():
