@@ -21,7 +21,7 @@ from neuron_core.lights.studio import HEIGHT, WIDTH, latlong_directions
 MEAN = 0.6  # radiance, of the mean of red, green and blue
 GRID = 1024  # directions around in which formulas are evaluated
 SMOOTH_GRID = 256  # for those without edges
-SUN_RADIUS = 0.55  # degrees; about twice the real one, so that it is no smaller than a pixel
+SUN_RADIUS = 0.55  # degrees; about twice the real one, so that it covers a pixel
 KINDS = ("sky", "room", "spots", "noise")
 DATA_KINDS = ("studio", *KINDS)
 MOST_LIGHTS = 10_000
