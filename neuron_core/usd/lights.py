@@ -277,10 +277,9 @@ def blackbody(kelvin: float) -> np.ndarray:
     """Linear Rec.709 color [3] of a black body, of luminance 1; beyond 1000 to 10000 K the nearer end.
 
     This is UsdLuxBlackbodyTemperatureAsRgb, a spline through Planckian colors. 6500 K is near white and
-    not white: (1.04, 0.98, 1.03).
+    not white: (1.04, 0.98, 1.03). NaN crashes USD; `_Values.number` lets none through.
     """
-    inside = min(max(kelvin, 1000.0), 10000.0)  # USD reads outside of its table for some numbers beyond
-    return np.array(UsdLux.BlackbodyTemperatureAsRgb(inside), np.float64)
+    return np.array(UsdLux.BlackbodyTemperatureAsRgb(kelvin), np.float64)
 
 
 def _shaping(values: _Values) -> Shaping:

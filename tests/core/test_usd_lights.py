@@ -225,8 +225,14 @@ def test_an_uneven_scale_that_cannot_be_kept_is_reported(tmp_path, kind):
     assert not problems[0].fatal
 
 
-def test_a_distant_light_shines_along_the_transformed_z(tmp_path):
-    linear = np.array([[1.0, 0.2, 0.9], [0.1, 3.0, 0.4], [0.0, -0.5, 0.2]])
+def test_an_unevenly_scaled_sphere_keeps_its_volume(tmp_path):
+    ((one,), _) = read(tmp_path, light("key", placed(TURN @ np.diag([1.0, 2.0, 4.0]))))
+    assert one.radius == pytest.approx(0.5 * 2.0)
+
+
+@pytest.mark.parametrize("mirror", [1.0, -1.0])
+def test_a_distant_light_shines_along_the_transformed_z(tmp_path, mirror):
+    linear = np.array([[mirror, 0.2, 0.9], [0.1 * mirror, 3.0, 0.4], [0.0, -0.5, 0.2]])
     (one,) = lit(tmp_path, light("sun", placed(linear), "DistantLight"))
     axes = one.world_from_light[:3, :3]
     np.testing.assert_allclose(axes[:, 2], linear[:, 2] / np.linalg.norm(linear[:, 2]), rtol=1e-9)
@@ -462,12 +468,13 @@ def test_multipliers_of_diffuse_and_specular_are_read(tmp_path):
 # --- many ---
 
 
-def instanced(count: int) -> tuple[SceneStage, np.ndarray]:
+def instanced(count: int, intensity: float = 1.0) -> tuple[SceneStage, np.ndarray]:
     """A stage of one lamp at the places [N,3] of a point instancer."""
     stage = Usd.Stage.CreateInMemory()
     UsdGeom.SetStageMetersPerUnit(stage, 1.0)
     instancer = UsdGeom.PointInstancer.Define(stage, "/many")
     lamp = UsdLux.SphereLight.Define(stage, "/many/lamp")
+    lamp.CreateIntensityAttr(intensity)
     UsdGeom.XformCommonAPI(lamp).SetTranslate((0, 0, 1))
     places = np.random.default_rng(1).normal(size=(count, 3)).astype(np.float32)
     instancer.CreatePositionsAttr([Gf.Vec3f(*map(float, place)) for place in places])
@@ -482,6 +489,12 @@ def test_a_point_instancer_repeats_its_lights():
     assert [one.path for one in lights] == ["/many[0]", "/many[1]", "/many[2]"]
     found = np.array([one.world_from_light[:3, 3] for one in lights])
     np.testing.assert_allclose(found, places + [0.0, 0.0, 1.0], atol=1e-6)
+
+
+def test_what_is_wrong_with_a_repeated_light_is_said_once():
+    problems: list[Problem] = []
+    assert not instanced(3, intensity=-1.0)[0].lights(None, problems)
+    assert [one.path for one in problems] == ["/many/lamp"]
 
 
 def test_too_many_lights_are_one_clear_error():
