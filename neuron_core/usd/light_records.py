@@ -16,6 +16,7 @@ class Link:
     """Which prims a collection holds, as a compiled query."""
 
     query: Usd.UsdCollectionMembershipQuery | None = None  # None: all of them
+    stage: Usd.Stage | None = None  # kept open for path expressions, which hold nothing of a closed one
 
     def holds(self, path: str) -> bool:
         """Whether the prim at a path belongs to it. Of an instance "/instancer[index]" the point instancer

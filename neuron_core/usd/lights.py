@@ -201,6 +201,9 @@ class _Reader:
         return _POLE_ON_Z if (self._up_axis if axis == "scene" else axis) == "Z" else np.eye(3)
 
     def _note_unread(self, values: "_Values") -> None:
+        for one in values.prim.GetAuthoredPropertiesInNamespace("inputs"):
+            if isinstance(one, Usd.Attribute) and one.HasAuthoredConnections():
+                self._note(values, f"What {one.GetName()} is connected to is not read; its own value counts.")
         filters = values.prim.GetRelationship("light:filters")
         if filters and filters.HasAuthoredTargets():
             self._note(values, "Its light filters are not read; it shines without them.")
@@ -294,7 +297,8 @@ def _shaping(values: _Values) -> Shaping:
 def _link(prim: Usd.Prim, name: str) -> Link:
     if not prim.GetAuthoredPropertiesInNamespace(f"collection:{name}"):
         return Link()
-    return Link(Usd.CollectionAPI(prim, name).ComputeMembershipQuery())
+    query = Usd.CollectionAPI(prim, name).ComputeMembershipQuery()
+    return Link(query, None if query.UsesPathExpansionRuleMap() else prim.GetStage())
 
 
 @dataclass(frozen=True, slots=True)

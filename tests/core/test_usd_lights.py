@@ -305,6 +305,14 @@ def test_a_light_of_some_prims_lights_those_alone(tmp_path):
     assert all(lights[1].lights(path) and lights[0].shadows(path) for path in PATHS)
 
 
+def test_a_link_may_be_an_expression(tmp_path):
+    body = 'uniform pathExpression collection:lightLink:membershipExpression = "/World/a//"\n'
+    text = light("key", body + "uniform bool collection:lightLink:includeRoot = 0")
+    (one,) = lit(tmp_path, text + group("World", group("a", group("x", "")) + group("ab", "")))
+    assert one.lights("/World/a/x")
+    assert not one.lights("/World/ab")
+
+
 def test_an_unlinked_light_is_an_absent_one(tmp_path):
     nothing = "uniform bool collection:lightLink:includeRoot = 0"
     both = lit(tmp_path, light("key") + light("fill", nothing, "DomeLight"))
@@ -382,6 +390,7 @@ def test_a_light_that_cannot_be_read_is_named_and_the_others_shine(tmp_path, tex
     [
         ("asset inputs:shaping:ies:file = @./spot.ies@", "spot.ies"),
         ("rel light:filters = [</filter>]", "light filters"),
+        ("color3f inputs:color.connect = </ramp.outputs:out>", "inputs:color"),
     ],
 )
 def test_a_light_shines_without_what_is_not_read_of_it(tmp_path, body, words):
