@@ -15,6 +15,8 @@ from neuron_core.lights.studio import latlong_directions
 MOST_SUNS = 4
 HOT = 12.0  # times the mean radiance: the brightest texel of a sun is above it
 REACH = np.radians(9.0)  # from the middle of a sun to its farthest texel
+EDGE = np.radians(8.0)  # from here to REACH a sun is dark
+CUT = 0.02  # of the bright texels of a spot: with more of them at the edge it is larger than a sun
 RING = np.radians(12.0)  # outer edge of the ring whose median is what lies behind the sun
 FAINTEST = 0.05  # of the brightest texel: what is darker stays in the map
 LEAST_ENERGY = 0.02  # of all light: what is weaker stays in the map
@@ -61,7 +63,10 @@ def split_suns(image: np.ndarray) -> tuple[tuple[Sun, ...], np.ndarray]:
 def _above_surroundings(
     image: np.ndarray, brightness: np.ndarray, peak: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The mask [H, W] of the texels of a hot spot, and how much [M, 3] they are above the ring around."""
+    """The mask [H, W] of the texels of a hot spot, and how much [M, 3] they are above the ring around.
+
+    That is nothing where the spot is a part of something larger, such as a window: no hole is cut.
+    """
     directions = _directions(len(image))
     bright = brightness > FAINTEST * brightness[peak]
     middle = directions[peak]  # perhaps at the edge of an even disk, so the middle is looked for once
@@ -70,6 +75,10 @@ def _above_surroundings(
     cosines = directions @ (middle / np.linalg.norm(middle))
     within = cosines >= np.cos(REACH)
     region = bright & within
+    glowing = region & (brightness > 0.5 * brightness[peak])
+    at_edge = glowing & (cosines < np.cos(EDGE))
+    if solid_angles(len(image)) @ (at_edge.sum(axis=1) - CUT * glowing.sum(axis=1)) > 0.0:
+        return region, np.zeros((int(region.sum()), 3))
     around = image[(cosines >= np.cos(RING)) & ~within]
     behind = np.median(around, axis=0) if len(around) else np.zeros(3)
     return region, np.maximum(image[region] - behind, 0.0)

@@ -66,6 +66,15 @@ def test_a_hot_pixel_of_little_energy_stays_and_hides_no_sun():
     assert found.direction @ np.array(SUNS["behind"]) > 0.999 and rest[20, 30].min() > 60.0
 
 
+@pytest.mark.parametrize("half_width", [0.15, 0.25, 0.4])
+def test_a_window_keeps_its_map_in_whole(half_width):
+    x, y, z = np.moveaxis(DIRECTIONS, -1, 0)
+    window = (z > 0.0) & (np.abs(x) < half_width * z) & (np.abs(y - 0.2 * z) < 0.2 * z)
+    image = np.where(window[..., None], 20.0, 0.1) * np.array([1.0, 1.1, 1.3])
+    suns, rest = split_suns(image)
+    assert suns == () and np.array_equal(rest, image)
+
+
 def test_two_suns_come_apart_strongest_first():
     image = soft() + spot(SUNS["high"], 0.06, (3.0,) * 3) + spot(SUNS["behind"], 0.06, (6.0,) * 3)
     first, second = split_suns(image)[0]
