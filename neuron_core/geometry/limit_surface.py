@@ -154,7 +154,7 @@ def _crease_tangents(ring: _Ring) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _normalized(vectors: np.ndarray) -> np.ndarray:
-    """Unit vectors; up where there is no length."""
+    """Unit vectors; vectors of length zero become +Y."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: np.ndarray = np.where(lengths > 0.0, vectors, [0.0, 1.0, 0.0]) / np.where(
         lengths > 0.0, lengths, 1.0

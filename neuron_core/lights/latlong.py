@@ -18,6 +18,7 @@ import numpy as np
 
 from neuron_core.lights.errors import LightError
 from neuron_core.lights.harmonics import by_degree, legendre, rotation
+from neuron_core.lights.reduction import reduced, row_edges
 
 _FEW = 8  # waves; up to here sums are faster than a whole Fourier transform
 UP_FROM_WORLD = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
@@ -134,27 +135,10 @@ def shrink(image: np.ndarray, height: int) -> np.ndarray:
         return np.asarray(image, np.float64)
     wide = np.asarray(image, np.float64)
     if rows % height == 0:
-        return _blocks(wide, rows // height)
+        return reduced(wide, rows // height)
     across = _overlap(np.linspace(0.0, 1.0, 2 * rows + 1), np.linspace(0.0, 1.0, 2 * height + 1))
-    down = _overlap(_heights(rows), _heights(height))
+    down = _overlap(row_edges(rows), row_edges(height))
     return np.asarray(np.einsum("gh,hvc,wv->gwc", down, wide, across, optimize=True))
-
-
-def _blocks(image: np.ndarray, factor: int) -> np.ndarray:
-    """The means by solid angle of blocks of factor x factor pixels, as `shrink` makes them."""
-    narrow = image[:, ::factor].copy()
-    for offset in range(1, factor):
-        narrow += image[:, offset::factor]
-    shares = np.diff(_heights(len(image))).reshape(-1, factor)
-    shares = shares / (factor * shares.sum(axis=1, keepdims=True))
-    found = narrow[::factor] * shares[:, 0, None, None]
-    for offset in range(1, factor):
-        found += narrow[offset::factor] * shares[:, offset, None, None]
-    return np.asarray(found)
-
-
-def _heights(rows: int) -> np.ndarray:
-    return 0.5 - 0.5 * np.cos(np.linspace(0.0, np.pi, rows + 1))
 
 
 def _overlap(fine: np.ndarray, coarse: np.ndarray) -> np.ndarray:

@@ -196,11 +196,11 @@ def test_a_field_that_is_no_better_than_an_even_color_is_not_promoted(whole, dat
     ended = read_ledger(data.parent / "whole" / LEDGER)
     outcome = next(one for one in ended if one.event == "ended" and one.run == "production").outcome(data)
     (gate,) = FAMILY.goals.gates
-    even = outcome.baselines["even color"]["psnr"]
+    even = outcome.baselines["flat color"]["psnr"]
     for psnr, said in (
         (even + 0.1, ""),
         (even, "not better than the"),
-        (even - 1, "of the baseline even color"),
+        (even - 1, "of the baseline flat color"),
     ):
         found = gate.judge(replace(outcome, metrics={"psnr": psnr}))
         assert (said in found) if said else not found

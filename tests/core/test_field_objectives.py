@@ -343,7 +343,7 @@ def frame_rays(field: Field) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def frame_pool(field: Field) -> FramePool:
-    """Frames of the sphere in two even colors; rays go through the middles of their pixels."""
+    """Frames of the sphere in two flat colors; rays go through the middles of their pixels."""
     positions, rotations, places = frame_rays(field)
     rays_d = F.normalize(F.pad(places, (0, 1), value=-1.0), dim=-1) @ rotations.transpose(1, 2)
     to_center = field.center - positions

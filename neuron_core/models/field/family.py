@@ -44,7 +44,7 @@ NOT_IN_RECIPE = ("dataset", "out", "device", "validate_every", "overwrite", "enc
 SPACE_CELLS = 64  # along a side, of the labels of free and solid space
 PARAPHRASES = 16  # of every prompt that training draws from
 SMOKE_STEPS, TRIAL_SHARE = 40, 0.1  # steps of all phases together, and a share of the full ones
-EVEN_COLOR = "even color"  # the baseline of a picture of one color, which no field may miss
+FLAT_COLOR = "flat color"  # the baseline: a picture of one color, which every field has to beat
 
 Source = Literal["surface", "frames", "photographs"]
 
@@ -125,7 +125,7 @@ class FieldFamily:
     recipes: Recipes = field(default_factory=lambda: presets.RECIPES)
     name: str = "field"
     config: type[TrainConfig] = TrainConfig
-    goals: Goals = Goals("psnr", gates=(beats("psnr", EVEN_COLOR),))
+    goals: Goals = Goals("psnr", gates=(beats("psnr", FLAT_COLOR),))
     weights: str = FIELD
 
     def prepare(self, config: TrainConfig, report: Reporter) -> FieldData:
@@ -167,11 +167,11 @@ class FieldFamily:
         return self._preview(modules, prepared, folder)
 
     def measure(self, modules: Mapping[str, nn.Module], prepared: FieldData, split: str) -> Measured:
-        """PSNR on small pictures of a split, beside that of even colors."""
+        """PSNR on small pictures of a split, beside that of flat colors."""
         preview = self._preview(modules, prepared, Path())
         views = preview.views if split == "val" else prepared.dataset.splits[split]
         pictures = [preview.pictures(view) for view in views]
-        return Measured(split, figures_of(pictures), {EVEN_COLOR: even_colors(pictures)})
+        return Measured(split, figures_of(pictures), {FLAT_COLOR: even_colors(pictures)})
 
     def student(self, config: TrainConfig) -> TrainConfig | None:
         """Fields are small as they are."""
